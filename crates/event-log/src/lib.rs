@@ -1,1 +1,12 @@
-//! placeholder
+//! Takes records: opaque bytes.
+//! Gives them back in order, durable, by offset; a segmented file log and an in-memory one behind the same trait.
+//! Knows nothing of what an event is.
+
+mod log;
+pub mod contract;
+mod file;
+mod memory;
+
+pub use file::{FileLog, FileLogOptions};
+pub use log::{EventLog, LogError, LogReader, Offset, Record};
+pub use memory::MemoryLog;

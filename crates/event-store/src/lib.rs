@@ -1,1 +1,20 @@
-//! placeholder
+//! Takes batches of events with their log position, and typed plans.
+//! Gives the seam every event store stands behind: [`EventSink`] to write, [`EventSource`] to ask, [`Ledger`] to account, and the plans themselves.
+//! Knows nothing of any engine, of HTTP, or of how a request becomes a plan.
+
+mod context;
+mod ledger;
+mod plan;
+mod sink;
+mod source;
+
+pub use context::{MemoryBudget, QueryContext, QueryError};
+pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
+pub use plan::{
+    AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, Scan, SessionRule, Value,
+};
+pub use sink::{AppendedBatch, Commit, EventSink, StoreError};
+pub use source::{
+    AggregateRow, AggregateTable, EventNameInfo, EventRow, EventSource, EventsPage, FunnelGroup, FunnelStepResult, FunnelTable, Measured,
+    PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
+};

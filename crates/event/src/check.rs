@@ -1,13 +1,29 @@
-use crate::limits::{
-    CLOCK_TOLERANCE_MS, EARLIEST_TIME_MS, MAX_FUTURE_MS, MAX_ID_BYTES, MAX_INSERT_ID_BYTES, MAX_NAME_CHARS,
-};
+use crate::limits::{CLOCK_TOLERANCE_MS, EARLIEST_TIME_MS, MAX_FUTURE_MS, MAX_ID_BYTES, MAX_INSERT_ID_BYTES, MAX_NAME_CHARS};
 use crate::reject::{Reject, RejectCode};
 use crate::time::TimestampMs;
 
 /// Ids that clients send when they meant to send none; compared without case.
 const PLACEHOLDER_IDS: [&str; 20] = [
-    "null", "undefined", "none", "nil", "nan", "anonymous", "guest", "unknown", "n/a", "na", "0", "-1", "true", "false",
-    "[object object]", "user_id", "anonymous_id", "distinct_id", "00000000-0000-0000-0000-000000000000", "not_authenticated",
+    "null",
+    "undefined",
+    "none",
+    "nil",
+    "nan",
+    "anonymous",
+    "guest",
+    "unknown",
+    "n/a",
+    "na",
+    "0",
+    "-1",
+    "true",
+    "false",
+    "[object object]",
+    "user_id",
+    "anonymous_id",
+    "distinct_id",
+    "00000000-0000-0000-0000-000000000000",
+    "not_authenticated",
 ];
 
 /// Checks an event name: 1 to 255 characters.
@@ -83,7 +99,9 @@ pub fn place_in_time(
     let corrected = if drift_ms.abs() > CLOCK_TOLERANCE_MS { client_time_ms.saturating_add(drift_ms) } else { client_time_ms };
     if corrected < EARLIEST_TIME_MS.max(oldest_ms) {
         let limit = if corrected < EARLIEST_TIME_MS { "before 1990" } else { "older than this app keeps raw events" };
-        let message = format!("timestamp is {limit} ({corrected} ms since 1970): send it in seconds, milliseconds or ISO 8601, or lengthen the app's raw retention");
+        let message = format!(
+            "timestamp is {limit} ({corrected} ms since 1970): send it in seconds, milliseconds or ISO 8601, or lengthen the app's raw retention"
+        );
         return Err(Reject::new(RejectCode::TooOld, message));
     }
     let was_in_future = corrected > received_at_ms.saturating_add(MAX_FUTURE_MS);

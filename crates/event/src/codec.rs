@@ -259,7 +259,14 @@ mod tests {
             let properties: Vec<_> = event.properties.clone().map(|(_, k, v)| format!("{k}={v:?}")).collect();
             lines.push(format!(
                 "{} {} {} {:?} {:?} {:?} {:?} {}",
-                event.name, event.time_ms, event.client_time_ms, event.user_id, event.anonymous_id, event.insert_id, event.session_id, properties.join(",")
+                event.name,
+                event.time_ms,
+                event.client_time_ms,
+                event.user_id,
+                event.anonymous_id,
+                event.insert_id,
+                event.session_id,
+                properties.join(",")
             ));
         }
         lines

@@ -138,7 +138,15 @@ mod tests {
         assert_eq!(parse_timestamp("2026-01-31T12:00:00"), Err(TimeError::MissingZone));
         assert_eq!(parse_timestamp("2026-02-29T12:00:00Z"), Err(TimeError::OutOfRange));
         assert_eq!(parse_timestamp("2024-02-29T12:00:00Z"), Ok(1_709_208_000_000));
-        for text in ["", "yesterday", "2026-01-31", "2026-01-31T12:00:00.Z", "2026-01-31T12:00:00+2", "2026/01/31T12:00:00Z", "+026-01-31T12:00:00Z"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-01-31",
+            "2026-01-31T12:00:00.Z",
+            "2026-01-31T12:00:00+2",
+            "2026/01/31T12:00:00Z",
+            "+026-01-31T12:00:00Z",
+        ] {
             assert_eq!(parse_timestamp(text), Err(TimeError::Syntax), "{text}");
         }
     }

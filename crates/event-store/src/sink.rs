@@ -1,0 +1,72 @@
+use event::EventBatch;
+use thiserror::Error;
+
+/// One request's batch on its way into the store.
+#[derive(Clone)]
+pub struct AppendedBatch {
+    /// The batch as the gateway made it.
+    pub batch: EventBatch,
+    /// Indices of events in the batch that were seen before, ascending: counted in the ledger, not stored.
+    pub duplicates: Vec<u32>,
+}
+
+/// What the stream made of a run of consecutive log records.
+pub struct Commit {
+    /// The batches, in log order.
+    pub batches: Vec<AppendedBatch>,
+    /// Log offset after the last record in `batches`: where reading goes on once this is durable.
+    pub end: u64,
+}
+
+/// What a caller of the write side can do about a failure.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// No space, or the memory of unflushed rows is at its bound: wait and try again.
+    #[error("the event store cannot take more now: {0}")]
+    Full(String),
+    /// The disk or database failed; what was not flushed will be read again from the log.
+    #[error("the event store failed: {0}")]
+    Io(String),
+    /// A file or database is not what this version wrote.
+    #[error("the event store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The write side of an event store.
+///
+/// One owner, the stream, calls in this order: [`EventSink::position`] once, then any number of [`EventSink::append`], now and
+/// then [`EventSink::flush`]. Appended rows are visible to queries at once and durable after the next flush; a crash between
+/// loses them from the store, and the stream reads them again from the log at the durable position. The position, the rows,
+/// the rollups and the ledger of a flush become durable in one transaction, so a replay counts nothing twice.
+pub trait EventSink: Send + Sync {
+    /// Log offset up to which everything is durable here; 0 for a new store.
+    fn position(&self) -> u64;
+
+    /// Makes rows visible. Blocks only for work in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when the bound on unflushed rows is reached: flush, then try again.
+    fn append(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Unflushed rows and their bytes of memory, for the caller to decide when to flush.
+    fn unflushed(&self) -> (usize, usize);
+
+    /// Makes everything appended durable together with its position, and returns that position.
+    ///
+    /// # Errors
+    /// Nothing is lost on an error: the rows stay visible and unflushed, the durable position stays.
+    fn flush(&self) -> Result<u64, StoreError>;
+
+    /// Runs one bounded piece of upkeep: a compaction, or dropping what has passed its retention.
+    /// Returns false when nothing was left to do.
+    ///
+    /// # Errors
+    /// As for [`EventSink::flush`]; the store is as it was before.
+    fn maintain(&self, now_ms: i64) -> Result<bool, StoreError>;
+
+    /// Counts the rollups of one app again from its raw events; the result is identical where nothing was lost.
+    ///
+    /// # Errors
+    /// As for [`EventSink::flush`].
+    fn rebuild_rollups(&self, app: &event::AppId) -> Result<(), StoreError>;
+}

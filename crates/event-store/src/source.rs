@@ -1,0 +1,230 @@
+use event::{AppId, TimestampMs, UniqueSketch};
+
+use crate::context::{QueryContext, QueryError};
+use crate::plan::{AggregatePlan, EventsPlan, FunnelPlan, Value};
+
+/// How an answer came to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanStats {
+    /// Events read after pruning.
+    pub scanned_events: u64,
+    /// Why the answer lacks events (a quarantined segment, ...); empty when complete.
+    pub missing: Vec<String>,
+}
+
+/// A measure's result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measured {
+    /// A count.
+    Count(u64),
+    /// A number, or `None` where nothing was measured or the divisor is zero.
+    Number(Option<f64>),
+}
+
+/// One group in one bucket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateRow {
+    /// Index into `Buckets::starts`, 0 without buckets.
+    pub bucket: u32,
+    /// One value per `group_by`; all [`Value::Other`] for the folded rest.
+    pub group: Vec<Value>,
+    /// One result per measure.
+    pub measures: Vec<Measured>,
+}
+
+/// The answer to an [`AggregatePlan`].
+///
+/// Rows come by bucket, then by group rank. Only groups with at least one matching event in the range are there, and of those only
+/// the buckets that have one: the caller fills with zeros. `totals` has one row per kept group over the whole range, in rank order.
+#[derive(Clone, Debug, Default)]
+pub struct AggregateTable {
+    /// Per bucket and group; equal to `totals` without buckets.
+    pub rows: Vec<AggregateRow>,
+    /// Per group over the whole range, `Other` last.
+    pub totals: Vec<AggregateRow>,
+    /// How it came to be.
+    pub stats: ScanStats,
+}
+
+/// Persons at one step, with the time from the step before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FunnelStepResult {
+    /// Persons who reached it.
+    pub users: u64,
+    /// Median time from the previous step in the attempts shown.
+    pub median_time_ms: Option<f64>,
+    /// Mean time from the previous step in the attempts shown.
+    pub avg_time_ms: Option<f64>,
+}
+
+/// One value of the breakdown, or the only group without one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunnelGroup {
+    /// The value on the entry event; `None` without a breakdown.
+    pub value: Option<Value>,
+    /// One per step.
+    pub steps: Vec<FunnelStepResult>,
+}
+
+/// The answer to a [`FunnelPlan`].
+#[derive(Clone, Debug, Default)]
+pub struct FunnelTable {
+    /// All persons.
+    pub total: Vec<FunnelStepResult>,
+    /// Per value of the breakdown, largest first, then `Other`; empty without a breakdown.
+    pub groups: Vec<FunnelGroup>,
+    /// How it came to be.
+    pub stats: ScanStats,
+}
+
+/// One raw event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRow {
+    /// The event name.
+    pub name: String,
+    /// Corrected time.
+    pub time_ms: TimestampMs,
+    /// The client's own timestamp.
+    pub client_time_ms: TimestampMs,
+    /// When the gateway received it.
+    pub received_at_ms: TimestampMs,
+    /// The known user.
+    pub user_id: Option<String>,
+    /// The device or browser.
+    pub anonymous_id: Option<String>,
+    /// The dedupe key.
+    pub insert_id: Option<String>,
+    /// The client's session.
+    pub session_id: Option<String>,
+    /// A JSON object.
+    pub properties_json: String,
+}
+
+/// The answer to an [`EventsPlan`].
+#[derive(Clone, Debug, Default)]
+pub struct EventsPage {
+    /// Newest first; at one millisecond in a fixed order.
+    pub rows: Vec<EventRow>,
+    /// True when older rows remain.
+    pub more: bool,
+    /// How it came to be.
+    pub stats: ScanStats,
+}
+
+/// An event name seen in an app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventNameInfo {
+    /// The name.
+    pub name: String,
+    /// Stored events, from rollups.
+    pub events: u64,
+    /// Start of the first hour with one.
+    pub first_hour_ms: TimestampMs,
+    /// Start of the last hour with one.
+    pub last_hour_ms: TimestampMs,
+}
+
+/// A property seen in an app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PropertyInfo {
+    /// The name.
+    pub name: String,
+    /// Types seen: `string`, `number`, `boolean`, `timestamp`, `list`, `object`.
+    pub types: Vec<&'static str>,
+    /// Events with it, among the sampled ones.
+    pub events: u64,
+    /// Up to ten frequent values as JSON.
+    pub sample_values: Vec<String>,
+}
+
+/// What an app sends.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    /// Names, most frequent first.
+    pub events: Vec<EventNameInfo>,
+    /// Properties, most frequent first.
+    pub properties: Vec<PropertyInfo>,
+}
+
+/// Which rollup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RollupSize {
+    /// One hour.
+    Hour,
+    /// One UTC day.
+    Day,
+}
+
+/// One event name (`None`: all events of the app) in one period; kept for ever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollupRow {
+    /// The name, or `None` for the app's total.
+    pub event: Option<String>,
+    /// First millisecond of the period.
+    pub start_ms: TimestampMs,
+    /// Exact count.
+    pub events: u64,
+    /// Distinct persons.
+    pub users: UniqueSketch,
+}
+
+/// The read side of an event store. Calls block: run them on a thread made for it.
+///
+/// Every call sees the rows of all appends that returned before it began, and works on one consistent set of rows.
+pub trait EventSource: Send + Sync {
+    /// Counts, grouped.
+    ///
+    /// # Errors
+    /// [`QueryError`]; limits are named in it.
+    fn aggregate(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<AggregateTable, QueryError>;
+
+    /// An ordered funnel.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError>;
+
+    /// Raw events, newest first.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn events(&self, plan: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError>;
+
+    /// Names, properties, types and sample values.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError>;
+
+    /// Rollups of the periods that begin in `[from_ms, to_ms)`, unflushed rows included, by event then start.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn rollups(&self, app: &AppId, size: RollupSize, from_ms: TimestampMs, to_ms: TimestampMs) -> Result<Vec<RollupRow>, QueryError>;
+
+    /// Calls `visit` for each stored batch of rows `(person, session, event name, time, url)` received at or after `from_ms` of
+    /// event time, for rebuilding live windows from raw events.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn scan_for_windows(&self, from_ms: TimestampMs, visit: &mut dyn FnMut(&WindowRow<'_>)) -> Result<(), QueryError>;
+}
+
+/// What a live window is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct WindowRow<'a> {
+    /// The app.
+    pub app: &'a AppId,
+    /// The event name.
+    pub event: &'a str,
+    /// Event time.
+    pub time_ms: TimestampMs,
+    /// The known user.
+    pub user_id: Option<&'a str>,
+    /// The device or browser.
+    pub anonymous_id: Option<&'a str>,
+    /// The client's session.
+    pub session_id: Option<&'a str>,
+    /// The `url` property (or `path`, where there is no `url`) when it is text.
+    pub page: Option<&'a str>,
+}
