@@ -1,1 +1,25 @@
-fn main() {}
+//! Takes the name of a chore. Gives its result and an exit code. Knows nothing of how the product works inside.
+//!
+//! `cargo xtask tidy` checks the house rules; `cargo xtask bench NAME` measures.
+
+mod tidy;
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest|latency|store [OPTIONS]";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["tidy"] => tidy::run(&root()?),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+/// The checkout this program was built from.
+fn root() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(here.parent().context("xtask lies in the workspace")?.to_path_buf())
+}
