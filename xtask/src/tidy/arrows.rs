@@ -26,7 +26,7 @@ const WALLED: [(&str, &[&str]); 6] = [
     ("parquet", &["event-store-parquet", "server"]),
     ("arrow", &["event-store-parquet", "server"]),
     ("rusqlite", &["event-store-parquet", "metadata-store"]),
-    ("axum", &["gateway", "api", "server"]),
+    ("axum", &["gateway", "api", "server", "e2e"]),
     ("maxminddb", &["gateway"]),
     ("clap", &["server"]),
 ];
@@ -40,8 +40,11 @@ pub fn check(root: &Path) -> Result<Vec<Finding>> {
         let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
         let parsed: toml::Table = text.parse().with_context(|| manifest.display().to_string())?;
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let dependencies: Vec<&str> =
-            parsed.get("dependencies").and_then(|table| table.as_table()).map(|table| table.keys().map(String::as_str).collect()).unwrap_or_default();
+        let dependencies: Vec<&str> = parsed
+            .get("dependencies")
+            .and_then(|table| table.as_table())
+            .map(|table| table.keys().map(String::as_str).collect())
+            .unwrap_or_default();
         findings.extend(check_one(&name, &dependencies));
     }
     Ok(findings)
