@@ -1,0 +1,74 @@
+#!/bin/bash
+# Every check of the product in order of cost. Each part prints its time; the last line counts the tests.
+#
+# A part that fails stops the run: what comes after would only hide it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/throng/target}"
+export RUST_BACKTRACE=0
+log="$(mktemp -d)"
+trap 'rm -rf "$log"' EXIT
+passed=0
+times=""
+
+part() { # part NAME COMMAND...
+  local name="$1" started=$SECONDS
+  shift
+  echo "== $name"
+  if ! "$@" >"$log/out" 2>&1; then
+    cat "$log/out"
+    echo "== $name FAILED after $((SECONDS - started)) s"
+    exit 1
+  fi
+  # cargo: "test result: ok. 12 passed"; node and vitest print their own closing lines.
+  local here
+  here=$(grep -oE 'test result: ok\. [0-9]+ passed' "$log/out" | grep -oE '[0-9]+' | paste -sd+ | sed 's/^$/0/' | bc || true)
+  local web
+  web=$(sed 's/\x1b\[[0-9;]*m//g' "$log/out" | grep -E '^ *Tests +' | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+' | paste -sd+ | sed 's/^$/0/' | bc || true)
+  local count=$(( ${here:-0} + ${web:-0} ))
+  passed=$((passed + count))
+  grep -E '^(SKIPPED|skipped):' "$log/out" || true
+  times="$times$(printf '%5d s  %4d tests  %s' $((SECONDS - started)) "$count" "$name")"$'\n'
+  echo "   $((SECONDS - started)) s, $count tests"
+}
+
+install_tools() {
+  local missing=()
+  command -v cc >/dev/null || missing+=(gcc libc6-dev)
+  command -v bc >/dev/null || missing+=(bc)
+  [ -x /usr/bin/chromium ] || missing+=(chromium)
+  if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+    else
+      echo "please install: ${missing[*]}"
+      return 1
+    fi
+  fi
+  rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
+}
+
+web_checks() {
+  cd web
+  npm ci --no-audit --no-fund --loglevel=error
+  npm run --silent lint
+  npm run --silent typecheck
+  npm test --silent
+  npm run --silent build
+}
+
+part "tools" install_tools
+part "formatting" cargo fmt --all --check
+part "tidy" cargo xtask tidy
+part "web: lint, types, tests, build" web_checks
+part "program" cargo build --release --workspace --bins
+part "clippy" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+# One selection of packages for all tests: another one would unify features differently and build the dependencies again.
+part "build of the tests" cargo test --release --workspace --no-run
+part "unit, contract, golden, property, crash and end-to-end tests" cargo test --release --workspace
+part "browser: live page in Chromium" bash -c 'cd web && npm run --silent test:browser'
+
+echo
+printf '%s' "$times"
+echo "total $SECONDS s"
+echo "$passed passed, 0 failed"
