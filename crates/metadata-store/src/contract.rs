@@ -1,0 +1,147 @@
+//! What every metadata store must do. An implementation's tests call these with an `open` that opens the same, at first empty, store
+//! each time, as several processes would.
+
+use event::AppId;
+use serde_json::json;
+
+use crate::app::{App, WeekDay};
+use crate::definition::{Definition, DefinitionKind};
+use crate::key::{Key, KeyKind, KeyOwner, NewKey, SecretKey};
+use crate::store::{Definitions, MetadataError, MetadataStore};
+
+fn app(id: &str, created_at_ms: i64) -> App {
+    #[expect(clippy::expect_used, reason = "test data")]
+    App::new(AppId::new(id).expect("an allowed id"), &format!("{id}'s \"name\" é 💥"), created_at_ms)
+}
+
+fn key(app: &App, kind: KeyKind, created_at_ms: i64) -> NewKey {
+    NewKey::of(&SecretKey::generate(kind, &mut rand::rng()), &app.id, kind, created_at_ms)
+}
+
+/// Apps come back with every setting, in the order of their creation, and an id is given once.
+///
+/// # Errors
+/// What the store answered where it should have answered.
+pub fn apps_are_kept<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), MetadataError> {
+    let (first, second) = (open(), open());
+    let plain = app("APP-1", 20);
+    let settings = App {
+        timezone: "Pacific/Auckland".to_owned(),
+        week_start: WeekDay::Sunday,
+        raw_retention_days: None,
+        session_idle_minutes: 5,
+        ..app("app_2", 10)
+    };
+    assert_eq!(first.apps()?, []);
+    first.create_app(&plain, &[])?;
+    second.create_app(&settings, &[])?;
+    assert_eq!(first.apps()?, [settings, plain.clone()]);
+    assert_eq!(second.app(&plain.id)?.as_ref(), Some(&plain));
+    assert_eq!(second.app(&app("app_3", 0).id)?, None);
+    let again = App { name: "another".to_owned(), ..plain.clone() };
+    let new_key = key(&again, KeyKind::Read, 0);
+    assert_eq!(second.create_app(&again, std::slice::from_ref(&new_key)), Err(MetadataError::Taken("app APP-1".to_owned())));
+    assert_eq!(second.app(&plain.id)?.as_ref(), Some(&plain));
+    assert_eq!(second.find_key(&new_key.hash)?, None, "nothing of a refused app is kept");
+    Ok(())
+}
+
+/// A key opens its app with its kind until it is revoked, for every process.
+///
+/// # Errors
+/// What the store answered where it should have answered.
+pub fn keys_open_their_app<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), MetadataError> {
+    let (first, second) = (open(), open());
+    let (ours, other) = (app("ours", 1), app("other", 2));
+    let (write, read) = (key(&ours, KeyKind::Write, 1), key(&ours, KeyKind::Read, 2));
+    first.create_app(&ours, &[write.clone(), read.clone()])?;
+    first.create_app(&other, &[])?;
+    let added = key(&other, KeyKind::Read, 3);
+    first.add_key(&added)?;
+    for (key, owner) in [(&write, &ours), (&read, &ours), (&added, &other)] {
+        assert_eq!(second.find_key(&key.hash)?, Some(KeyOwner { app: owner.clone(), kind: key.kind }));
+    }
+    assert_eq!(second.find_key(&key(&ours, KeyKind::Read, 0).hash)?, None);
+    assert!(matches!(first.add_key(&added), Err(MetadataError::Taken(_))));
+    assert_eq!(first.add_key(&key(&app("nobody", 0), KeyKind::Read, 0)), Err(MetadataError::Missing("app nobody".to_owned())));
+
+    second.revoke_key(&read.id, 50)?;
+    second.revoke_key(&read.id, 60)?;
+    assert_eq!(first.find_key(&read.hash)?, None);
+    assert!(first.find_key(&write.hash)?.is_some());
+    let listed = |key: &NewKey, revoked_at_ms| Key { id: key.id.clone(), kind: key.kind, created_at_ms: key.created_at_ms, revoked_at_ms };
+    assert_eq!(first.keys(&ours.id)?, [listed(&write, None), listed(&read, Some(50))]);
+    assert_eq!(first.revoke_key("key_unknown", 1), Err(MetadataError::Missing("key key_unknown".to_owned())));
+    Ok(())
+}
+
+/// Definitions are saved over the version that was read, and stay inside their app.
+///
+/// # Errors
+/// What the store answered where it should have answered.
+pub fn definitions_have_versions<S: MetadataStore + Definitions>(open: impl Fn() -> S) -> Result<(), MetadataError> {
+    let (first, second) = (open(), open());
+    let (ours, other) = (app("ours", 1), app("other", 2));
+    first.create_app(&ours, &[])?;
+    first.create_app(&other, &[])?;
+    let mut funnel = Definition {
+        id: "checkout".to_owned(),
+        app: ours.id.clone(),
+        kind: DefinitionKind::Funnel,
+        name: "Checkout <b>".to_owned(),
+        document: json!({"steps": ["page_view", "purchase"], "window": null, "exact": 9_007_199_254_740_993_i64}),
+        version: 0,
+        saved_at_ms: 7,
+    };
+    funnel.version = first.save_definition(&funnel)?;
+    assert_eq!(funnel.version, 1);
+    assert_eq!(second.definition(&ours.id, "checkout")?.as_ref(), Some(&funnel));
+    assert_eq!(second.definition(&other.id, "checkout")?, None, "another app's definition is unknown");
+    assert_eq!(second.delete_definition(&other.id, "checkout"), Err(MetadataError::Missing("definition checkout".to_owned())));
+
+    let stale = funnel.clone();
+    funnel.name = "Checkout, 2 steps".to_owned();
+    funnel.version = second.save_definition(&funnel)?;
+    assert_eq!(first.save_definition(&stale), Err(MetadataError::Conflict { expected: 1, stored: 2 }));
+    let new = Definition { version: 0, ..stale.clone() };
+    assert_eq!(first.save_definition(&new), Err(MetadataError::Conflict { expected: 0, stored: 2 }));
+    let other_kind = Definition { kind: DefinitionKind::Cohort, ..funnel };
+    assert_eq!(first.save_definition(&other_kind), Err(MetadataError::Taken("funnel checkout".to_owned())));
+    let nowhere = Definition { app: app("nobody", 0).id, ..new.clone() };
+    assert_eq!(first.save_definition(&nowhere), Err(MetadataError::Missing("app nobody".to_owned())));
+    let same_id = Definition { app: other.id.clone(), ..new };
+    first.save_definition(&same_id)?;
+
+    let earlier_name = Definition { id: "z".to_owned(), name: "A".to_owned(), version: 0, ..stale };
+    first.save_definition(&earlier_name)?;
+    let names = |kind| Ok(second.definitions(&ours.id, kind)?.into_iter().map(|d| d.name).collect::<Vec<_>>());
+    assert_eq!(names(DefinitionKind::Funnel)?, ["A", "Checkout, 2 steps"]);
+    assert_eq!(names(DefinitionKind::Cohort)?, Vec::<String>::new());
+    first.delete_definition(&ours.id, "checkout")?;
+    assert_eq!(second.definition(&ours.id, "checkout")?, None);
+    assert!(second.definition(&other.id, "checkout")?.is_some());
+    Ok(())
+}
+
+/// Many processes that write at once all succeed.
+///
+/// # Errors
+/// What the store answered where it should have answered.
+pub fn writers_wait_for_each_other<S: MetadataStore + 'static>(open: impl Fn() -> S) -> Result<(), MetadataError> {
+    const WRITERS: usize = 4;
+    const APPS_EACH: usize = 10;
+    let stores: Vec<S> = (0..WRITERS).map(|_| open()).collect();
+    std::thread::scope(|scope| {
+        for (writer, store) in stores.iter().enumerate() {
+            scope.spawn(move || {
+                for n in 0..APPS_EACH {
+                    let app = app(&format!("app_{writer}_{n}"), n as i64);
+                    let created = store.create_app(&app, &[key(&app, KeyKind::Write, 0)]);
+                    assert_eq!(created, Ok(()), "{}", app.id);
+                }
+            });
+        }
+    });
+    assert_eq!(open().apps()?.len(), WRITERS * APPS_EACH);
+    Ok(())
+}

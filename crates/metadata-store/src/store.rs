@@ -1,0 +1,114 @@
+use event::{AppId, TimestampMs};
+use thiserror::Error;
+
+use crate::app::App;
+use crate::definition::{Definition, DefinitionKind};
+use crate::key::{Key, KeyHash, KeyOwner, NewKey};
+
+/// What a caller can do about a failure. After any of them the store is as it was before the call.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum MetadataError {
+    /// The id is in use: choose another.
+    #[error("{0} exists already")]
+    Taken(String),
+    /// What the call refers to does not exist.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// Somebody saved another version in the meantime: read it and decide again.
+    #[error("version {expected} was expected, the stored one is {stored}: read it again before changing it")]
+    Conflict {
+        /// What the caller had read.
+        expected: u32,
+        /// What is stored.
+        stored: u32,
+    },
+    /// Written by a later version of the program: refuse to start.
+    #[error("the metadata store has format {found}, this version reads up to {known}: use the version that wrote it, or a later one")]
+    Newer {
+        /// Its format.
+        found: u32,
+        /// The newest format this program knows.
+        known: u32,
+    },
+    /// It cannot be reached or another process holds it: try again later.
+    #[error("the metadata store is not available: {0}")]
+    Unavailable(String),
+}
+
+/// Apps and their keys.
+///
+/// Any number of processes may hold the same store; a change is durable and visible to all of them when the call returns.
+/// Calls block: run them on a thread made for it.
+pub trait MetadataStore: Send + Sync {
+    /// Creates an app together with its first keys.
+    ///
+    /// # Errors
+    /// [`MetadataError::Taken`], [`MetadataError::Unavailable`].
+    fn create_app(&self, app: &App, keys: &[NewKey]) -> Result<(), MetadataError>;
+
+    /// One app.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn app(&self, id: &AppId) -> Result<Option<App>, MetadataError>;
+
+    /// All apps in the order of their creation.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn apps(&self) -> Result<Vec<App>, MetadataError>;
+
+    /// Whom a key belongs to; `None` when it is unknown or revoked.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn find_key(&self, hash: &KeyHash) -> Result<Option<KeyOwner>, MetadataError>;
+
+    /// The keys of an app in the order of their creation, revoked ones included.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn keys(&self, app: &AppId) -> Result<Vec<Key>, MetadataError>;
+
+    /// Adds a key to an app.
+    ///
+    /// # Errors
+    /// [`MetadataError::Missing`] when there is no such app, [`MetadataError::Taken`], [`MetadataError::Unavailable`].
+    fn add_key(&self, key: &NewKey) -> Result<(), MetadataError>;
+
+    /// Makes a key open nothing from now on. Revoking it again changes nothing.
+    ///
+    /// # Errors
+    /// [`MetadataError::Missing`] when there is no such key, [`MetadataError::Unavailable`].
+    fn revoke_key(&self, key_id: &str, now_ms: TimestampMs) -> Result<(), MetadataError>;
+}
+
+/// What people saved in their apps. An id of another app's definition is as good as unknown.
+///
+/// Calls block, as those of [`MetadataStore`].
+pub trait Definitions: Send + Sync {
+    /// The definitions of one kind in an app, by name, then id.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn definitions(&self, app: &AppId, kind: DefinitionKind) -> Result<Vec<Definition>, MetadataError>;
+
+    /// One definition.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn definition(&self, app: &AppId, id: &str) -> Result<Option<Definition>, MetadataError>;
+
+    /// Saves a definition over the version it was read as (`version` 0 creates it) and returns the version it has now.
+    ///
+    /// # Errors
+    /// [`MetadataError::Conflict`] when another version is stored (0 when none is), [`MetadataError::Missing`] when there is no
+    /// such app, [`MetadataError::Taken`] when the id belongs to a definition of another kind, [`MetadataError::Unavailable`].
+    fn save_definition(&self, definition: &Definition) -> Result<u32, MetadataError>;
+
+    /// Deletes a definition.
+    ///
+    /// # Errors
+    /// [`MetadataError::Missing`] when there is none, [`MetadataError::Unavailable`].
+    fn delete_definition(&self, app: &AppId, id: &str) -> Result<(), MetadataError>;
+}
