@@ -38,6 +38,10 @@ pub enum StoreError {
 /// then [`EventSink::flush`]. Appended rows are visible to queries at once and durable after the next flush; a crash between
 /// loses them from the store, and the stream reads them again from the log at the durable position. The position, the rows,
 /// the rollups and the ledger of a flush become durable in one transaction, so a replay counts nothing twice.
+///
+/// [`EventSink::flush`] and [`EventSink::maintain`] run on threads of their own while the owner goes on appending, so that a long
+/// flush delays no query: [`EventSink::seal`] draws the line between the rows of this flush and the rows of the next one. At most
+/// one flush runs at a time.
 pub trait EventSink: Send + Sync {
     /// Log offset up to which everything is durable here; 0 for a new store.
     fn position(&self) -> u64;
@@ -51,7 +55,13 @@ pub trait EventSink: Send + Sync {
     /// Unflushed rows and their bytes of memory, for the caller to decide when to flush.
     fn unflushed(&self) -> (usize, usize);
 
-    /// Makes everything appended durable together with its position, and returns that position.
+    /// Draws a line: the next [`EventSink::flush`] covers exactly the rows appended so far, and rows appended from now on belong to
+    /// a later one. Returns the log offset at the line. Takes no longer than an append. The line stays until a flush has succeeded;
+    /// sealing again before that moves it to the newest row.
+    fn seal(&self) -> u64;
+
+    /// Makes everything up to the line durable together with its position, and returns that position; without a line, everything
+    /// appended when it begins.
     ///
     /// # Errors
     /// Nothing is lost on an error: the rows stay visible and unflushed, the durable position stays.
