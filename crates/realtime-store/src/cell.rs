@@ -1,7 +1,6 @@
-use std::collections::BTreeMap;
-
 use event::{AppId, PersonHash, TimestampMs, UniqueSketch};
-use xxhash_rust::xxh3::xxh3_64;
+
+use crate::bounded::BoundedMap;
 
 /// Event names counted one by one in a cell; the rest is the difference to the total.
 pub const MAX_EVENT_NAMES: usize = 200;
@@ -20,6 +19,9 @@ pub enum Resolution {
 }
 
 impl Resolution {
+    /// Every resolution, finest first.
+    pub const ALL: [Resolution; 2] = [Self::FiveSeconds, Self::Minute];
+
     /// Length of a window, milliseconds.
     pub fn length_ms(self) -> i64 {
         match self {
@@ -62,7 +64,7 @@ pub struct EventCell {
     pub users: UniqueSketch,
 }
 
-/// What happened in one window. Equal events give equal cells, in whatever order they came.
+/// What happened in one window. Equal events give equal cells, in whatever order they came and however they were merged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     /// All events.
@@ -71,10 +73,10 @@ pub struct Cell {
     pub users: UniqueSketch,
     /// Distinct sessions: the client's session id, else the person (who has one active session at a time).
     pub sessions: UniqueSketch,
-    /// By name; the [`MAX_EVENT_NAMES`] names with the smallest hashes, exact. See [`Cell::add`].
-    pub by_event: BTreeMap<String, EventCell>,
+    /// By name; the [`MAX_EVENT_NAMES`] names with the smallest hashes, exact. See [`BoundedMap`].
+    pub by_event: BoundedMap<EventCell, MAX_EVENT_NAMES>,
     /// Page views by page; the [`MAX_PAGES`] pages with the smallest hashes, exact.
-    pub pages: BTreeMap<String, u64>,
+    pub pages: BoundedMap<u64, MAX_PAGES>,
 }
 
 /// One event as a cell counts it.
@@ -92,9 +94,6 @@ pub struct WindowEvent<'a> {
 
 impl Cell {
     /// Counts one event.
-    ///
-    /// When a map is full it keeps the names with the smallest XXH3 hashes: whatever the order of arrival, the same names stay and
-    /// their counts are exact, so a rebuilt cell is identical. (Keeping the most frequent would depend on the order.)
     pub fn add(&mut self, event: &WindowEvent<'_>) {
         self.events += 1;
         if let Some(person) = event.person {
@@ -103,14 +102,14 @@ impl Cell {
         if let Some(session) = event.session {
             self.sessions.insert(session);
         }
-        if let Some(cell) = bounded_entry(&mut self.by_event, event.event, MAX_EVENT_NAMES) {
+        if let Some(cell) = self.by_event.entry(event.event) {
             cell.events += 1;
             if let Some(person) = event.person {
                 cell.users.insert(person);
             }
         }
         if let Some(page) = event.page
-            && let Some(count) = bounded_entry(&mut self.pages, page, MAX_PAGES)
+            && let Some(count) = self.pages.entry(page)
         {
             *count += 1;
         }
@@ -121,32 +120,93 @@ impl Cell {
         self.events += other.events;
         self.users.merge(&other.users);
         self.sessions.merge(&other.sessions);
-        for (name, theirs) in &other.by_event {
-            if let Some(ours) = bounded_entry(&mut self.by_event, name, MAX_EVENT_NAMES) {
+        for (name, theirs) in other.by_event.iter_shared() {
+            if let Some(ours) = self.by_event.entry_shared(name) {
                 ours.events += theirs.events;
                 ours.users.merge(&theirs.users);
             }
         }
-        for (page, theirs) in &other.pages {
-            if let Some(ours) = bounded_entry(&mut self.pages, page, MAX_PAGES) {
+        for (page, theirs) in other.pages.iter_shared() {
+            if let Some(ours) = self.pages.entry_shared(page) {
                 *ours += theirs;
             }
         }
     }
+
+    /// Bytes of memory this cell holds, itself included.
+    pub fn memory_bytes(&self) -> usize {
+        let by_event: usize = self.by_event.iter().map(|(_, cell)| cell.users.memory_bytes()).sum();
+        let sketches = self.users.memory_bytes() + self.sessions.memory_bytes() + by_event;
+        size_of::<Self>() + sketches + self.by_event.memory_bytes() + self.pages.memory_bytes()
+    }
 }
 
-/// The entry of `name`, or `None` when the map is full of names with smaller hashes.
-fn bounded_entry<'m, V: Default>(map: &'m mut BTreeMap<String, V>, name: &str, max_len: usize) -> Option<&'m mut V> {
-    if !map.contains_key(name) {
-        if map.len() >= max_len {
-            let rank = |name: &str| (xxh3_64(name.as_bytes()), name.to_owned());
-            let last = map.keys().max_by_key(|name| rank(name))?.clone();
-            if rank(name) > rank(&last) {
-                return None;
-            }
-            map.remove(&last);
-        }
-        map.insert(name.to_owned(), V::default());
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    struct Sent {
+        event: u16,
+        person: Option<u64>,
+        session: Option<u64>,
+        page: Option<u16>,
     }
-    map.get_mut(name)
+
+    fn sent() -> impl Strategy<Value = Sent> {
+        let id = || proptest::option::weighted(0.9, 0u64..3_000);
+        (0u16..400, id(), id(), proptest::option::of(0u16..1_200)).prop_map(|(event, person, session, page)| Sent {
+            event,
+            person,
+            session,
+            page,
+        })
+    }
+
+    fn cell_of<'a>(events: impl IntoIterator<Item = &'a Sent>) -> Cell {
+        let mut cell = Cell::default();
+        for sent in events {
+            let page = sent.page.map(|page| format!("/p/{page}"));
+            cell.add(&WindowEvent {
+                event: &format!("event {}", sent.event),
+                person: sent.person.map(PersonHash),
+                session: sent.session.map(PersonHash),
+                page: page.as_deref(),
+            });
+        }
+        cell
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Enough names to overflow both maps and enough persons to make sketches dense.
+        #[test]
+        fn any_order_and_any_partition_give_the_identical_cell(
+            events in proptest::collection::vec(sent(), 0..3_000),
+            order in any::<u64>(),
+            parts in 1usize..9,
+        ) {
+            let direct = cell_of(&events);
+            let mut shuffled: Vec<(u64, &Sent)> =
+                events.iter().enumerate().map(|(i, sent)| ((i as u64 ^ order).wrapping_mul(0x9e37_79b9_7f4a_7c15), sent)).collect();
+            shuffled.sort_by_key(|(key, _)| *key);
+            prop_assert_eq!(&cell_of(shuffled.iter().map(|(_, sent)| *sent)), &direct);
+
+            let mut partial = vec![Vec::new(); parts];
+            shuffled.iter().for_each(|(key, sent)| partial[*key as usize % parts].push(*sent));
+            let mut merged = Cell::default();
+            partial.iter().for_each(|part| merged.merge(&cell_of(part.iter().copied())));
+            prop_assert_eq!(&merged, &direct);
+
+            let names: std::collections::HashSet<u16> = events.iter().map(|sent| sent.event).collect();
+            prop_assert_eq!(direct.by_event.len(), names.len().min(MAX_EVENT_NAMES));
+            for (name, cell) in &direct.by_event {
+                let count = events.iter().filter(|sent| format!("event {}", sent.event) == name).count();
+                prop_assert_eq!(cell.events, count as u64);
+            }
+        }
+    }
 }
