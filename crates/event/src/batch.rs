@@ -230,9 +230,17 @@ pub struct EventBatchBuilder {
     pub(crate) rejected: Vec<RejectedEvent>,
     previous_name: Option<u32>,
     previous_key: Option<u32>,
+    /// The derived properties as they are written, and where each ends; their key ids are 0, 1, 2, ...
+    derived_bytes: Vec<u8>,
+    derived_ends: Vec<u32>,
+    /// Bit `id` is set when the event being written has a value of its own for that derived property.
+    own_values: u32,
 }
 
 impl EventBatchBuilder {
+    /// Most derived properties of a batch.
+    pub const MAX_DERIVED: usize = 32;
+
     /// Begins a batch; what was in the builder is gone.
     pub fn start(&mut self, received_at_ms: TimestampMs) {
         self.received_at_ms = received_at_ms;
@@ -249,6 +257,32 @@ impl EventBatchBuilder {
         self.rejected.clear();
         self.previous_name = None;
         self.previous_key = None;
+        self.derived_bytes.clear();
+        self.derived_ends.clear();
+        self.own_values = 0;
+    }
+
+    /// Adds a property to every event of the batch that has no value of its own for it.
+    ///
+    /// To be called between [`EventBatchBuilder::start`] and the first property or event, at most
+    /// [`EventBatchBuilder::MAX_DERIVED`] times and once per key; a call that is none of these changes nothing.
+    pub fn derive(&mut self, key: &str, value: PropertyValue<'_>) {
+        let next = self.derived_ends.len();
+        let is_first = self.is_empty() && self.property_bytes.is_empty() && self.keys.len() == next;
+        if !is_first || next == Self::MAX_DERIVED || self.keys.intern(key) as usize != next {
+            return;
+        }
+        write_property(&mut self.derived_bytes, next as u32, value);
+        self.derived_ends.push(self.derived_bytes.len() as u32);
+    }
+
+    /// Bytes of memory the builder keeps between batches.
+    pub fn retained_bytes(&self) -> usize {
+        let ids = [&self.user_ids, &self.anonymous_ids, &self.insert_ids, &self.session_ids];
+        let id_bytes: usize = ids.iter().map(|column| column.bytes.capacity() + 2 * column.lengths.capacity()).sum();
+        let columns = self.name_ids.capacity() * 4 + (self.times.capacity() + self.client_times.capacity()) * 8;
+        let properties = self.property_bytes.capacity() + self.property_ends.capacity() * 4 + self.derived_bytes.capacity();
+        id_bytes + columns + properties + self.names.retained_bytes() + self.keys.retained_bytes()
     }
 
     /// Number of finished events.
@@ -275,29 +309,10 @@ impl EventBatchBuilder {
     pub fn property(&mut self, key: &str, value: PropertyValue<'_>) {
         let id = self.keys.intern_after(self.previous_key, key);
         self.previous_key = Some(id);
-        let out = &mut self.property_bytes;
-        write_varint(out, u64::from(id));
-        match value {
-            PropertyValue::Null => out.push(tag::NULL),
-            PropertyValue::Bool(false) => out.push(tag::FALSE),
-            PropertyValue::Bool(true) => out.push(tag::TRUE),
-            PropertyValue::Int(i) => {
-                out.push(tag::INT);
-                write_varint(out, zigzag(i));
-            }
-            PropertyValue::Float(f) => {
-                out.push(tag::FLOAT);
-                out.extend_from_slice(&f.to_le_bytes());
-            }
-            PropertyValue::Str(s) => {
-                out.push(tag::STR);
-                write_text(out, s);
-            }
-            PropertyValue::Json(s) => {
-                out.push(tag::JSON);
-                write_text(out, s);
-            }
+        if (id as usize) < self.derived_ends.len() && value != PropertyValue::Null {
+            self.own_values |= 1 << id;
         }
+        write_property(&mut self.property_bytes, id, value);
     }
 
     /// True when the event being written already has this property; linear in its properties, for the few derived ones.
@@ -312,6 +327,7 @@ impl EventBatchBuilder {
         let start = self.property_ends.last().map_or(0, |&end| end as usize);
         self.property_bytes.truncate(start);
         self.previous_key = None;
+        self.own_values = 0;
     }
 
     /// Makes the written properties an event. The ids are checked by the caller and at most 255 bytes.
@@ -326,7 +342,23 @@ impl EventBatchBuilder {
         self.anonymous_ids.push(event.anonymous_id);
         self.insert_ids.push(event.insert_id);
         self.session_ids.push(event.session_id);
+        self.write_derived();
         self.property_ends.push(self.property_bytes.len() as u32);
+    }
+
+    fn write_derived(&mut self) {
+        if self.own_values == 0 {
+            self.property_bytes.extend_from_slice(&self.derived_bytes);
+            return;
+        }
+        let mut start = 0;
+        for (id, &end) in self.derived_ends.iter().enumerate() {
+            if self.own_values & (1 << id) == 0 {
+                self.property_bytes.extend_from_slice(&self.derived_bytes[start as usize..end as usize]);
+            }
+            start = end;
+        }
+        self.own_values = 0;
     }
 
     /// Refuses the event being written and keeps its bytes.
@@ -376,6 +408,31 @@ pub struct EventFields<'a> {
     pub session_id: Option<&'a str>,
 }
 
+fn write_property(out: &mut Vec<u8>, key_id: u32, value: PropertyValue<'_>) {
+    write_varint(out, u64::from(key_id));
+    match value {
+        PropertyValue::Null => out.push(tag::NULL),
+        PropertyValue::Bool(false) => out.push(tag::FALSE),
+        PropertyValue::Bool(true) => out.push(tag::TRUE),
+        PropertyValue::Int(i) => {
+            out.push(tag::INT);
+            write_varint(out, zigzag(i));
+        }
+        PropertyValue::Float(f) => {
+            out.push(tag::FLOAT);
+            out.extend_from_slice(&f.to_le_bytes());
+        }
+        PropertyValue::Str(s) => {
+            out.push(tag::STR);
+            write_text(out, s);
+        }
+        PropertyValue::Json(s) => {
+            out.push(tag::JSON);
+            write_text(out, s);
+        }
+    }
+}
+
 pub(crate) fn write_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
@@ -415,4 +472,43 @@ fn zigzag(n: i64) -> u64 {
 
 fn unzigzag(n: u64) -> i64 {
     ((n >> 1) as i64) ^ -((n & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clients_own_value_wins_over_the_derived_one() {
+        let mut builder = EventBatchBuilder::default();
+        builder.start(0);
+        builder.derive("country", PropertyValue::Str("US"));
+        builder.derive("os", PropertyValue::Str("Linux"));
+        builder.derive("os", PropertyValue::Str("twice"));
+        let fields =
+            EventFields { name: "e", time_ms: 0, client_time_ms: 0, user_id: None, anonymous_id: None, insert_id: None, session_id: None };
+        builder.property("country", PropertyValue::Str("DE"));
+        builder.derive("late", PropertyValue::Str("ignored"));
+        builder.finish_event(&fields);
+        builder.property("os", PropertyValue::Null);
+        builder.property("a", PropertyValue::Int(1));
+        builder.finish_event(&fields);
+        builder.property("os", PropertyValue::Str("abandoned"));
+        builder.abandon_event();
+        builder.finish_event(&fields);
+        let Some(app) = AppId::new("APP-1") else { panic!("no app id") };
+        let batch = builder.build(&app);
+        let texts: Vec<String> = batch
+            .iter()
+            .map(|event| event.properties.map(|(_, key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "country=Str(\"DE\") os=Str(\"Linux\")",
+                "os=Null a=Int(1) country=Str(\"US\") os=Str(\"Linux\")",
+                "country=Str(\"US\") os=Str(\"Linux\")"
+            ]
+        );
+    }
 }

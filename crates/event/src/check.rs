@@ -82,6 +82,12 @@ pub struct CheckedTime {
     pub was_in_future: bool,
 }
 
+/// What is added to the timestamps of a client that says it sent them at `sent_at_ms`: 0 within a minute of the receipt.
+pub fn clock_correction_ms(sent_at_ms: Option<TimestampMs>, received_at_ms: TimestampMs) -> i64 {
+    let drift_ms = sent_at_ms.map_or(0, |sent| received_at_ms.saturating_sub(sent));
+    if drift_ms.saturating_abs() > CLOCK_TOLERANCE_MS { drift_ms } else { 0 }
+}
+
 /// Corrects and bounds a client's timestamp; `oldest_ms` is the start of the app's raw retention.
 ///
 /// # Errors
@@ -95,8 +101,7 @@ pub fn place_in_time(
     let Some(client_time_ms) = client_time_ms else {
         return Ok(CheckedTime { time_ms: received_at_ms, client_time_ms: received_at_ms, was_in_future: false });
     };
-    let drift_ms = sent_at_ms.map_or(0, |sent| received_at_ms.saturating_sub(sent));
-    let corrected = if drift_ms.abs() > CLOCK_TOLERANCE_MS { client_time_ms.saturating_add(drift_ms) } else { client_time_ms };
+    let corrected = client_time_ms.saturating_add(clock_correction_ms(sent_at_ms, received_at_ms));
     if corrected < EARLIEST_TIME_MS.max(oldest_ms) {
         let limit = if corrected < EARLIEST_TIME_MS { "before 1990" } else { "older than this app keeps raw events" };
         let message = format!(

@@ -87,6 +87,11 @@ impl Dictionary {
         id
     }
 
+    /// Bytes of memory held.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.bytes.capacity() + 4 * (self.ends.capacity() + self.successor.capacity()) + 5 * self.table.capacity()
+    }
+
     /// Forgets all strings, keeps the memory.
     pub fn clear(&mut self) {
         self.ends.clear();

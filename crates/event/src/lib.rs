@@ -15,7 +15,7 @@ mod time;
 mod value;
 
 pub use batch::{EventBatch, EventBatchBuilder, EventFields, EventView, IdColumn, PropertyIter};
-pub use check::{CheckedTime, check_id, check_insert_id, check_name, place_in_time};
+pub use check::{CheckedTime, check_id, check_insert_id, check_name, clock_correction_ms, place_in_time};
 pub use codec::CodecError;
 pub use dictionary::Dictionary;
 pub use ids::{AppId, PersonHash, person_hash};

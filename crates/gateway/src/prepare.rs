@@ -1,0 +1,139 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use event::{EventBatchBuilder, RejectCode, TimestampMs};
+
+use crate::answer::answer_body;
+use crate::buffers::Buffers;
+use crate::credentials::authenticate;
+use crate::enrich::Agent;
+use crate::gateway::{Gateway, Purpose};
+use crate::in_flight::Held;
+use crate::inflate::{Encoding, InflateFault};
+use crate::keys::AppAccess;
+use crate::parser::{Clock, Envelope, read_batch};
+use crate::refusal::Refusal;
+
+/// A request whose body is here.
+pub(crate) struct Arrived {
+    pub(crate) received_at_ms: TimestampMs,
+    pub(crate) body: Bytes,
+    pub(crate) encoding: Option<Encoding>,
+    /// `None` when the key, if there is one, is in the body.
+    pub(crate) access: Option<AppAccess>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) agent: Option<Arc<Agent>>,
+    pub(crate) purpose: Purpose,
+}
+
+/// A request that is ready for the log.
+pub(crate) struct Prepared {
+    /// `None` when there is nothing to keep.
+    pub(crate) record: Option<Bytes>,
+    /// The answer, once the record is durable.
+    pub(crate) body: Bytes,
+    pub(crate) accepted: usize,
+    pub(crate) rejected: Vec<RejectCode>,
+    pub(crate) future_events: usize,
+}
+
+impl Arrived {
+    /// Does all the work between the body and the log. `None` when the body inflates to more than `max_bytes`.
+    pub(crate) fn prepare(&self, gateway: &Gateway, max_bytes: usize, held: &mut Held) -> Result<Option<Prepared>, Refusal> {
+        gateway.buffers.with(|buffers| {
+            let Buffers { batch, scratch, inflated } = buffers;
+            let body = match self.encoding {
+                None => &self.body[..],
+                Some(encoding) => match encoding.inflate(&self.body, max_bytes, inflated) {
+                    Ok(()) => {
+                        held.grow(inflated.len())?;
+                        &inflated[..]
+                    }
+                    Err(InflateFault::TooLarge { .. }) if max_bytes < gateway.options.max_body_bytes => return Ok(None),
+                    Err(fault) => return Err(fault.into()),
+                },
+            };
+            let derived = self.derived(gateway);
+            let mut parse = |access: Option<&AppAccess>| {
+                let clock = Clock { received_at_ms: self.received_at_ms, sent_at_ms: None, oldest_ms: self.oldest_ms(access) };
+                read_batch(body, clock, &derived, gateway.options.max_batch_events, batch, scratch)
+            };
+            let mut envelope = parse(self.access.as_ref())?;
+            let access = self.access_by(&envelope, gateway)?;
+            // The key was in the body, so the app's retention was not known when the events were read.
+            if envelope.earliest_ms < self.oldest_ms(Some(&access)) {
+                envelope = parse(Some(&access))?;
+            }
+            gateway.metrics.parsed_bytes.inc_by(body.len() as u64);
+            if envelope.sent_at_was_ignored {
+                gateway.metrics.ignored_sent_at.inc();
+            }
+            self.charge(&access, &envelope, gateway)?;
+            Ok(Some(self.prepared(batch, &access, &envelope, body.len())))
+        })
+    }
+
+    fn oldest_ms(&self, access: Option<&AppAccess>) -> TimestampMs {
+        let retention_ms = access.and_then(|access| access.raw_retention_ms);
+        retention_ms.map_or(TimestampMs::MIN, |retention_ms| self.received_at_ms.saturating_sub(retention_ms))
+    }
+
+    /// What the gateway knows of the sender. The address ends here.
+    fn derived<'a>(&'a self, gateway: &'a Gateway) -> Vec<(&'static str, &'a str)> {
+        let place = match (&gateway.geo, self.address) {
+            (Some(geo), Some(address)) => geo.place(address),
+            _ => Default::default(),
+        };
+        let agent = self.agent.as_deref();
+        let all = [
+            ("country", place.country),
+            ("region", place.region),
+            ("city", place.city),
+            ("browser", agent.and_then(|agent| agent.browser.as_deref())),
+            ("os", agent.and_then(|agent| agent.os.as_deref())),
+            ("device_type", agent.and_then(|agent| agent.device_type)),
+            ("$lib", agent.and_then(|agent| agent.lib.as_deref())),
+        ];
+        let mut known = Vec::with_capacity(all.len());
+        known.extend(all.into_iter().filter_map(|(key, value)| Some((key, value?))));
+        known
+    }
+
+    /// The app that the key, wherever it was, opens.
+    fn access_by(&self, envelope: &Envelope, gateway: &Gateway) -> Result<AppAccess, Refusal> {
+        let access = match (&self.access, &envelope.write_key) {
+            (Some(access), _) => access.clone(),
+            (None, Some(key)) => authenticate(&gateway.keys, key)?,
+            (None, None) => return Err(Refusal::MissingKey),
+        };
+        match &envelope.app_id {
+            Some(app_id) if app_id != access.app.as_str() => Err(Refusal::OtherApp),
+            _ => Ok(access),
+        }
+    }
+
+    fn charge(&self, access: &AppAccess, envelope: &Envelope, gateway: &Gateway) -> Result<(), Refusal> {
+        let Some(quota) = gateway.quota.as_ref().filter(|_| self.purpose == Purpose::Ingest) else { return Ok(()) };
+        quota.take(&access.app, envelope.event_count, Instant::now()).map_err(|retry_after_seconds| {
+            gateway.metrics.refused.inc_by(envelope.event_count as u64);
+            Refusal::OverQuota { retry_after_seconds }
+        })
+    }
+
+    fn prepared(&self, batch: &EventBatchBuilder, access: &AppAccess, envelope: &Envelope, body_bytes: usize) -> Prepared {
+        let record = (self.purpose == Purpose::Ingest && envelope.event_count > 0).then(|| {
+            let mut record = Vec::with_capacity(body_bytes);
+            batch.encode(&access.app, &mut record);
+            Bytes::from(record)
+        });
+        Prepared {
+            record,
+            body: answer_body(batch.len(), batch.rejected()),
+            accepted: batch.len(),
+            rejected: batch.rejected().iter().map(|event| event.reject.code).collect(),
+            future_events: envelope.future_events,
+        }
+    }
+}
