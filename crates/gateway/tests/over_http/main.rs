@@ -1,0 +1,5 @@
+//! The whole gateway over real sockets.
+
+mod faults;
+mod routes;
+mod support;
