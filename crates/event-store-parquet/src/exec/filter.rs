@@ -1,0 +1,107 @@
+//! A filter, prepared once per query and evaluated over whole batches.
+
+use arrow::buffer::BooleanBuffer;
+use event_store::{Field, Filter, Op, QueryError, Value};
+
+use super::column::{Batch, DictionaryMemo, Fields};
+use super::comparison::Comparison;
+
+/// A prepared [`Filter`].
+#[derive(Debug)]
+pub(super) enum Predicate {
+    All(Vec<Predicate>),
+    Any(Vec<Predicate>),
+    Not(Box<Predicate>),
+    Compare { field: usize, comparison: Comparison, memo: usize },
+}
+
+/// Prepares the filters of one query: collects their fields, and numbers the comparisons so that each has a memo per thread.
+pub(super) struct Preparation<'f> {
+    /// The fields seen so far.
+    pub(super) fields: &'f mut Fields,
+    memos: usize,
+}
+
+impl<'f> Preparation<'f> {
+    pub(super) fn new(fields: &'f mut Fields) -> Self {
+        Self { fields, memos: 0 }
+    }
+
+    /// Prepares a filter.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] for an invalid regular expression.
+    pub(super) fn filter(&mut self, filter: &Filter) -> Result<Predicate, QueryError> {
+        let mut all = |filters: &[Filter]| filters.iter().map(|filter| self.filter(filter)).collect::<Result<Vec<_>, _>>();
+        Ok(match filter {
+            Filter::And(filters) => Predicate::All(all(filters)?),
+            Filter::Or(filters) => Predicate::Any(all(filters)?),
+            Filter::Not(inner) => Predicate::Not(Box::new(self.filter(inner)?)),
+            Filter::Compare(field, op) => {
+                self.memos += 1;
+                Predicate::Compare { field: self.fields.add(field), comparison: Comparison::new(op)?, memo: self.memos - 1 }
+            }
+        })
+    }
+
+    /// Prepares a selection: any of the names (every name for `None`), and the filter.
+    ///
+    /// # Errors
+    /// As for [`Preparation::filter`].
+    pub(super) fn selection(&mut self, events: Option<&[String]>, filter: &Filter) -> Result<Predicate, QueryError> {
+        let filter = self.filter(filter)?;
+        let Some(events) = events else { return Ok(filter) };
+        let names = Op::In(events.iter().cloned().map(Value::Str).collect());
+        let named = self.filter(&Filter::Compare(Field::Event, names))?;
+        Ok(if filter.is_always() { named } else { Predicate::All(vec![named, filter]) })
+    }
+
+    /// Comparisons so far, each with a memo of its own.
+    pub(super) fn memo_count(&self) -> usize {
+        self.memos
+    }
+}
+
+/// What one thread knows about dictionary values, per comparison.
+pub(super) struct Memos(Vec<DictionaryMemo>);
+
+impl Memos {
+    /// For this many comparisons.
+    pub(super) fn new(comparisons: usize) -> Self {
+        Self((0..comparisons).map(|_| DictionaryMemo::default()).collect())
+    }
+}
+
+impl Predicate {
+    /// True when it holds for every event, without looking.
+    pub(super) fn is_always(&self) -> bool {
+        matches!(self, Self::All(predicates) if predicates.iter().all(Self::is_always))
+    }
+
+    /// The rows of the batch for which it holds.
+    pub(super) fn evaluate(&self, batch: &Batch, memos: &mut Memos) -> BooleanBuffer {
+        match self {
+            Self::All(predicates) => {
+                let mut result: Option<BooleanBuffer> = None;
+                for predicate in predicates.iter().filter(|predicate| !predicate.is_always()) {
+                    let mask = predicate.evaluate(batch, memos);
+                    let joined = result.map_or_else(|| mask.clone(), |result| &result & &mask);
+                    if !joined.has_true() {
+                        return joined;
+                    }
+                    result = Some(joined);
+                }
+                result.unwrap_or_else(|| BooleanBuffer::new_set(batch.rows()))
+            }
+            Self::Any(predicates) => {
+                let mut result = BooleanBuffer::new_unset(batch.rows());
+                for predicate in predicates {
+                    result = &result | &predicate.evaluate(batch, memos);
+                }
+                result
+            }
+            Self::Not(inner) => !&inner.evaluate(batch, memos),
+            Self::Compare { field, comparison, memo } => batch.column(*field).compare(comparison, batch.rows(), &mut memos.0[*memo]),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where each group and cell stands in the answer: which groups are kept, their ranks, and the rest as one.
+
+use std::cmp::Ordering;
+
+use event_store::{Fold, Measured, Value};
+
+use super::cells::{CellTable, cell_key, group_and_bucket};
+use super::value::compare_groups;
+
+/// The places of an answer. Ranks `0..kept` are groups of their own; with a rest, it has the last rank.
+pub(super) struct Layout {
+    ranks: Vec<u32>,
+    kept: u32,
+    rank_count: usize,
+    /// Cells in the answer by (rank, bucket), ascending.
+    cells: Vec<(u32, u32)>,
+    /// Place in `cells` of each cell of the query.
+    places: Vec<u32>,
+    table: CellTable,
+}
+
+impl Layout {
+    /// Every group on its own, in order of its number.
+    pub(super) fn unfolded(groups: usize, cells: &CellTable, buckets: usize) -> Self {
+        let order: Vec<u32> = (0..groups as u32).collect();
+        Self::new(&order, groups, cells, buckets)
+    }
+
+    /// The first `keep` of `order` (group numbers, best first) on their own, the others as one.
+    pub(super) fn new(order: &[u32], keep: usize, cells: &CellTable, buckets: usize) -> Self {
+        let kept = keep.min(order.len());
+        let mut ranks = vec![0; order.len()];
+        for (rank, &group) in order.iter().enumerate() {
+            ranks[group as usize] = rank.min(kept) as u32;
+        }
+        let place = |&key: &u64| {
+            let (group, bucket) = group_and_bucket(key);
+            cell_key(ranks[group as usize], bucket)
+        };
+        let mut in_answer: Vec<u64> = cells.keys().iter().map(place).collect();
+        in_answer.sort_unstable();
+        in_answer.dedup();
+        let mut table = CellTable::new(buckets);
+        for &key in &in_answer {
+            let (rank, bucket) = group_and_bucket(key);
+            table.intern(rank, bucket);
+        }
+        let places = cells.keys().iter().map(|key| in_answer.partition_point(|known| *known < place(key)) as u32).collect();
+        let rank_count = kept + usize::from(order.len() > kept);
+        Self { ranks, kept: kept as u32, rank_count, cells: in_answer.into_iter().map(group_and_bucket).collect(), places, table }
+    }
+
+    /// The rank of a group.
+    pub(super) fn rank(&self, group: u32) -> u32 {
+        self.ranks[group as usize]
+    }
+
+    /// True for the rank of the folded rest.
+    pub(super) fn is_rest(&self, rank: u32) -> bool {
+        rank == self.kept
+    }
+
+    /// Number of ranks, the rest included.
+    pub(super) fn rank_count(&self) -> usize {
+        self.rank_count
+    }
+
+    /// The cells of the answer as (rank, bucket), ascending.
+    pub(super) fn cells(&self) -> &[(u32, u32)] {
+        &self.cells
+    }
+
+    /// The place in the answer of a cell of the query.
+    pub(super) fn place(&self, cell: usize) -> usize {
+        self.places[cell] as usize
+    }
+
+    /// The place of a rank in a bucket; every cell that a measure has seen has one.
+    pub(super) fn place_of(&self, rank: u32, bucket: u32) -> Option<usize> {
+        self.table.get(rank, bucket)
+    }
+}
+
+/// The group numbers, best first.
+pub(super) fn ranked(groups: &[Vec<Value>], totals: &[Measured], fold: &Fold) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..groups.len() as u32).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (a as usize, b as usize);
+        compare_measured(totals[a], totals[b], fold.descending).then_with(|| compare_groups(&groups[a], &groups[b]))
+    });
+    order
+}
+
+/// `null` last in either direction.
+fn compare_measured(a: Measured, b: Measured, descending: bool) -> Ordering {
+    let directed = |order: Ordering| if descending { order.reverse() } else { order };
+    match (a, b) {
+        (Measured::Count(a), Measured::Count(b)) => directed(a.cmp(&b)),
+        (Measured::Number(Some(a)), Measured::Number(Some(b))) => directed(a.partial_cmp(&b).unwrap_or(Ordering::Equal)),
+        (a, b) => (a == Measured::Number(None)).cmp(&(b == Measured::Number(None))),
+    }
+}

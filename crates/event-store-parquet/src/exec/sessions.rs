@@ -1,0 +1,225 @@
+//! Sessions, derived from all events of each person.
+//!
+//! Events of a person with the same client session id are one session. A person's other events are cut where the gap is longer than
+//! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
+//! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionRule};
+use rustc_hash::FxHashMap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::aggregate::{Prepared, SessionCounts, add_stats};
+use super::cells::cell_key;
+use super::column::Batch;
+use super::filter::Memos;
+use super::group::GroupCoder;
+use super::pairs::{self, PairList};
+use super::scan::Query;
+use super::timeline::{MAX_LABEL, Moment, Timeline};
+use super::value::compare_groups;
+use crate::columns::{self, ColumnRequest};
+use crate::part::ScanRequest;
+
+/// How far before the range a session's beginning is looked for, at least.
+const LOOK_BACK_MS: i64 = 86_400_000;
+/// The label of an event that does not match; groups follow.
+const NO_MATCH: u32 = 0;
+
+/// Counts the sessions of every session measure of the plan.
+///
+/// # Errors
+/// As for [`event_store::EventSource::aggregate`].
+pub(super) fn count(
+    query: &Query<'_>,
+    plan: &AggregatePlan,
+    prepared: &Prepared,
+    stats: &mut ScanStats,
+) -> Result<SessionCounts, QueryError> {
+    let mut counts = Vec::new();
+    for (measure, function) in plan.measures.iter().map(|measure| &measure.function).enumerate() {
+        if let MeasureFn::Sessions(rule) = function {
+            counts.push((measure, Counting { query, plan, prepared, measure, rule: *rule }.run(stats)?));
+        }
+    }
+    Ok(counts)
+}
+
+/// One session measure of a plan.
+struct Counting<'c> {
+    query: &'c Query<'c>,
+    plan: &'c AggregatePlan,
+    prepared: &'c Prepared,
+    measure: usize,
+    rule: SessionRule,
+}
+
+/// Events one thread has read.
+struct Worker<'p> {
+    memos: Memos,
+    coder: GroupCoder<'p>,
+    /// By person.
+    without_id: PairList,
+    /// By a hash of person and session id.
+    with_id: PairList,
+    rows: Vec<u32>,
+    groups: Vec<u32>,
+    labels: Vec<u32>,
+}
+
+impl Counting<'_> {
+    fn run(&self, stats: &mut ScanStats) -> Result<Vec<(u64, u64)>, QueryError> {
+        let scan = &self.plan.scan;
+        let look_back_ms = LOOK_BACK_MS.max(self.rule.idle_ms).max(self.rule.max_ms.unwrap_or(0));
+        let from_ms = scan.from_ms.saturating_sub(look_back_ms);
+        let mut requests = self.prepared.fields.requests();
+        requests.extend([columns::PERSON, columns::TIME, columns::SESSION_ID].map(ColumnRequest::Fixed));
+        let request = ScanRequest { app: &scan.app, from_ms, to_ms: scan.to_ms, events: None, columns: &requests };
+        let timeline = Timeline::from(from_ms);
+        let make = || Worker::new(self.prepared, self.query.context);
+        let (workers, scanned) = self.query.scan(&request, &make, &|worker, batch| self.read(worker, batch, timeline))?;
+        add_stats(stats, scanned);
+
+        let (mut without_id, mut with_id) = (Vec::new(), Vec::new());
+        for worker in workers {
+            without_id.push(worker.without_id);
+            with_id.push(worker.with_id);
+        }
+        let never = SessionRule { idle_ms: i64::MAX, max_ms: None };
+        let order = self.group_order();
+        let mut counts: FxHashMap<u64, u64> = FxHashMap::default();
+        for (lists, rule) in [(without_id, self.rule), (with_id, never)] {
+            let events = PairList::merge(lists, self.query)?;
+            let counted = events.for_each_key(self.query, &FxHashMap::default, &|counts: &mut FxHashMap<u64, u64>, events| {
+                let moments = events.iter().map(|&event| timeline.moment(pairs::payload(event)));
+                for_each_session(moments, rule, &order, |start_ms, group| {
+                    if start_ms >= scan.from_ms {
+                        *counts.entry(cell_key(group, self.prepared.buckets.find(start_ms))).or_default() += 1;
+                    }
+                });
+                Ok(())
+            })?;
+            counted.into_iter().flatten().for_each(|(cell, sessions)| *counts.entry(cell).or_default() += sessions);
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_unstable();
+        Ok(counts)
+    }
+
+    /// The place of each group in the order of values, which decides between events at the same time.
+    fn group_order(&self) -> Vec<u32> {
+        let groups = self.prepared.groups.groups();
+        let mut ascending: Vec<u32> = (0..groups.len() as u32).collect();
+        ascending.sort_by(|&a, &b| compare_groups(&groups[a as usize], &groups[b as usize]));
+        let mut order = vec![0; groups.len()];
+        ascending.iter().zip(0..).for_each(|(&group, place)| order[group as usize] = place);
+        order
+    }
+
+    fn read(&self, worker: &mut Worker<'_>, record_batch: &RecordBatch, timeline: Timeline) -> Result<(), QueryError> {
+        let batch = Batch::new(record_batch, &self.prepared.fields);
+        worker.label(&batch, self)?;
+        let session_ids = record_batch.column_by_name(columns::SESSION_ID).map(|column| column.as_string::<i32>());
+        let session_ids = session_ids.filter(|column| column.null_count() < column.len());
+        let (persons, nulls) = batch.persons();
+        let times = batch.times();
+        for row in (0..batch.rows()).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row))) {
+            let payload = timeline.payload(times[row], worker.labels[row]);
+            match session_ids.filter(|ids| ids.is_valid(row)) {
+                None => worker.without_id.push(persons[row], payload)?,
+                Some(ids) => worker.with_id.push(xxh3_64_with_seed(ids.value(row).as_bytes(), persons[row]), payload)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'p> Worker<'p> {
+    fn new(prepared: &'p Prepared, context: &QueryContext) -> Self {
+        Self {
+            memos: Memos::new(prepared.memo_count),
+            coder: GroupCoder::new(&prepared.groups),
+            without_id: PairList::distinct(context),
+            with_id: PairList::distinct(context),
+            rows: Vec::new(),
+            groups: Vec::new(),
+            labels: Vec::new(),
+        }
+    }
+
+    /// Labels each row with its group, or as no match.
+    fn label(&mut self, batch: &Batch, counting: &Counting<'_>) -> Result<(), QueryError> {
+        let prepared = counting.prepared;
+        let mut mask = prepared.filter.evaluate(batch, &mut self.memos);
+        for predicate in [&prepared.scan_names, &prepared.measures[counting.measure].predicate] {
+            if !predicate.is_always() {
+                mask = &mask & &predicate.evaluate(batch, &mut self.memos);
+            }
+        }
+        let in_range = |row: &u32| batch.times()[*row as usize] >= counting.plan.scan.from_ms;
+        self.rows.clear();
+        self.rows.extend(mask.set_indices_u32().filter(in_range));
+        self.coder.code(batch, &self.rows, &mut self.groups)?;
+        self.labels.clear();
+        self.labels.resize(batch.rows(), NO_MATCH);
+        for (&row, &group) in self.rows.iter().zip(&self.groups) {
+            if group >= MAX_LABEL {
+                return Err(QueryError::Groups { limit: MAX_LABEL as usize });
+            }
+            self.labels[row as usize] = group + 1;
+        }
+        Ok(())
+    }
+}
+
+/// Calls `each` with the beginning of every session that has a match, and the group of its first match.
+fn for_each_session(moments: impl Iterator<Item = Moment>, rule: SessionRule, order: &[u32], mut each: impl FnMut(i64, u32)) {
+    let mut start_ms = 0;
+    let mut last_ms: Option<i64> = None;
+    let mut first_match: Option<(i64, u32, u32)> = None;
+    for Moment { time_ms, label } in moments {
+        let goes_on = last_ms.is_some_and(|last_ms| {
+            let short_gap = time_ms - last_ms <= rule.idle_ms;
+            short_gap && rule.max_ms.is_none_or(|max_ms| time_ms - start_ms <= max_ms)
+        });
+        if !goes_on {
+            if let Some((_, _, group)) = first_match.take() {
+                each(start_ms, group);
+            }
+            start_ms = time_ms;
+        }
+        last_ms = Some(time_ms);
+        if label != NO_MATCH {
+            let group = label - 1;
+            let candidate = (time_ms, order[group as usize], group);
+            if first_match.is_none_or(|first| candidate < first) {
+                first_match = Some(candidate);
+            }
+        }
+    }
+    if let Some((_, _, group)) = first_match {
+        each(start_ms, group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(times_and_labels: &[(i64, u32)], rule: SessionRule) -> Vec<(i64, u32)> {
+        let mut found = Vec::new();
+        let moments = times_and_labels.iter().map(|&(time_ms, label)| Moment { time_ms, label });
+        for_each_session(moments, rule, &[1, 0], |start_ms, group| found.push((start_ms, group)));
+        found
+    }
+
+    #[test]
+    fn gaps_and_lengths_cut() {
+        let rule = SessionRule { idle_ms: 10, max_ms: None };
+        assert_eq!(sessions(&[(0, 1), (10, 0), (20, 1), (31, 1)], rule), [(0, 0), (31, 0)]);
+        assert_eq!(sessions(&[(0, 0), (5, 2), (5, 1), (40, 0)], rule), [(0, 1)]);
+        assert_eq!(sessions(&[], rule), []);
+        let cut = SessionRule { idle_ms: 10, max_ms: Some(15) };
+        assert_eq!(sessions(&[(0, 1), (8, 1), (15, 1), (16, 1), (31, 1), (32, 1)], cut), [(0, 0), (16, 0), (32, 0)]);
+    }
+}

@@ -1,0 +1,56 @@
+//! A time and a label in one 64-bit payload that sorts by time.
+
+use event::limits::EARLIEST_TIME_MS;
+
+const LABEL_BITS: u32 = 20;
+/// Largest label, and so one less than the most distinct labels of a query.
+pub(super) const MAX_LABEL: u32 = (1 << LABEL_BITS) - 2;
+/// 44 bits of milliseconds: 557 years.
+const MAX_OFFSET: u64 = (1 << (64 - LABEL_BITS)) - 1;
+
+/// Where the offsets of a query's payloads begin.
+#[derive(Clone, Copy)]
+pub(super) struct Timeline {
+    base_ms: i64,
+}
+
+/// One event as far as a sequence operator looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) time_ms: i64,
+    pub(super) label: u32,
+}
+
+impl Timeline {
+    /// For events at or after `from_ms`; none is older than [`EARLIEST_TIME_MS`].
+    pub(super) fn from(from_ms: i64) -> Self {
+        Self { base_ms: from_ms.max(EARLIEST_TIME_MS) }
+    }
+
+    /// A payload; labels are at most [`MAX_LABEL`], so a payload is below `u64::MAX`.
+    pub(super) fn payload(self, time_ms: i64, label: u32) -> u64 {
+        let offset = time_ms.saturating_sub(self.base_ms).max(0) as u64;
+        offset.min(MAX_OFFSET) << LABEL_BITS | u64::from(label)
+    }
+
+    /// What [`Timeline::payload`] packed.
+    pub(super) fn moment(self, payload: u64) -> Moment {
+        Moment { time_ms: self.base_ms + (payload >> LABEL_BITS) as i64, label: payload as u32 & ((1 << LABEL_BITS) - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_sort_by_time_and_come_back() {
+        let timeline = Timeline::from(1_700_000_000_000);
+        let moments = [(1_700_000_000_000, 7), (1_700_000_000_001, 0), (4_000_000_000_000, MAX_LABEL)];
+        let payloads: Vec<u64> = moments.iter().map(|&(time_ms, label)| timeline.payload(time_ms, label)).collect();
+        assert!(payloads.is_sorted());
+        for (&(time_ms, label), &payload) in moments.iter().zip(&payloads) {
+            assert_eq!(timeline.moment(payload), Moment { time_ms, label });
+        }
+    }
+}
