@@ -1,0 +1,502 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::EventBatch;
+use event_log::{Offset, Record};
+use event_store::StoreError;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::{Checkpoint, Done};
+use crate::clock::MonotonicClock;
+use crate::dedupe::{Dedupe, Run};
+use crate::error::StreamError;
+use crate::maintain::maintain_loop;
+use crate::metrics::Metrics;
+use crate::options::StreamOptions;
+use crate::pending::Pending;
+use crate::quarantine::Quarantine;
+use crate::reader::{Read, read_log};
+use crate::stream::{Stream, StreamParts};
+use crate::windows::Windows;
+
+/// The name under which the log knows this consumer.
+const CONSUMER: &str = "stream";
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often windows that pass their time are forgotten although nothing arrives.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(5);
+
+type CheckpointTask = JoinHandle<(Checkpoint, Result<Done, StreamError>)>;
+
+/// What ended a wait.
+enum Wake {
+    Shutdown,
+    Read(Option<Read>),
+    Checkpoint(Checkpoint, Result<Done, StreamError>),
+    Merge(Result<Option<Run>, StreamError>),
+    Timer,
+}
+
+/// A checkpoint that failed and is to be tried again.
+struct Retry {
+    checkpoint: Checkpoint,
+    at: Instant,
+}
+
+/// Something that is tried again after growing pauses.
+#[derive(Default)]
+struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    fn fail(&mut self) -> Instant {
+        let pause = FIRST_RETRY.saturating_mul(1 << self.attempts.min(10)).min(MAX_RETRY);
+        self.attempts += 1;
+        Instant::now() + pause
+    }
+}
+
+/// A running stream.
+///
+/// Invariants: `appended <= end`; `pending` are exactly the batches of records in `appended..end`; the partial windows and the pending
+/// keys of `dedupe` are exactly theirs (windows: while the realtime store is available). So what is sealed or frozen between two
+/// commits is exactly that of the records before `appended`.
+pub(crate) struct Runner {
+    pub(crate) parts: StreamParts,
+    pub(crate) options: StreamOptions,
+    pub(crate) metrics: Metrics,
+    pub(crate) windows: Windows,
+    pub(crate) clock: MonotonicClock,
+    dedupe: Dedupe,
+    quarantine: Quarantine,
+    pending: Pending,
+    /// Log offset after the last record read.
+    end: Offset,
+    /// Log offset after the last record whose rows are in the store.
+    appended: Offset,
+    /// True when the next checkpoint would make something durable that is not.
+    pub(crate) dirty: bool,
+    /// True after the store refused a commit for want of space; nothing is read until it takes it.
+    full: bool,
+    last_commit: Instant,
+    commit_retry: Option<Instant>,
+    commit_backoff: Backoff,
+    last_checkpoint: Instant,
+    checkpoint: Option<CheckpointTask>,
+    checkpoint_retry: Option<Retry>,
+    checkpoint_backoff: Backoff,
+    merge: Option<JoinHandle<Result<Option<Run>, StreamError>>>,
+    background: CancellationToken,
+    last_housekeeping: Instant,
+    last_forget: Instant,
+    newest_received_ms: i64,
+}
+
+impl Runner {
+    pub(crate) fn new(stream: Stream) -> Self {
+        let Stream { parts, options, metrics, dedupe, position } = stream;
+        let now = Instant::now();
+        let quarantine = Quarantine::new(options.data_dir.join("quarantine"), options.max_quarantined_records);
+        Self {
+            parts,
+            options,
+            metrics,
+            windows: Windows::default(),
+            clock: MonotonicClock::default(),
+            dedupe,
+            quarantine,
+            pending: Pending::default(),
+            end: position,
+            appended: position,
+            dirty: false,
+            full: false,
+            // Long enough ago for the first event to be published at once.
+            last_commit: now.checked_sub(Duration::from_secs(1)).unwrap_or(now),
+            commit_retry: None,
+            commit_backoff: Backoff::default(),
+            last_checkpoint: now,
+            checkpoint: None,
+            checkpoint_retry: None,
+            checkpoint_backoff: Backoff::default(),
+            merge: None,
+            background: CancellationToken::new(),
+            last_housekeeping: now,
+            last_forget: now,
+            newest_received_ms: 0,
+        }
+    }
+
+    pub(crate) fn snapshot_dir(&self) -> PathBuf {
+        self.options.data_dir.join("realtime")
+    }
+
+    pub(crate) fn position(&self) -> Offset {
+        self.appended
+    }
+
+    /// See [`Stream::run`].
+    pub(crate) async fn run(mut self, shutdown: &CancellationToken) -> Result<(), StreamError> {
+        self.load_windows(shutdown).await?;
+        let (out, mut reads) = mpsc::channel(1);
+        let log = Arc::clone(&self.parts.log);
+        let mut reader = tokio::spawn(read_log(log, self.end, self.options.read_bytes, self.options.max_attempts, out));
+        let idle = Duration::from_millis(self.options.maintain_interval_ms);
+        let upkeep = tokio::spawn(maintain_loop(Arc::clone(&self.parts.sink), idle, self.background.clone()));
+        let mut result = self.follow(&mut reads, shutdown).await;
+        if result.is_ok() && shutdown.is_cancelled() {
+            result = self.drain(&mut reads).await;
+        } else if result.is_ok() {
+            // The reader ended by itself: it says why.
+            result = (&mut reader).await.unwrap_or(Err(StreamError::Panicked("reader")));
+        }
+        reader.abort();
+        if result.is_ok() {
+            result = self.finish().await;
+        }
+        self.background.cancel();
+        if let Some(merge) = self.merge.take() {
+            self.end_merge(merge.await.unwrap_or(Err(StreamError::Panicked("merge"))));
+        }
+        upkeep.await.map_err(|_| StreamError::Panicked("upkeep"))?;
+        self.keep_house().await;
+        result
+    }
+
+    /// Works until shutdown, or until the reader has ended.
+    async fn follow(&mut self, reads: &mut Receiver<Read>, shutdown: &CancellationToken) -> Result<(), StreamError> {
+        loop {
+            self.act().await?;
+            match self.wait(reads, shutdown, None).await {
+                Wake::Shutdown | Wake::Read(None) => return Ok(()),
+                wake => self.handle(wake).await?,
+            }
+        }
+    }
+
+    /// Reads on to where the log ended when shutdown came.
+    async fn drain(&mut self, reads: &mut Receiver<Read>) -> Result<(), StreamError> {
+        let (target, never) = (self.parts.log.end(), CancellationToken::new());
+        let deadline = Instant::now() + Duration::from_millis(self.options.drain_timeout_ms);
+        while self.end < target && Instant::now() < deadline {
+            self.act().await?;
+            match self.wait(reads, &never, Some(deadline)).await {
+                Wake::Shutdown | Wake::Read(None) => break,
+                wake => self.handle(wake).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable that was read; what the store keeps refusing is read again at the next start.
+    async fn finish(&mut self) -> Result<(), StreamError> {
+        self.last_commit = Instant::now();
+        for attempt in 0.. {
+            if let Some(task) = self.checkpoint.take() {
+                let (checkpoint, result) = task.await.map_err(|_| StreamError::Panicked("checkpoint"))?;
+                self.end_checkpoint(checkpoint, result)?;
+            }
+            if let Some(retry) = self.checkpoint_retry.take() {
+                if attempt >= self.options.max_attempts {
+                    return Err(StoreError::Full("the last flush before the end did not succeed".to_owned()).into());
+                }
+                tokio::time::sleep_until(retry.at.into()).await;
+                self.spawn_checkpoint(retry.checkpoint);
+            } else if (self.dirty || self.end > self.appended) && attempt < self.options.max_attempts {
+                self.begin_checkpoint().await?;
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what is due.
+    async fn act(&mut self) -> Result<(), StreamError> {
+        let now = Instant::now();
+        if self.commit_due().is_some_and(|due| due <= now) {
+            self.commit().await?;
+        }
+        if self.checkpoint_due().is_some_and(|due| due <= now) {
+            match self.checkpoint_retry.take() {
+                Some(retry) => self.spawn_checkpoint(retry.checkpoint),
+                None => self.begin_checkpoint().await?,
+            }
+        }
+        if now - self.last_housekeeping >= HOUSEKEEPING {
+            self.last_housekeeping = now;
+            self.keep_house().await;
+        }
+        Ok(())
+    }
+
+    /// When the next commit is due; `None` when there is nothing to commit.
+    fn commit_due(&self) -> Option<Instant> {
+        if let Some(retry) = self.commit_retry {
+            return Some(retry);
+        }
+        if self.pending.events() >= self.options.max_pending_events || self.pending.bytes() >= self.options.max_pending_bytes {
+            return Some(self.last_commit);
+        }
+        (self.pending.bytes() > 0).then(|| self.last_commit + Duration::from_millis(self.options.publish_interval_ms))
+    }
+
+    /// When the next checkpoint, or the next try of the last one, is due; `None` while one is under way, or nothing needs it.
+    fn checkpoint_due(&self) -> Option<Instant> {
+        if self.checkpoint.is_some() {
+            return None;
+        }
+        if let Some(retry) = &self.checkpoint_retry {
+            return Some(retry.at);
+        }
+        let (rows, bytes) = self.parts.sink.unflushed();
+        let bound_passed = rows >= self.options.max_unflushed_rows || bytes >= self.options.max_unflushed_bytes;
+        if self.dirty && (self.full || bound_passed || self.dedupe.recent_keys() >= self.options.max_unflushed_rows) {
+            return Some(self.last_checkpoint);
+        }
+        let something = self.dirty || self.end > self.appended;
+        something.then(|| self.last_checkpoint + Duration::from_millis(self.options.flush_interval_ms))
+    }
+
+    /// False when what was read has to find its place first.
+    fn may_read(&self) -> bool {
+        let (rows, bytes) = self.parts.sink.unflushed();
+        !self.full
+            && self.pending.events() < self.options.max_pending_events
+            && self.pending.bytes() < self.options.max_pending_bytes
+            && self.windows.len() < self.options.max_waiting_windows
+            && rows < 2 * self.options.max_unflushed_rows
+            && bytes < 2 * self.options.max_unflushed_bytes
+    }
+
+    async fn wait(&mut self, reads: &mut Receiver<Read>, shutdown: &CancellationToken, until: Option<Instant>) -> Wake {
+        let housekeeping = self.last_housekeeping + HOUSEKEEPING;
+        let due = [Some(housekeeping), self.commit_due(), self.checkpoint_due(), until];
+        let timer = due.into_iter().flatten().min().unwrap_or(housekeeping);
+        let may_read = self.may_read();
+        tokio::select! {
+            () = shutdown.cancelled() => Wake::Shutdown,
+            (checkpoint, result) = joined(&mut self.checkpoint) => Wake::Checkpoint(checkpoint, result),
+            result = joined(&mut self.merge) => Wake::Merge(result),
+            read = reads.recv(), if may_read => Wake::Read(read),
+            () = tokio::time::sleep_until(timer.into()) => Wake::Timer,
+        }
+    }
+
+    async fn handle(&mut self, wake: Wake) -> Result<(), StreamError> {
+        match wake {
+            Wake::Read(Some(Read::Records(records))) => self.take_records(records).await,
+            Wake::Read(Some(Read::Damaged { from, to, reason })) => {
+                tracing::error!(from, to, %reason, "damaged log records were skipped: their events are lost");
+                self.metrics.damaged_records.inc_by(to.saturating_sub(from));
+                self.end = self.end.max(to);
+                Ok(())
+            }
+            Wake::Checkpoint(checkpoint, result) => self.end_checkpoint(checkpoint, result),
+            Wake::Merge(result) => {
+                self.end_merge(result);
+                Ok(())
+            }
+            Wake::Shutdown | Wake::Read(None) | Wake::Timer => Ok(()),
+        }
+    }
+
+    async fn take_records(&mut self, records: Vec<Record>) -> Result<(), StreamError> {
+        for record in records {
+            if record.offset < self.end {
+                continue;
+            }
+            self.end = record.offset + 1;
+            self.metrics.records.inc();
+            match EventBatch::decode(&record.payload) {
+                Ok(batch) => self.take_batch(batch, record),
+                Err(error) => self.set_aside(&record, &error),
+            }
+            let overfull =
+                self.pending.events() >= self.options.max_pending_events || self.pending.bytes() >= self.options.max_pending_bytes;
+            if overfull && !self.full {
+                self.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_batch(&mut self, batch: EventBatch, record: Record) {
+        let mut duplicates = Vec::new();
+        if self.options.dedupe_enabled {
+            self.dedupe.mark(&batch, &mut duplicates);
+        }
+        let late = self.windows.add_batch(&batch, &duplicates, self.clock.now_ms());
+        self.newest_received_ms = batch.received_at_ms();
+        self.metrics.events.inc_by((batch.len() - duplicates.len()) as u64);
+        self.metrics.duplicates.inc_by(duplicates.len() as u64);
+        self.metrics.rejected.inc_by(batch.rejected().len() as u64);
+        self.metrics.late_events.inc_by(late);
+        self.pending.push(batch, duplicates, record.payload);
+    }
+
+    fn set_aside(&self, record: &Record, reason: &event::CodecError) {
+        self.metrics.quarantined_records.inc();
+        let (offset, bytes) = (record.offset, record.payload.len());
+        match self.quarantine.keep(offset, &record.payload) {
+            Ok(Some(path)) => tracing::error!(offset, bytes, %reason, path = %path.display(), "a log record is no batch, set aside"),
+            Ok(None) => tracing::error!(offset, bytes, %reason, "a log record is no batch; the quarantine is full, it is not kept"),
+            Err(error) => tracing::error!(offset, bytes, %reason, %error, "a log record is no batch and could not be set aside"),
+        }
+    }
+
+    /// Makes what was read visible: rows first, then live windows. On a full store everything stays pending.
+    async fn commit(&mut self) -> Result<(), StreamError> {
+        self.commit_retry = None;
+        if self.end > self.appended {
+            let (commit, refused) = self.pending.take_commit(self.end);
+            match self.parts.sink.append(commit) {
+                Ok(()) => {
+                    self.appended = self.end;
+                    (self.dirty, self.full) = (true, false);
+                    self.dedupe.confirm();
+                }
+                Err(error @ StoreError::Full(_)) => {
+                    self.pending.restore(refused);
+                    if !self.full {
+                        tracing::warn!(%error, "the event store is full, reading waits");
+                    }
+                    self.full = true;
+                    self.commit_retry = Some(self.commit_backoff.fail());
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.last_commit = Instant::now();
+        match self.windows.publish(&*self.parts.realtime, self.clock.now_ms()).await {
+            Ok(cells) => {
+                self.metrics.cells_published.inc_by(cells as u64);
+                self.commit_backoff = Backoff::default();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "live windows could not be published, trying again");
+                self.metrics.publish_failures.inc();
+                self.commit_retry = Some(self.commit_backoff.fail());
+            }
+        }
+        Ok(())
+    }
+
+    /// Freezes everything of the records before `appended` and makes it durable on another thread.
+    async fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
+        if self.end > self.appended {
+            self.commit().await?;
+        }
+        let position = self.parts.sink.seal();
+        if position != self.appended {
+            return Err(StreamError::Misaligned { flushed: position, sealed: self.appended });
+        }
+        let snapshot = self.parts.snapshots.as_ref().map(|store| store.freeze());
+        self.dirty = false;
+        self.checkpoint_backoff = Backoff::default();
+        let keys = self.dedupe.seal(position);
+        let (dedupe_dir, snapshot_dir) = (self.dedupe.dir().to_owned(), self.snapshot_dir());
+        self.spawn_checkpoint(Checkpoint { position, keys, dedupe_dir, snapshot, snapshot_dir });
+        Ok(())
+    }
+
+    fn spawn_checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.last_checkpoint = Instant::now();
+        let sink = Arc::clone(&self.parts.sink);
+        self.checkpoint = Some(tokio::task::spawn_blocking(move || {
+            let result = checkpoint.write(&*sink);
+            (checkpoint, result)
+        }));
+    }
+
+    fn end_checkpoint(&mut self, checkpoint: Checkpoint, result: Result<Done, StreamError>) -> Result<(), StreamError> {
+        let done = match result {
+            Ok(done) => done,
+            Err(error) => {
+                self.metrics.flush_failures.inc();
+                let at = self.checkpoint_backoff.fail();
+                let attempts = self.checkpoint_backoff.attempts;
+                if !error.is_full() && (!error.is_transient() || attempts >= self.options.max_attempts) {
+                    return Err(error);
+                }
+                tracing::error!(%error, attempts, position = checkpoint.position, "the flush failed, trying again");
+                self.checkpoint_retry = Some(Retry { checkpoint, at });
+                return Ok(());
+            }
+        };
+        self.metrics.flush_seconds.observe(done.seconds);
+        self.metrics.durable_position.set(checkpoint.position as i64);
+        self.dedupe.install(done.run);
+        if let Err(error) = self.parts.log.release(CONSUMER, checkpoint.position) {
+            tracing::warn!(%error, position = checkpoint.position, "the log was not trimmed, the next flush tries again");
+        }
+        if let Err(error) = self.dedupe.drop_expired(self.clock.now_ms()) {
+            tracing::warn!(%error, "an expired dedupe run was not deleted");
+        }
+        if self.full {
+            self.commit_retry = Some(Instant::now());
+        }
+        self.begin_merge();
+        Ok(())
+    }
+
+    fn begin_merge(&mut self) {
+        if self.merge.is_none()
+            && !self.background.is_cancelled()
+            && let Some(merge) = self.dedupe.plan_merge()
+        {
+            let cancel = self.background.clone();
+            self.merge = Some(tokio::task::spawn_blocking(move || merge.run(&cancel)));
+        }
+    }
+
+    /// A failed merge leaves its inputs as they were; the next checkpoint plans it again.
+    fn end_merge(&mut self, result: Result<Option<Run>, StreamError>) {
+        match result.and_then(|merged| merged.map_or(Ok(()), |merged| self.dedupe.replace(merged))) {
+            Ok(()) => self.begin_merge(),
+            Err(error) => tracing::warn!(%error, "dedupe runs could not be merged"),
+        }
+    }
+
+    async fn keep_house(&mut self) {
+        let metrics = &self.metrics;
+        let lag = self.parts.log.end().saturating_sub(self.appended);
+        let age_ms = self.clock.now_ms() - self.newest_received_ms;
+        metrics.lag_records.set(lag as i64);
+        metrics.lag_seconds.set(if lag > 0 && self.newest_received_ms > 0 { age_ms as f64 / 1_000.0 } else { 0.0 });
+        metrics.position.set(self.appended as i64);
+        metrics.unflushed_rows.set(self.parts.sink.unflushed().0 as i64);
+        let (keys, runs) = self.dedupe.counts();
+        metrics.dedupe_keys.set(keys as i64);
+        metrics.dedupe_runs.set(runs as i64);
+        metrics.dedupe_memory_bytes.set(self.dedupe.memory_bytes() as i64);
+        metrics.hot_windows.set(self.windows.len() as i64);
+        metrics.realtime_memory_bytes.set(self.parts.snapshots.as_ref().map_or(0, |store| store.memory_bytes()) as i64);
+        if self.last_forget.elapsed() >= FORGET_INTERVAL {
+            self.last_forget = Instant::now();
+            if let Err(error) = self.parts.realtime.put(Vec::new(), self.clock.now_ms()).await {
+                tracing::warn!(%error, "windows that have passed were not forgotten");
+            }
+        }
+    }
+}
+
+/// The result of a task that may not exist: then it never comes. A task that panicked passes its panic on.
+async fn joined<T>(task: &mut Option<JoinHandle<T>>) -> T {
+    let Some(handle) = task else { return std::future::pending().await };
+    let result = handle.await;
+    *task = None;
+    match result {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down and this future with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use event_log::{EventLog, LogError};
+use event_store::{EventSink, EventSource};
+use prometheus::Registry;
+use realtime_store::{MemoryRealtimeStore, RealtimeStore};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::dedupe::Dedupe;
+use crate::error::StreamError;
+use crate::metrics::Metrics;
+use crate::options::StreamOptions;
+use crate::runner::Runner;
+
+/// What a stream stands between.
+#[derive(Clone)]
+pub struct StreamParts {
+    /// Where records come from.
+    pub log: Arc<dyn EventLog>,
+    /// Where rows go to.
+    pub sink: Arc<dyn EventSink>,
+    /// The same store's read side, for rebuilding live windows.
+    pub source: Arc<dyn EventSource>,
+    /// Where live windows go to.
+    pub realtime: Arc<dyn RealtimeStore>,
+    /// The same realtime store when it lives in this process' memory and needs snapshots to survive it.
+    pub snapshots: Option<Arc<MemoryRealtimeStore>>,
+}
+
+/// The consumer of the log: one per log, store and data folder.
+pub struct Stream {
+    pub(crate) parts: StreamParts,
+    pub(crate) options: StreamOptions,
+    pub(crate) metrics: Metrics,
+    pub(crate) dedupe: Dedupe,
+    pub(crate) position: u64,
+}
+
+impl Stream {
+    /// Opens the stream at the store's durable position. Blocks for reading the filters of dedupe runs.
+    ///
+    /// # Errors
+    /// [`StreamError::LogBehind`] or [`StreamError::Log`] when log and store do not fit together, [`StreamError::Folder`] or
+    /// [`StreamError::Damaged`] for the stream's own folder, [`StreamError::Metrics`].
+    pub fn open(parts: StreamParts, registry: &Registry, options: StreamOptions) -> Result<Self, StreamError> {
+        let position = parts.sink.position();
+        let (start, end) = (parts.log.start(), parts.log.end());
+        if end < position {
+            return Err(StreamError::LogBehind { position, end });
+        }
+        if start > position {
+            return Err(LogError::Trimmed { wanted: position, start }.into());
+        }
+        let metrics = Metrics::register(registry)?;
+        let dedupe = Dedupe::open(&options.data_dir.join("dedupe"), position, options.dedupe_window_ms)?;
+        Ok(Self { parts, options, metrics, dedupe, position })
+    }
+
+    /// Reads until `shutdown`: restores or rebuilds the live windows, then follows the log. On shutdown it drains what the log already
+    /// has (for a bounded time), makes everything durable, and returns. Works on a thread of its own, so that a burst of records
+    /// does not delay the caller's runtime.
+    ///
+    /// # Errors
+    /// [`StreamError`]: nothing is lost, the next start goes on at the store's position.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), StreamError> {
+        // Whoever drops this future stops the thread too.
+        let stop = shutdown.child_token();
+        let _stops_when_dropped = stop.clone().drop_guard();
+        let (result, ended) = oneshot::channel();
+        let folder = self.options.data_dir.clone();
+        let spawned = std::thread::Builder::new().name("stream".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("stream-work").build();
+            let outcome = match runtime {
+                Ok(runtime) => runtime.block_on(Runner::new(self).run(&stop)),
+                Err(source) => Err(StreamError::folder(&folder, source)),
+            };
+            // The receiver is gone only when nobody wants to know.
+            let _ = result.send(outcome);
+        });
+        spawned.map_err(|_| StreamError::Panicked("thread"))?;
+        ended.await.map_err(|_| StreamError::Panicked("thread"))?
+    }
+}
