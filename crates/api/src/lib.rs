@@ -1,1 +1,25 @@
-//! placeholder
+//! Takes HTTP requests with a read key, the query service, the live windows and the ledger.
+//! Gives answers as JSON in one error form, live pushes as server-sent events, health, metrics, OpenAPI and the embedded web app.
+//! Knows nothing of the log, of how events come in, or of which store answers.
+
+mod accounts;
+mod analytics;
+mod error;
+mod keys;
+mod live;
+mod openapi;
+mod operations;
+mod request;
+mod request_id;
+mod router;
+mod security;
+mod state;
+mod time;
+mod web;
+
+pub use error::ApiError;
+pub use keys::{KeysUnavailable, ReadKeys};
+pub use openapi::openapi;
+pub use operations::{Operations, operations_router};
+pub use router::router;
+pub use state::{ApiOptions, ApiParts, ApiState};

@@ -1,1 +1,43 @@
-fn main() {}
+//! Takes a command line, a configuration file and a data folder.
+//! Gives the running platform, and the commands around it: apps and keys, questions, imports, checks.
+//! Knows nothing that a room could know: it puts the rooms together, and is the only crate that names their implementations.
+
+mod app;
+mod ask;
+mod check;
+mod cli;
+mod config;
+mod data_folder;
+mod http_client;
+mod import;
+mod key_cache;
+mod output;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Gives freed memory back to the system and does not contend between threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::App(args) => app::run(&args),
+        Command::Query(args) => ask::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Config(args) => config::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::error::ErrorBody;
+use crate::{accounts, analytics, live, operations};
+
+pub(crate) mod examples;
+mod ingestion;
+
+/// The routes of the API; built from the handlers and their types.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Throng",
+        description = "Product analytics: events in over HTTP, questions answered, live numbers pushed.\n\n\
+            Every refusal has the form of `ErrorBody`. Every answer carries its id in the header `x-request-id`."
+    ),
+    paths(
+        ingestion::batch,
+        ingestion::validate,
+        analytics::query,
+        analytics::funnel,
+        analytics::events,
+        analytics::schema,
+        live::realtime,
+        live::realtime_stream,
+        accounts::ledger,
+        accounts::rejected,
+        operations::health,
+        operations::ready,
+        operations::metrics
+    ),
+    components(schemas(ErrorBody)),
+    modifiers(&Keys),
+    tags(
+        (name = "ingestion", description = "Events in, and the accounts of what became of them"),
+        (name = "analytics", description = "Questions"),
+        (name = "live", description = "The last minutes"),
+        (name = "operations", description = "For those who run it")
+    )
+)]
+struct Document;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        for (name, description) in [("read_key", "A read key, `rk_...`: asks, for its app only"), ("write_key", "A write key, `wk_...`: appends")] {
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
+    }
+}
+
+/// The OpenAPI 3.1 description of everything a running server answers, the gateway's routes included.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Serves the description.
+pub(crate) async fn serve() -> Response {
+    axum::Json(openapi()).into_response()
+}

@@ -1,0 +1,48 @@
+//! The gateway's routes as they are described. The gateway answers them in another crate that this one must not see, so these
+//! functions carry the description only; the API's tests send what is described to a running server.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::examples;
+use crate::error::ErrorBody;
+
+/// What became of a batch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BatchAnswer {
+    /// Events that are durable now.
+    accepted: u64,
+    /// Events that were refused, in order.
+    rejected: Vec<RejectedInBatch>,
+}
+
+/// A refused event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RejectedInBatch {
+    /// Position in `events`.
+    index: u32,
+    /// Stable, for programs.
+    #[schema(example = "missing_name")]
+    code: String,
+    /// For people.
+    message: String,
+}
+
+/// Appends events; 200 means that the accepted ones are durable.
+#[utoipa::path(post, path = "/api/v1/events/batch", tag = "ingestion",
+    description = "At most 2,000 events and 10 MiB after inflating (gzip, zstd or br). The key may also come as `write_key` in the body or the query string.",
+    request_body(content = Object, example = json!(examples::batch())),
+    responses((status = 200, body = BatchAnswer), (status = 400, body = BatchAnswer, description = "All events are bad"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 503, body = ErrorBody, description = "Nothing was kept: send it again")),
+    security(("write_key" = [])))]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) fn batch() {}
+
+/// Checks events as the batch call does, key included, and stores nothing.
+#[utoipa::path(post, path = "/api/v1/events/validate", tag = "ingestion",
+    request_body(content = Object, example = json!(examples::batch())),
+    responses((status = 200, body = BatchAnswer), (status = 400, body = BatchAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("write_key" = [])))]
+#[expect(dead_code, reason = "only its description is used")]
+pub(super) fn validate() {}

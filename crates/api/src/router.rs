@@ -1,0 +1,55 @@
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::error::ApiError;
+use crate::request_id::identify;
+use crate::state::ApiState;
+use crate::{accounts, analytics, live, openapi, security, web};
+
+/// Largest JSON of a question.
+pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// Everything that is asked of Throng, and the web app. The server merges it with the gateway's routes.
+pub fn router(state: ApiState) -> Router {
+    let reads = Router::new()
+        .route("/query", get(analytics::query).post(analytics::query))
+        .route("/funnel", get(analytics::funnel).post(analytics::funnel))
+        .route("/events", get(analytics::events).post(analytics::events))
+        .route("/schema", get(analytics::schema))
+        .route("/realtime", get(live::realtime))
+        .route("/realtime/stream", get(live::realtime_stream))
+        .route("/rejected", get(accounts::rejected))
+        .route("/ledger", get(accounts::ledger));
+    let answers = Router::new()
+        .nest("/api/v1/analytics/{app_id}", reads)
+        .route("/api/v1/openapi.json", get(openapi::serve))
+        .route("/api", axum::routing::any(unknown_route))
+        .route("/api/{*rest}", axum::routing::any(unknown_route))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(state.clone(), identify))
+        .layer(from_fn(security::answer_headers))
+        .with_state(state);
+    answers.fallback_service(web::router())
+}
+
+async fn unknown_route() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_route", "there is no such route: /api/v1/openapi.json lists them")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this route does not take this method: /api/v1/openapi.json lists them")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature the layer asks for")]
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let message = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+    tracing::error!(message = message.unwrap_or("no message"), "a request panicked");
+    ApiError::internal().into_response()
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use event::TimestampMs;
+use event_store::Ledger;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use query::QueryService;
+use realtime_store::RealtimeStore;
+use tokio_util::sync::CancellationToken;
+
+use crate::keys::ReadKeys;
+use crate::live::LiveHub;
+use crate::request_id::RequestIds;
+
+/// What the API is made of; the server puts it together.
+pub struct ApiParts {
+    /// Answers questions.
+    pub queries: Arc<QueryService>,
+    /// Live windows.
+    pub realtime: Arc<dyn RealtimeStore>,
+    /// Accounts of ingestion.
+    pub ledger: Arc<dyn Ledger>,
+    /// Whom keys belong to.
+    pub keys: Arc<dyn ReadKeys>,
+    /// The clock, milliseconds since 1970.
+    pub now_ms: fn() -> TimestampMs,
+    /// A random number of this process, the first part of every request id.
+    pub process: u32,
+    /// Ends live streams when cancelled, so that the server can stop.
+    pub shutdown: CancellationToken,
+}
+
+/// Bounds of the API.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// Live streams open at once, of all apps together; one more is answered 503.
+    pub max_live_streams: usize,
+    /// Shortest time between two pushes on a live stream.
+    pub live_interval: Duration,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self { max_live_streams: 10_000, live_interval: Duration::from_millis(250) }
+    }
+}
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(crate) parts: Arc<ApiParts>,
+    pub(crate) live: Arc<LiveHub>,
+    pub(crate) metrics: Arc<ApiMetrics>,
+    pub(crate) request_ids: Arc<RequestIds>,
+}
+
+impl ApiState {
+    /// Puts the API together and registers its metrics.
+    ///
+    /// # Errors
+    /// When `registry` already has metrics of these names.
+    pub fn new(parts: ApiParts, options: &ApiOptions, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Arc::new(ApiMetrics::register(registry)?);
+        let parts = Arc::new(parts);
+        let live = Arc::new(LiveHub::new(Arc::clone(&parts), options, metrics.live_streams.clone()));
+        let request_ids = Arc::new(RequestIds::new(parts.process));
+        Ok(Self { parts, live, metrics, request_ids })
+    }
+
+    /// Resolves when the tasks behind live streams have ended, some time after `shutdown` was cancelled.
+    pub async fn closed(&self) {
+        self.live.closed().await;
+    }
+}
+
+pub(crate) struct ApiMetrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    live_streams: IntGauge,
+}
+
+impl ApiMetrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests =
+            IntCounterVec::new(Opts::new("throng_api_requests_total", "Requests answered by the API"), &["route", "status"])?;
+        let seconds = HistogramOpts::new("throng_api_request_seconds", "Time from request to the first byte of the answer")
+            .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
+        let seconds = HistogramVec::new(seconds, &["route"])?;
+        let live_streams = IntGauge::new("throng_api_live_streams", "Live streams open now")?;
+        registry.register(Box::new(requests.clone()))?;
+        registry.register(Box::new(seconds.clone()))?;
+        registry.register(Box::new(live_streams.clone()))?;
+        Ok(Self { requests, seconds, live_streams })
+    }
+
+    /// `route` is the pattern, never the path, so that the number of series is bounded.
+    pub(crate) fn observe(&self, route: &str, status: StatusCode, elapsed: Duration) {
+        self.requests.with_label_values(&[route, status.as_str()]).inc();
+        self.seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
+    }
+}

@@ -1,0 +1,103 @@
+//! The web app's files, the description of the API, and what operators ask.
+
+mod support;
+
+use serde_json::Value;
+use support::Running;
+
+#[test]
+fn pages_are_strict() {
+    let running = Running::start();
+    let client = running.client();
+    let page = client.send("GET", "/", None, "");
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    for rule in ["default-src 'self'", "script-src 'self'", "style-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(rule), "{rule} in {policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!((page.header("x-content-type-options"), page.header("x-frame-options")), ("nosniff", "DENY"));
+    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), ("no-referrer", "no-cache"));
+}
+
+#[test]
+fn paths_of_the_app_are_its_start_page_and_files_are_files() {
+    let running = Running::start();
+    let client = running.client();
+    let start = client.send("GET", "/", None, "").text;
+    for path in ["/live", "/funnels/checkout", "/live?app=x"] {
+        assert_eq!(client.send("GET", path, None, "").text, start, "{path}");
+    }
+    for path in ["/assets/none.js", "/favicon.none", "/../Cargo.toml", "/assets/..%2f..%2fCargo.toml", "/%2e%2e/%2e%2e/etc/passwd.txt"] {
+        assert_eq!(client.send("GET", path, None, "").status, 404, "{path}");
+    }
+    let posted = client.send("POST", "/live", None, "");
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET, HEAD"));
+}
+
+#[test]
+fn an_unchanged_page_is_not_sent_again() {
+    let running = Running::start();
+    let client = running.client();
+    let etag = client.send("GET", "/", None, "").header("etag").to_owned();
+    let again = client.send_with("GET", "/", &[("if-none-match", &format!("\"other\", {etag}"))], "");
+    assert_eq!((again.status, again.text.as_str()), (304, ""));
+    assert!(again.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert_eq!(client.send_with("GET", "/", &[("if-none-match", "\"other\"")], "").status, 200);
+}
+
+#[test]
+fn operators_are_answered_without_a_key() {
+    let running = Running::start();
+    let client = running.client();
+    assert_eq!(client.send("GET", "/health", None, "").json()["status"], "ok");
+    assert_eq!(client.send("GET", "/ready", None, "").json()["ready"], true);
+    client.get("/api/v1/analytics/ours/schema", &running.ours.read_key);
+    client.get("/api/v1/analytics/theirs/schema", &running.ours.read_key);
+    let metrics = client.send("GET", "/metrics", None, "").text;
+    assert!(metrics.contains("throng_api_requests_total{route=\"/api/v1/analytics/{app_id}/schema\",status=\"200\"} 1"), "{metrics}");
+    assert!(metrics.contains("status=\"403\"} 1") && !metrics.contains("ours"), "{metrics}");
+}
+
+#[test]
+fn the_description_describes_what_answers() {
+    let running = Running::start();
+    let client = running.client();
+    let document = client.send("GET", "/api/v1/openapi.json", None, "").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["components"]["securitySchemes"]["read_key"]["scheme"] == "bearer", "{document}");
+    let mut described = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described += 1;
+            if path.starts_with("/api/v1/events/") || path.ends_with("/stream") {
+                continue;
+            }
+            let example = &operation["requestBody"]["content"]["application/json"]["example"];
+            let body = if example.is_null() { String::new() } else { example.to_string() };
+            let path = path.replace("{app_id}", "ours");
+            let answer = client.send(&method.to_uppercase(), &path, Some(&running.ours.read_key), &body);
+            assert_eq!(answer.status, 200, "{method} {path} {body}: {}", answer.text);
+        }
+    }
+    assert!(described >= 13, "{described} operations");
+    let mut missing = Vec::new();
+    find_references(&document, &mut |reference| {
+        let pointer = reference.trim_start_matches('#');
+        if document.pointer(pointer).is_none() {
+            missing.push(reference.to_owned());
+        }
+    });
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+fn find_references(value: &Value, found: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(fields) => {
+            fields.get("$ref").and_then(Value::as_str).into_iter().for_each(&mut *found);
+            fields.values().for_each(|value| find_references(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| find_references(value, found)),
+        _ => {}
+    }
+}

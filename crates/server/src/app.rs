@@ -1,0 +1,226 @@
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use event::AppId;
+use metadata_store::{App, Key, KeyKind, MetadataStore, NewKey, SecretKey, SqliteMetadataStore, WeekDay, new_app_id};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cli::Place;
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::output;
+
+#[derive(Args)]
+#[command(after_help = "Example:\n  throng app create Shop --timezone Europe/Berlin --data ./throng-data")]
+pub(crate) struct AppArgs {
+    #[command(subcommand)]
+    command: AppCommand,
+}
+
+#[derive(Subcommand)]
+enum AppCommand {
+    /// Make an app and print its id and keys as JSON; the keys are shown this once
+    #[command(after_help = "Example:\n  throng app create Shop --timezone Europe/Berlin --raw-retention 365")]
+    Create(CreateArgs),
+    /// Print all apps with their settings and keys (never the keys themselves) as JSON
+    #[command(after_help = "Example:\n  throng app list --data ./throng-data")]
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Add a key to an app and print it as JSON; it is shown this once
+    #[command(after_help = "Example:\n  throng app add-key app_0123456789abcdef --kind read")]
+    AddKey(AddKeyArgs),
+    /// Make a key open nothing; a running server notices within 5 seconds
+    #[command(after_help = "Example:\n  throng app revoke-key key_0123456789ab")]
+    RevokeKey {
+        /// The key's id, as `throng app list` shows it
+        key_id: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Args)]
+struct CreateArgs {
+    /// What people call it
+    name: String,
+    /// Id to use instead of a random one: up to 64 of A-Z a-z 0-9 _ -
+    #[arg(long, value_parser = parse_app_id)]
+    id: Option<AppId>,
+    /// Time zone of days, weeks and months, an IANA name
+    #[arg(long, value_name = "TZ", default_value = "UTC", value_parser = parse_timezone)]
+    timezone: String,
+    /// First day of the week
+    #[arg(long, value_name = "DAY", default_value = "monday", value_parser = parse_week_day)]
+    week_start: WeekDay,
+    /// Days raw events are kept, or `forever`
+    #[arg(long, value_name = "DAYS", default_value = "730", value_parser = parse_retention)]
+    raw_retention: Retention,
+    /// A longer pause between two events begins a new session
+    #[arg(long, value_name = "MINUTES", default_value_t = metadata_store::DEFAULT_SESSION_IDLE_MINUTES, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    session_idle: u32,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct AddKeyArgs {
+    /// The app's id
+    #[arg(value_parser = parse_app_id)]
+    app_id: AppId,
+    /// What the key may do
+    #[arg(long)]
+    kind: Kind,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Append events; public
+    Write,
+    /// Ask questions; secret
+    Read,
+}
+
+/// `None` keeps raw events for ever.
+#[derive(Clone, Copy)]
+struct Retention(Option<u32>);
+
+/// Runs `throng app`.
+pub(crate) fn run(args: &AppArgs) -> Result<()> {
+    match &args.command {
+        AppCommand::Create(create) => {
+            let made = make_app(open(&create.place)?.as_ref(), &create.app()?)?;
+            output::json(&made)
+        }
+        AppCommand::List { place } => list(open(place)?.as_ref()),
+        AppCommand::AddKey(add) => add_key(open(&add.place)?.as_ref(), add),
+        AppCommand::RevokeKey { key_id, place } => {
+            open(place)?.revoke_key(key_id, now_ms())?;
+            output::json(&json!({"key_id": key_id, "revoked": true}))
+        }
+    }
+}
+
+/// An app that was just made, with its keys in clear.
+#[derive(Serialize)]
+pub(crate) struct MadeApp {
+    #[serde(flatten)]
+    pub(crate) app: App,
+    pub(crate) write_key: String,
+    pub(crate) read_key: String,
+}
+
+/// Makes `app` with a write key and a read key.
+pub(crate) fn make_app(store: &dyn MetadataStore, app: &App) -> Result<MadeApp> {
+    let mut rng = rand::rng();
+    let write = SecretKey::generate(KeyKind::Write, &mut rng);
+    let read = SecretKey::generate(KeyKind::Read, &mut rng);
+    let stored = |secret: &SecretKey, kind| NewKey::of(secret, &app.id, kind, app.created_at_ms);
+    store.create_app(app, &[stored(&write, KeyKind::Write), stored(&read, KeyKind::Read)])?;
+    Ok(MadeApp { app: app.clone(), write_key: write.as_str().to_owned(), read_key: read.as_str().to_owned() })
+}
+
+/// Opens the metadata store that `config` names.
+pub(crate) fn open_metadata(config: &Config, folder: &DataFolder) -> Result<Arc<SqliteMetadataStore>> {
+    let path = config.backends()?.metadata_store.path_or(&folder.metadata());
+    Ok(Arc::new(SqliteMetadataStore::open(&path, now_ms()).with_context(|| format!("{} cannot be opened", path.display()))?))
+}
+
+fn open(place: &Place) -> Result<Arc<dyn MetadataStore>> {
+    let config = Config::load(place)?;
+    Ok(open_metadata(&config, &DataFolder::create(&config.data_folder())?)?)
+}
+
+impl CreateArgs {
+    fn app(&self) -> Result<App> {
+        let name = self.name.trim();
+        if name.is_empty() || name.chars().count() > 255 {
+            bail!("the name of an app has 1 to 255 characters");
+        }
+        let id = self.id.clone().unwrap_or_else(|| new_app_id(&mut rand::rng()));
+        Ok(App {
+            timezone: self.timezone.clone(),
+            week_start: self.week_start,
+            raw_retention_days: self.raw_retention.0,
+            session_idle_minutes: self.session_idle,
+            ..App::new(id, name, now_ms())
+        })
+    }
+}
+
+fn list(store: &dyn MetadataStore) -> Result<()> {
+    #[derive(Serialize)]
+    struct Listed {
+        #[serde(flatten)]
+        app: App,
+        keys: Vec<Key>,
+    }
+    let mut listed = Vec::new();
+    for app in store.apps()? {
+        let keys = store.keys(&app.id)?;
+        listed.push(Listed { app, keys });
+    }
+    output::json(&listed)
+}
+
+fn add_key(store: &dyn MetadataStore, args: &AddKeyArgs) -> Result<()> {
+    let kind = match args.kind {
+        Kind::Write => KeyKind::Write,
+        Kind::Read => KeyKind::Read,
+    };
+    let secret = SecretKey::generate(kind, &mut rand::rng());
+    let key = NewKey::of(&secret, &args.app_id, kind, now_ms());
+    store.add_key(&key)?;
+    output::json(&json!({"app_id": args.app_id, "key_id": key.id, "kind": kind, "key": secret.as_str()}))
+}
+
+fn parse_app_id(text: &str) -> Result<AppId, String> {
+    AppId::new(text).ok_or_else(|| "an app id has 1 to 64 characters of A-Z a-z 0-9 _ -".to_owned())
+}
+
+fn parse_timezone(text: &str) -> Result<String, String> {
+    match jiff::tz::TimeZone::get(text) {
+        Ok(zone) => Ok(zone.iana_name().unwrap_or(text).to_owned()),
+        Err(_) => Err("not a time zone: use an IANA name such as Europe/Berlin".to_owned()),
+    }
+}
+
+fn parse_week_day(text: &str) -> Result<WeekDay, String> {
+    WeekDay::from_name(&text.to_ascii_lowercase()).ok_or_else(|| "use a day such as monday or sunday".to_owned())
+}
+
+fn parse_retention(text: &str) -> Result<Retention, String> {
+    if text == "forever" {
+        return Ok(Retention(None));
+    }
+    match text.parse() {
+        Ok(days @ 1..=36_500) => Ok(Retention(Some(days))),
+        _ => Err("use a number of days from 1 to 36500, or forever".to_owned()),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_checked() {
+        assert_eq!(parse_timezone("europe/berlin").as_deref(), Ok("Europe/Berlin"));
+        assert!(parse_timezone("Mars/Base").is_err() && parse_timezone("").is_err() && parse_timezone("../../etc/passwd").is_err());
+        assert_eq!(parse_retention("365").map(|r| r.0), Ok(Some(365)));
+        assert_eq!(parse_retention("forever").map(|r| r.0), Ok(None));
+        assert!(parse_retention("0").is_err() && parse_retention("-1").is_err() && parse_retention("x").is_err());
+        assert!(parse_app_id("APP-1").is_ok() && parse_app_id("a/b").is_err());
+    }
+}

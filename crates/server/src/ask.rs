@@ -1,0 +1,150 @@
+use std::io::{IsTerminal, Read};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use crate::http_client::{HttpClient, Target};
+use crate::output;
+
+/// The server stops a query after 10 s; this is for its answer to arrive.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  throng query --app APP-1 --read-key rk_... '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
+  throng query --app APP-1 --read-key rk_... funnel.json        a request with \"steps\" is a funnel
+  echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --app APP-1 --read-key rk_... --call events -")]
+pub(crate) struct AskArgs {
+    /// The request: JSON, a file, or - for standard input
+    #[arg(value_name = "REQUEST")]
+    request: String,
+    #[command(flatten)]
+    target: Target,
+    /// Read key of the app
+    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
+    read_key: String,
+    /// Id of the app
+    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
+    app: String,
+    /// Which call of the API; by default funnel for a request with "steps", else query
+    #[arg(long)]
+    call: Option<Call>,
+    /// How to print the answer; by default a table on a terminal, else JSON
+    #[arg(long)]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Call {
+    Query,
+    Funnel,
+    Events,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Json,
+    Table,
+}
+
+/// Runs `throng query`.
+pub(crate) fn run(args: &AskArgs) -> Result<()> {
+    let text = request_text(&args.request)?;
+    let request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
+    let call = args.call.unwrap_or(if request.get("steps").is_some() { Call::Funnel } else { Call::Query });
+    let (name, rows) = match call {
+        Call::Query => ("query", "results"),
+        Call::Funnel => ("funnel", "funnel"),
+        Call::Events => ("events", "events"),
+    };
+    let client = HttpClient::new(&args.target, &args.read_key, TIMEOUT)?;
+    let answer = client.post(&format!("/api/v1/analytics/{}/{name}", args.app), text.as_bytes())?;
+    if answer.status != 200 {
+        bail!("{}", answer.error_text());
+    }
+    let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Json };
+    match (args.format.unwrap_or(default), answer.body[rows].as_array()) {
+        (Format::Table, Some(rows)) => {
+            output::line(&table(rows))?;
+            output::note(&summary(&answer.body, rows.len()));
+            Ok(())
+        }
+        _ => output::json(&answer.body),
+    }
+}
+
+fn request_text(argument: &str) -> Result<String> {
+    if argument.trim_start().starts_with('{') {
+        return Ok(argument.to_owned());
+    }
+    if argument == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(argument).with_context(|| format!("{argument} is neither JSON nor a file that can be read"))
+}
+
+fn summary(answer: &Value, rows: usize) -> String {
+    let mut parts = vec![format!("{rows} rows")];
+    if let Some(events) = answer["scanned_events"].as_u64() {
+        parts.push(format!("{events} events read"));
+    }
+    if let Some(ms) = answer["query_time_ms"].as_f64() {
+        parts.push(format!("{ms} ms"));
+    }
+    if answer["complete"] == Value::Bool(false) {
+        parts.push("INCOMPLETE".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// Columns in the order in which rows name them, numbers to the right. Control characters are shown as escapes, since values come
+/// from whoever sent the events and a terminal obeys them.
+fn table(rows: &[Value]) -> String {
+    let mut columns: Vec<&str> = Vec::new();
+    for key in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
+        if !columns.contains(&key.as_str()) {
+            columns.push(key);
+        }
+    }
+    let cell = |row: &Value, column: &str| match row.get(column) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.chars().flat_map(shown).collect(),
+        Some(other) => other.to_string().chars().flat_map(shown).collect(),
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
+    let is_number = |index: usize| rows.iter().all(|row| row.get(columns[index]).is_none_or(|value| value.is_number() || value.is_null()));
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|index| cells.iter().map(|row| row[index].chars().count()).chain([columns[index].chars().count()]).max().unwrap_or(0))
+        .collect();
+    let line = |texts: Vec<String>| {
+        let padded = texts.iter().enumerate().map(|(index, text)| {
+            let width = widths[index];
+            if is_number(index) { format!("{text:>width$}") } else { format!("{text:<width$}") }
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = line(columns.iter().map(|column| column.chars().flat_map(shown).collect()).collect());
+    std::iter::once(head).chain(cells.into_iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn shown(character: char) -> Vec<char> {
+    if character.is_control() { character.escape_default().collect() } else { vec![character] }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_lines_up() {
+        let rows = [json!({"country": "US", "users": 1200}), json!({"country": null, "users": 7, "note": "\u{1b}[31mx"})];
+        assert_eq!(table(&rows), "country  users  note\nUS        1200  -\n-            7  \\u{1b}[31mx");
+        assert_eq!(table(&[]), "");
+    }
+}

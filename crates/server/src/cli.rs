@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::AppArgs;
+use crate::ask::AskArgs;
+use crate::check::CheckArgs;
+use crate::config::ConfigArgs;
+use crate::import::ImportArgs;
+use crate::serve::ServeArgs;
+
+/// Product analytics in one program: events in over HTTP, durable, counted live, kept in columns, asked in seconds.
+#[derive(Parser)]
+#[command(name = "throng", version, max_term_width = 120, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the platform: ingestion, storage, queries, live push and the web app
+    Serve(ServeArgs),
+    /// Make and list apps and their keys; works beside a running server
+    App(AppArgs),
+    /// Ask a running server and print the answer
+    Query(AskArgs),
+    /// Send a file of events to a running server
+    Import(ImportArgs),
+    /// Check a data folder while no server runs on it
+    Check(CheckArgs),
+    /// Show the configuration in effect, or the reference of all keys
+    Config(ConfigArgs),
+}
+
+/// Where the data and the configuration are; the same for every command that works on a data folder.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Place {
+    /// Data folder; made where it is missing [default: throng-data]
+    #[arg(long, value_name = "DIR", env = "THRONG_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Configuration file (TOML); `throng config --reference` describes every key
+    #[arg(long, value_name = "FILE", env = "THRONG_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}

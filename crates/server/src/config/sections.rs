@@ -1,0 +1,144 @@
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::section::section;
+
+/// A part of the platform that a process can run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Takes events over HTTP and appends them to the log
+    Gateway,
+    /// Reads the log, counts live windows, and commits to the event store
+    Stream,
+    /// Answers questions, pushes live numbers and serves the web app
+    Query,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+section! {
+    /// The process.
+    ServerConfig {
+        /// Data folder. One process runs on it at a time.
+        data: String = "throng-data".to_owned(),
+        /// Address to listen on. Put a proxy with TLS before it to serve other machines.
+        listen: String = "127.0.0.1:7070".to_owned(),
+        /// Parts this process runs: `gateway`, `stream`, `query`.
+        roles: Vec<Role> = vec![Role::Gateway, Role::Stream, Role::Query],
+        /// Time for the head of a request to arrive, and for an idle connection to send its next one.
+        header_timeout_ms: u64 = 30_000,
+        /// Connections open at once; further ones wait.
+        max_connections: usize = 20_000,
+        /// A peer that takes no data for so long is disconnected: a stalled dashboard, a vanished client.
+        peer_timeout_ms: u32 = 30_000,
+        /// Time that open requests have to finish after SIGTERM.
+        drain_timeout_ms: u64 = 10_000,
+    }
+}
+
+section! {
+    /// Log lines, written to standard error.
+    LogConfig {
+        /// `text` for people, `json` for machines.
+        format: LogFormat = LogFormat::Text,
+        /// Least level that is written, as a filter of the tracing-subscriber crate, such as `info` or `warn,stream=debug`.
+        level: String = "info".to_owned(),
+    }
+}
+
+section! {
+    /// The way in.
+    GatewayConfig {
+        /// MaxMind-format file that gives `country`, `region` and `city` of an address. Without one nothing is derived from addresses.
+        geo_ip_file: Option<String> = None,
+        /// Address ranges of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.
+        trusted_proxies: Vec<String> = Vec::new(),
+        /// Events per second that each app may send, with as much again in reserve; beyond it requests are answered 429. Not set: no quota.
+        quota_events_per_second: Option<u32> = None,
+        /// Time for a whole body to arrive; a slower one is answered 408.
+        body_timeout_ms: u64 = 30_000,
+        /// MiB of bodies held at once, over all requests that are not answered yet; beyond it requests are answered 503.
+        max_in_flight_mib: usize = 256,
+    }
+}
+
+section! {
+    /// The durable log between gateway and stream.
+    EventLogConfig {
+        /// `file:` in the data folder, or `file:PATH`.
+        url: String = "file:".to_owned(),
+    }
+}
+
+section! {
+    /// From the log to the stores.
+    StreamConfig {
+        /// Whether an `insert_id` that was seen in the last 7 days is stored once. Only a test has a reason to switch it off.
+        dedupe_enabled: bool = true,
+        /// Longest time from an event being durable to its being visible in answers and live windows.
+        publish_interval_ms: u64 = 250,
+        /// Rows are written to segments at least this often; until then the log holds them.
+        flush_interval_ms: u64 = 30_000,
+        /// ... or when so many rows are in memory only,
+        max_unflushed_rows: usize = 1_000_000,
+        /// ... or when they take so many MiB.
+        max_unflushed_mib: usize = 256,
+        /// Time to go on reading the log after SIGTERM; the rest is read at the next start.
+        drain_timeout_ms: u64 = 10_000,
+    }
+}
+
+section! {
+    /// Raw events and their rollups.
+    EventStoreConfig {
+        /// `parquet:` in the data folder, or `parquet:PATH`.
+        url: String = "parquet:".to_owned(),
+    }
+}
+
+section! {
+    /// Live windows.
+    RealtimeStoreConfig {
+        /// `memory:`, with snapshots in the data folder.
+        url: String = "memory:".to_owned(),
+        /// MiB of windows held; beyond it the largest apps forget their oldest windows first.
+        max_memory_mib: usize = 512,
+    }
+}
+
+section! {
+    /// Apps, keys and definitions.
+    MetadataStoreConfig {
+        /// `sqlite:` in the data folder, or `sqlite:PATH`.
+        url: String = "sqlite:".to_owned(),
+    }
+}
+
+section! {
+    /// Limits of one question; a question that passes one is answered with an error that names it.
+    QueryConfig {
+        /// Longest time.
+        time_limit_ms: u64 = 10_000,
+        /// Most working memory.
+        max_memory_mib: usize = 512,
+    }
+}
+
+section! {
+    /// Answers and live push.
+    ApiConfig {
+        /// Live streams open at once, of all apps together; one more is answered 503.
+        max_live_streams: usize = 10_000,
+        /// Shortest time between two pushes on a live stream.
+        live_interval_ms: u64 = 250,
+    }
+}

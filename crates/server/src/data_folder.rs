@@ -1,0 +1,112 @@
+use std::fs::{File, OpenOptions, TryLockError, create_dir_all};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// Where each room keeps its files.
+///
+/// ```text
+/// DIR/LOCK              held by the process that runs on the folder; says which one
+/// DIR/metadata.sqlite   apps, keys, definitions
+/// DIR/log/              the event log
+/// DIR/store/            segments and their manifest
+/// DIR/stream/           dedupe runs, snapshots of the live windows, records that cannot be read
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct DataFolder {
+    root: PathBuf,
+}
+
+impl DataFolder {
+    /// The folder at `root`, made where it is missing.
+    pub(crate) fn create(root: &Path) -> Result<Self> {
+        create_dir_all(root).with_context(|| format!("the data folder {} cannot be made", root.display()))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The folder at `root`, which must be there.
+    pub(crate) fn existing(root: &Path) -> Result<Self> {
+        if !root.is_dir() {
+            bail!("there is no data folder {}: name it with --data", root.display());
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn metadata(&self) -> PathBuf {
+        self.root.join("metadata.sqlite")
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    pub(crate) fn stream(&self) -> PathBuf {
+        self.root.join("stream")
+    }
+
+    /// Keys of the demo's app, which the metadata store could not give back.
+    pub(crate) fn demo(&self) -> PathBuf {
+        self.root.join("demo.json")
+    }
+
+    /// Takes the folder for this process until the lock is dropped or the process ends, however it ends.
+    pub(crate) fn lock(&self) -> Result<FolderLock> {
+        let path = self.root.join("LOCK");
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = open.with_context(|| format!("{} cannot be opened", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Unreadable or still empty: the owner is there all the same.
+                let _ = file.read_to_string(&mut owner);
+                let owner = if owner.is_empty() { "another process" } else { owner.trim() };
+                bail!("the data folder {} is in use by {owner}: stop it first, or choose another folder with --data", self.root.display());
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{} cannot be locked", path.display())),
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        write!(file, "process {}", std::process::id())?;
+        file.sync_data()?;
+        Ok(FolderLock { _file: file })
+    }
+}
+
+/// Holds a data folder.
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_refused_and_told_who_is_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::create(&folder.path().join("a/b")).unwrap();
+        let first = data.lock().unwrap();
+        let refusal = data.lock().err().unwrap().to_string();
+        assert!(refusal.contains(&format!("process {}:", std::process::id())), "{refusal}");
+        drop(first);
+        data.lock().unwrap();
+    }
+
+    #[test]
+    fn a_missing_folder_is_not_made_by_looking() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("nothing");
+        assert!(DataFolder::existing(&missing).is_err());
+        assert!(!missing.exists());
+    }
+}

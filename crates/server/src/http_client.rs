@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+/// Which server to speak to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    /// Address of the server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7070", env = "THRONG_URL")]
+    pub(crate) url: String,
+}
+
+/// A blocking client of the public API with keep-alive.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    agent: ureq::Agent,
+    base: String,
+    key: String,
+}
+
+/// A status and the body as JSON, or as a string where it is not.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// Code and message of the error form, for people.
+    pub(crate) fn error_text(&self) -> String {
+        let error = &self.body["error"];
+        match (error["code"].as_str(), error["message"].as_str()) {
+            (Some(code), Some(message)) => match error["field"].as_str() {
+                Some(field) => format!("{code} at {field}: {message}"),
+                None => format!("{code}: {message}"),
+            },
+            _ => format!("status {} {}", self.status, self.body),
+        }
+    }
+}
+
+impl HttpClient {
+    /// A client that sends `key` with every request and gives up on one after `timeout`.
+    pub(crate) fn new(target: &Target, key: &str, timeout: Duration) -> Result<Self> {
+        let base = target.url.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            bail!("--url must begin with http:// or https://, not {base:?}");
+        }
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(timeout)).build();
+        Ok(Self { agent: config.into(), base, key: key.to_owned() })
+    }
+
+    /// Sends JSON.
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = request.header("authorization", format!("Bearer {}", self.key)).header("content-type", "application/json");
+        self.read(request.send(body))
+    }
+
+    /// Asks without a body.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer> {
+        self.read(self.agent.get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.key)).call())
+    }
+
+    fn read(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer> {
+        const MAX_ANSWER_BYTES: u64 = 1 << 30;
+        let mut response = response.with_context(|| format!("{} does not answer", self.base))?;
+        let status = response.status().as_u16();
+        let text = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string();
+        let text = text.with_context(|| format!("{} broke off its answer", self.base))?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, body })
+    }
+}

@@ -1,0 +1,76 @@
+mod listener;
+mod logging;
+mod platform;
+mod shutdown;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::Place;
+use crate::config::{Config, Role};
+use crate::data_folder::DataFolder;
+use platform::Platform;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  throng serve --demo                                 try it: demo data and live traffic
+  throng serve --data /var/lib/throng --listen 0.0.0.0:7070
+  throng serve --config throng.toml --roles gateway   take events only")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Address to listen on [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDR", env = "THRONG_LISTEN")]
+    listen: Option<String>,
+    /// Parts to run, separated by commas [default: gateway,stream,query]
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    roles: Option<Vec<Role>>,
+}
+
+impl ServeArgs {
+    fn config(&self) -> Result<Config> {
+        let mut config = Config::load(&self.place)?;
+        if let Some(listen) = &self.listen {
+            config.server.listen.clone_from(listen);
+        }
+        if let Some(roles) = &self.roles {
+            config.server.roles.clone_from(roles);
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// Runs `throng serve` until it is told to stop.
+pub(crate) fn run(args: &ServeArgs) -> Result<()> {
+    let config = args.config()?;
+    logging::start(&config.log)?;
+    let folder = DataFolder::create(&config.data_folder())?;
+    // Held until everything below has ended.
+    let _lock = folder.lock()?;
+    listener::raise_open_files_limit(config.server.max_connections);
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
+        let listener = listener::bind(config.listen()?, config.server.peer_timeout_ms)?;
+        Platform::open(&config, &folder).await?.serve(listener).await
+    });
+    // What still blocks (a query whose client left) has no more to say.
+    runtime.shutdown_background();
+    result
+}
+
+fn runtime() -> Result<Runtime> {
+    /// Threads for what blocks: queries, large bodies, flushes. They end after 10 s without work.
+    const MAX_BLOCKING_THREADS: usize = 128;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(cores)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .thread_name("throng")
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}

@@ -1,0 +1,165 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::{ApiOptions, ApiParts, ApiState, Operations};
+use axum::Router;
+use event_log::{EventLog, FileLog};
+use event_store::{EventSink, EventSource, Ledger};
+use event_store_parquet::ParquetStore;
+use gateway::{Gateway, GatewayOptions, GeoIp, ServeOptions};
+use metadata_store::{MetadataStore, SqliteMetadataStore};
+use prometheus::Registry;
+use query::QueryService;
+use realtime_store::{MemoryOptions, MemoryRealtimeStore, RealtimeStore};
+use stream::{Stream, StreamOptions, StreamParts};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::shutdown::watch_signals;
+use crate::app::{now_ms, open_metadata};
+use crate::config::{Config, Role};
+use crate::data_folder::DataFolder;
+use crate::key_cache::KeyCache;
+use crate::output;
+
+const MIB: usize = 1 << 20;
+
+/// The rooms of this process, opened and connected, not yet serving.
+pub(super) struct Platform {
+    config: Config,
+    router: Router,
+    stream: Option<Stream>,
+    api: Option<ApiState>,
+    metadata: Arc<SqliteMetadataStore>,
+    /// Cancelled first: nothing new comes in, live streams end.
+    stopping: CancellationToken,
+    /// Why the process cannot do its work, for `/ready`.
+    troubles: Troubles,
+}
+
+/// Reasons why this process is not ready, empty when it is.
+#[derive(Clone, Default)]
+struct Troubles(Arc<Mutex<Vec<String>>>);
+
+impl Troubles {
+    fn set(&self, troubles: Vec<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = troubles;
+    }
+
+    fn get(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Platform {
+    /// Opens what the roles of this process need, in the order in which events flow.
+    pub(super) async fn open(config: &Config, folder: &DataFolder) -> Result<Self> {
+        let has = |role| config.server.roles.contains(&role);
+        let stopping = CancellationToken::new();
+        watch_signals(stopping.clone())?;
+        let registry = Registry::new();
+        let backends = config.backends()?;
+        let metadata = open_metadata(config, folder)?;
+        let keys = Arc::new(KeyCache::new(Arc::clone(&metadata) as Arc<dyn MetadataStore>));
+        let troubles = Troubles::default();
+        troubles.set(vec!["starting".to_owned()]);
+
+        let log = match has(Role::Gateway) || has(Role::Stream) {
+            true => Some(open_log(&backends.event_log.path_or(&folder.log()))?),
+            false => None,
+        };
+        let store = match has(Role::Stream) || has(Role::Query) {
+            true => Some(open_store(&backends.event_store.path_or(&folder.store()), &metadata)?),
+            false => None,
+        };
+        let options = MemoryOptions { max_bytes: config.realtime_store.max_memory_mib * MIB };
+        let realtime = Arc::new(MemoryRealtimeStore::new(options));
+
+        let reported = troubles.clone();
+        let operations = Operations { registry: registry.clone(), not_ready: Arc::new(move || reported.get()) };
+        let mut router = api::operations_router(operations);
+        if let (true, Some(log)) = (has(Role::Gateway), &log) {
+            let geo = config.gateway.geo_ip_file.as_deref().map(open_geo).transpose()?;
+            let gateway = Gateway::new(Arc::clone(log), Arc::clone(&keys) as _, geo, &registry, gateway_options(config)?)?;
+            router = router.merge(Arc::new(gateway).router());
+        }
+        let stream = match (has(Role::Stream), &log, &store) {
+            (true, Some(log), Some(store)) => {
+                let parts = StreamParts {
+                    log: Arc::clone(log),
+                    sink: Arc::clone(store) as Arc<dyn EventSink>,
+                    source: Arc::clone(store) as Arc<dyn EventSource>,
+                    realtime: Arc::clone(&realtime) as Arc<dyn RealtimeStore>,
+                    snapshots: Some(Arc::clone(&realtime)),
+                };
+                Some(Stream::open(parts, &registry, stream_options(config, folder)).context("the stream cannot start")?)
+            }
+            _ => None,
+        };
+        let api = match (has(Role::Query), &store) {
+            (true, Some(store)) => {
+                let parts = ApiParts {
+                    queries: Arc::new(query_service(config, store)),
+                    realtime: realtime as Arc<dyn RealtimeStore>,
+                    ledger: Arc::clone(store) as Arc<dyn Ledger>,
+                    keys,
+                    now_ms,
+                    process: rand::random(),
+                    shutdown: stopping.clone(),
+                };
+                Some(ApiState::new(parts, &api_options(config), &registry)?)
+            }
+            _ => None,
+        };
+        if let Some(api) = &api {
+            router = router.merge(api::router(api.clone()));
+        }
+        Ok(Self { config: config.clone(), router, stream, api, metadata, stopping, troubles })
+    }
+
+    /// Serves until a signal or a failure, then lets everything under way come to its end, in the order in which events flow.
+    pub(super) async fn serve(self, listener: TcpListener) -> Result<()> {
+        let Self { config, router, stream, api, metadata, stopping, troubles } = self;
+        let address = listener.local_addr()?;
+        let draining = CancellationToken::new();
+        let stream = stream.map(|stream| tokio::spawn(watched(stream, draining.clone(), stopping.clone(), troubles.clone())));
+        let serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
+        troubles.set(Vec::new());
+        announce(address, &config, metadata.as_ref());
+
+        serving.await.context("the accept loop panicked")??;
+        if let Some(api) = &api {
+            api.closed().await;
+        }
+        // Only now has the last answered event been appended.
+        draining.cancel();
+        if let Some(stream) = stream {
+            stream.await.context("the stream panicked")??;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Runs the stream. One that fails ends the process, so that whoever watches over it starts it again: the log keeps every answered
+/// event until then, and an answer that lags behind for ever would help nobody.
+async fn watched(stream: Stream, draining: CancellationToken, stopping: CancellationToken, troubles: Troubles) -> Result<()> {
+    let result = stream.run(draining).await;
+    if let Err(error) = &result {
+        tracing::error!(%error, "the stream failed, the process ends; no answered event is lost");
+        troubles.set(vec![format!("the stream failed: {error}")]);
+        stopping.cancel();
+    }
+    result.context("the stream failed")
+}
+
+fn announce(address: SocketAddr, config: &Config, metadata: &dyn MetadataStore) {
+    let data = &config.server.data;
+    tracing::info!(%address, data, roles = ?config.server.roles, pid = std::process::id(), "serving");
+    if metadata.apps().is_ok_and(|apps| apps.is_empty()) {
+        output::note(&format!("There is no app yet. Make one with: throng app create NAME --data {data}"));
+    }
+}
