@@ -1,0 +1,202 @@
+//! One Parquet file of the store: what the manifest knows of it, how it is written, verified and read.
+
+mod cache;
+mod file;
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::FieldRef;
+
+use crate::columns::OverflowNames;
+use crate::part::PartColumns;
+use crate::runs::RunIndex;
+
+pub(crate) use cache::OpenSegments;
+pub(crate) use file::BLOCK_BYTES;
+pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
+pub(crate) use write::{SegmentPlace, SegmentWriter};
+
+/// Apps of a segment that are listed in memory; beyond, only the smallest and largest id are.
+pub(crate) const MAX_LISTED_APPS: usize = 64;
+
+/// The rows of one app in one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRows {
+    /// The app.
+    pub app: Arc<str>,
+    /// Its rows.
+    pub rows: u64,
+    /// Its earliest event time, ms.
+    pub min_ms: i64,
+    /// Its latest event time, ms.
+    pub max_ms: i64,
+}
+
+/// What the manifest knows of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Ascending by age.
+    pub id: u64,
+    /// Relative to the store's folder.
+    pub path: String,
+    /// Length of the file.
+    pub bytes: u64,
+    /// XXH3-64 of each block of [`BLOCK_BYTES`].
+    pub block_hashes: Arc<[u64]>,
+    /// Rows of all apps.
+    pub rows: u64,
+    /// Smallest app id.
+    pub min_app: Arc<str>,
+    /// Largest app id.
+    pub max_app: Arc<str>,
+    /// Earliest event time, ms.
+    pub min_ms: i64,
+    /// Latest event time, ms.
+    pub max_ms: i64,
+    /// The apps, ascending; `None` where there are more than [`MAX_LISTED_APPS`] and the list stays in the manifest.
+    pub apps: Option<Vec<AppRows>>,
+}
+
+impl SegmentInfo {
+    /// False when the segment surely has no row of this app in `[from_ms, to_ms)`.
+    pub fn may_hold(&self, app: &str, from_ms: i64, to_ms: i64) -> bool {
+        let in_range = |min_ms, max_ms| min_ms < to_ms && max_ms >= from_ms;
+        match &self.apps {
+            Some(apps) => apps.iter().any(|rows| &*rows.app == app && in_range(rows.min_ms, rows.max_ms)),
+            None => &*self.min_app <= app && app <= &*self.max_app && in_range(self.min_ms, self.max_ms),
+        }
+    }
+}
+
+/// A live segment. Its file is deleted when it was replaced and the last snapshot that names it is gone.
+pub struct Segment {
+    info: SegmentInfo,
+    root: Arc<Path>,
+    open: Arc<OpenSegments>,
+    damage: OnceLock<String>,
+    replaced: AtomicBool,
+}
+
+impl Segment {
+    pub(crate) fn new(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>) -> Self {
+        Self { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false) }
+    }
+
+    /// What the manifest knows of it.
+    pub fn info(&self) -> &SegmentInfo {
+        &self.info
+    }
+
+    /// Why it is quarantined, once it was found damaged.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.root.join(&self.info.path)
+    }
+
+    /// Its file goes with the last user: the manifest does not name it any more.
+    pub(crate) fn mark_replaced(&self) {
+        self.replaced.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn columns(&self) -> Result<PartColumns, String> {
+        let open = self.open()?;
+        Ok(PartColumns { fields: open.fields().to_vec(), overflow: open.overflow().clone() })
+    }
+
+    /// Footer and file handle, from the cache of open segments.
+    pub(crate) fn open(&self) -> Result<Arc<OpenSegment>, String> {
+        if let Some(damage) = self.damage() {
+            return Err(damage.to_string());
+        }
+        let opened = self.open.get_or_open(self.info.id, || OpenSegment::open(&self.path(), &self.info));
+        opened.map_err(|reason| self.quarantine(&reason))
+    }
+
+    /// Leaves the segment out of every answer from now on; returns the text for the answers.
+    pub(crate) fn quarantine(&self, reason: &str) -> String {
+        let info = &self.info;
+        let text = self.damage.get_or_init(|| {
+            tracing::error!(segment = info.path, rows = info.rows, reason, "a segment is damaged and left out of answers");
+            self.open.forget(info.id);
+            format!("segment {} (event times {} to {} ms): {reason}", info.path, info.min_ms, info.max_ms)
+        });
+        text.clone()
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if !self.replaced.load(Ordering::Acquire) {
+            return;
+        }
+        self.open.forget(self.info.id);
+        // A file that stays is an orphan, which the next start deletes.
+        if let Err(error) = std::fs::remove_file(self.path()) {
+            tracing::warn!(segment = self.info.path, %error, "a replaced segment could not be deleted");
+        }
+    }
+}
+
+/// What a segment's footer says beside the Parquet metadata: the key-value pairs `throng.*`.
+pub(crate) struct Footer {
+    pub(crate) runs: RunIndex,
+    pub(crate) overflow: OverflowNames,
+}
+
+const FORMAT_KEY: &str = "throng.format";
+const RUNS_KEY: &str = "throng.runs";
+const OVERFLOW_KEY: &str = "throng.overflow";
+const FORMAT: &str = "1";
+
+/// `throng.runs`: `(app, [(first event, last event or null when equal, rows, min ms, max ms)])`.
+type EncodedRuns = Vec<(Arc<str>, Vec<(Arc<str>, Option<Arc<str>>, u64, i64, i64)>)>;
+
+impl Footer {
+    fn encode(&self) -> Result<[(&'static str, String); 3], String> {
+        let mut apps: EncodedRuns = Vec::new();
+        for run in self.runs.runs() {
+            let last_event = (!run.is_one_event()).then(|| run.last_event.clone());
+            let entry = (run.first_event.clone(), last_event, run.rows.len() as u64, run.min_ms, run.max_ms);
+            match apps.last_mut() {
+                Some((app, entries)) if *app == run.app => entries.push(entry),
+                _ => apps.push((run.app.clone(), vec![entry])),
+            }
+        }
+        let overflow = match &self.overflow {
+            OverflowNames::Any => None,
+            OverflowNames::Listed(names) => Some(names),
+        };
+        let json = |result: serde_json::Result<String>| result.map_err(|error| error.to_string());
+        let (runs, overflow) = (json(serde_json::to_string(&apps))?, json(serde_json::to_string(&overflow))?);
+        Ok([(FORMAT_KEY, FORMAT.into()), (RUNS_KEY, runs), (OVERFLOW_KEY, overflow)])
+    }
+
+    fn decode(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let format = get(FORMAT_KEY).ok_or("not a segment of throng")?;
+        if format != FORMAT {
+            return Err(format!("segment format {format} is not supported by this version, which reads format {FORMAT}"));
+        }
+        let text = |key| get(key).ok_or_else(|| format!("the footer lacks {key}"));
+        let damaged = |error: serde_json::Error| format!("the footer is damaged: {error}");
+        let apps: EncodedRuns = serde_json::from_str(&text(RUNS_KEY)?).map_err(damaged)?;
+        let overflow: Option<Vec<String>> = serde_json::from_str(&text(OVERFLOW_KEY)?).map_err(damaged)?;
+        let mut runs = RunIndex::default();
+        let mut start = 0;
+        for (app, entries) in apps {
+            for (first_event, last_event, rows, min_ms, max_ms) in entries {
+                let end = start + rows as usize;
+                let last_event = last_event.unwrap_or_else(|| first_event.clone());
+                runs.push(crate::runs::Run { app: app.clone(), first_event, last_event, rows: start..end, min_ms, max_ms });
+                start = end;
+            }
+        }
+        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed) })
+    }
+}

@@ -1,0 +1,332 @@
+//! Reading a segment: only the row groups, rows and columns that a request needs, never bytes that are not what was written.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use bytes::{Buf, Bytes};
+use event_store::QueryError;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::reader::{ChunkReader, Length};
+
+use super::file::VerifiedFile;
+use super::{Footer, Segment, SegmentInfo};
+use crate::columns::{self, OverflowNames};
+use crate::part::{RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, plan_ranges};
+use crate::runs::RunIndex;
+
+/// Length of a Parquet file's end: the footer's length and `PAR1`.
+const TAIL_BYTES: u64 = 8;
+
+/// A segment with its footer parsed.
+pub(crate) struct OpenSegment {
+    file: VerifiedFile,
+    metadata: ArrowReaderMetadata,
+    fields: Vec<FieldRef>,
+    footer: Footer,
+    /// First row of each row group, and the end of the last.
+    group_starts: Vec<usize>,
+}
+
+impl OpenSegment {
+    pub(crate) fn open(path: &Path, info: &SegmentInfo) -> Result<Self, String> {
+        let file = VerifiedFile::open(path, info.bytes, info.block_hashes.clone())?;
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::parse(file)));
+        opened.unwrap_or_else(|_| Err("its footer cannot be parsed".into()))
+    }
+
+    fn parse(file: VerifiedFile) -> Result<Self, String> {
+        let tail_at = file.len().checked_sub(TAIL_BYTES).ok_or("too short for a Parquet file")?;
+        let tail = file.read(tail_at, TAIL_BYTES as usize)?;
+        let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+        let start = tail_at.checked_sub(length).filter(|_| tail.ends_with(b"PAR1")).ok_or("not a Parquet file")?;
+        let bytes = file.read(start, length as usize)?;
+        let parsed = ParquetMetaDataReader::decode_metadata(&bytes).map_err(|error| error.to_string())?;
+        let pairs = parsed.file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
+        let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
+        let fields: Vec<FieldRef> = names.iter().map(|field| columns::field(field.name())).collect();
+        let mut group_starts = vec![0];
+        for group in parsed.row_groups() {
+            group_starts.push(group_starts[group_starts.len() - 1] + group.num_rows() as usize);
+        }
+        if group_starts.last() != Some(&footer.runs.rows()) {
+            return Err("its run index and its row groups disagree".into());
+        }
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.clone())));
+        let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
+        Ok(Self { file, metadata, fields, footer, group_starts })
+    }
+
+    pub(crate) fn fields(&self) -> &[FieldRef] {
+        &self.fields
+    }
+
+    pub(crate) fn overflow(&self) -> &OverflowNames {
+        &self.footer.overflow
+    }
+
+    pub(crate) fn runs(&self) -> &RunIndex {
+        &self.footer.runs
+    }
+
+    /// Rows in which each column is not null, in stored order.
+    pub(crate) fn values_per_column(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.fields.len()];
+        for group in self.metadata.metadata().row_groups() {
+            for (count, column) in counts.iter_mut().zip(group.columns()) {
+                let nulls = column.statistics().and_then(|statistics| statistics.null_count_opt()).unwrap_or(0);
+                *count += (group.num_rows() as u64).saturating_sub(nulls);
+            }
+        }
+        counts
+    }
+
+    /// Reads every block, so that each is verified.
+    pub(crate) fn verify_all(&self) -> Result<(), String> {
+        let step = 16 * super::BLOCK_BYTES as u64;
+        let mut at = 0;
+        while at < self.file.len() {
+            let length = step.min(self.file.len() - at);
+            self.file.read(at, length as usize)?;
+            at += length;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let runs = self.footer.runs.runs().len() * size_of::<crate::runs::Run>();
+        self.metadata.metadata().memory_size() + self.file.memory_bytes() + runs + self.fields.len() * 128
+    }
+
+    /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group.
+    fn read_group(
+        &self,
+        group: usize,
+        columns: &[usize],
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, String> {
+        let chunks = columns.iter().map(|&column| {
+            let (start, length) = self.metadata.metadata().row_group(group).column(column).byte_range();
+            Ok((start, self.file.read(start, length as usize)?))
+        });
+        let chunks = Chunks { chunks: chunks.collect::<Result<_, String>>()?, file_bytes: self.file.len() };
+        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(mask)
+            .with_batch_size(batch_rows);
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
+        }
+        builder.build().map_err(|error| error.to_string())
+    }
+}
+
+/// The verified column chunks of one row group, as a file that has only those.
+struct Chunks {
+    chunks: Vec<(u64, Bytes)>,
+    file_bytes: u64,
+}
+
+impl Chunks {
+    fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
+        let chunk = self.chunks.iter().find(|(at, bytes)| *at <= start && start <= at + bytes.len() as u64);
+        chunk
+            .map(|(at, bytes)| bytes.slice((start - at) as usize..))
+            .ok_or_else(|| ParquetError::General(format!("byte {start} is in no column chunk that was read")))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.file_bytes
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let bytes = self.from(start)?;
+        if length > bytes.len() {
+            return Err(ParquetError::EOF(format!("{length} bytes from {start} are not in one column chunk")));
+        }
+        Ok(bytes.slice(..length))
+    }
+}
+
+/// A reader's next batch; a panic in the decoder is damage like any other.
+fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, String>> {
+    let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
+    match next {
+        Ok(next) => next.map(|batch| batch.map_err(|error| error.to_string())),
+        Err(_) => Some(Err("its data cannot be decoded".into())),
+    }
+}
+
+/// Ranges of one row group, numbered from the group's first row.
+struct GroupTask {
+    group: usize,
+    ranges: Vec<RowRange>,
+}
+
+impl GroupTask {
+    /// What has to be checked in any of the ranges.
+    fn check(&self) -> RowRange {
+        RowRange {
+            start: 0,
+            end: 0,
+            check_time: self.ranges.iter().any(|range| range.check_time),
+            check_event: self.ranges.iter().any(|range| range.check_event),
+        }
+    }
+}
+
+/// A scan of one app's rows.
+pub(crate) struct SegmentScan {
+    open: Option<Arc<OpenSegment>>,
+    schema: SchemaRef,
+    columns: Vec<usize>,
+    check: RowCheck,
+    tasks: VecDeque<GroupTask>,
+    current: Option<(ParquetRecordBatchReader, RowRange)>,
+    /// Rows to give out as batches without columns.
+    bare_rows: usize,
+}
+
+impl SegmentScan {
+    pub(crate) fn new(segment: &Segment, request: &ScanRequest<'_>) -> Self {
+        let check = RowCheck::new(request);
+        let empty = Arc::new(Schema::empty());
+        let mut scan =
+            Self { open: None, schema: empty, columns: Vec::new(), check, tasks: VecDeque::new(), current: None, bare_rows: 0 };
+        if let Ok(open) = segment.open() {
+            scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
+            scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
+            scan.tasks = group_tasks(&plan_ranges(open.runs(), request), &open.group_starts);
+            scan.open = Some(open);
+        }
+        scan
+    }
+
+    /// The next batch; `None` at the end, also where it came early because the segment was found damaged.
+    pub(crate) fn next(&mut self, segment: &Segment) -> Option<Result<RecordBatch, QueryError>> {
+        loop {
+            if self.bare_rows > 0 {
+                return Some(self.bare_batch());
+            }
+            if let Some((reader, range)) = &mut self.current {
+                match next_batch(reader) {
+                    Some(Ok(batch)) => match self.check.apply(batch, &self.schema, range) {
+                        Ok(batch) if batch.num_rows() == 0 => continue,
+                        other => return Some(other),
+                    },
+                    Some(Err(reason)) => return self.give_up(segment, &reason),
+                    None => self.current = None,
+                }
+            }
+            let (Some(open), Some(task)) = (self.open.clone(), self.tasks.pop_front()) else { return None };
+            if let Err(reason) = self.begin(&open, &task) {
+                return self.give_up(segment, &reason);
+            }
+        }
+    }
+
+    fn begin(&mut self, open: &OpenSegment, task: &GroupTask) -> Result<(), String> {
+        let check = task.check();
+        let mut columns = self.columns.clone();
+        let extra = [(check.check_time, columns::TIME), (check.check_event, columns::EVENT)];
+        columns.extend(extra.into_iter().filter(|(check, _)| *check).filter_map(|(_, name)| open.fields.iter().position(|f| f.name() == name)));
+        columns.sort_unstable();
+        columns.dedup();
+        let rows = |ranges: &[RowRange]| ranges.iter().map(|range| range.end - range.start).sum::<usize>();
+        if columns.is_empty() {
+            self.bare_rows = rows(&task.ranges);
+            return Ok(());
+        }
+        let group_rows = open.group_starts[task.group + 1] - open.group_starts[task.group];
+        let selection = (rows(&task.ranges) < group_rows)
+            .then(|| RowSelection::from_consecutive_ranges(task.ranges.iter().map(|range| range.start..range.end), group_rows));
+        self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS)?, check));
+        Ok(())
+    }
+
+    fn bare_batch(&mut self) -> Result<RecordBatch, QueryError> {
+        let rows = self.bare_rows.min(SCAN_BATCH_ROWS);
+        self.bare_rows -= rows;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &options).map_err(|e| crate::part::store_error(&e))
+    }
+
+    fn give_up<T>(&mut self, segment: &Segment, reason: &str) -> Option<T> {
+        segment.quarantine(reason);
+        self.current = None;
+        self.tasks.clear();
+        None
+    }
+}
+
+/// Splits ranges of the part at the borders of its row groups.
+fn group_tasks(ranges: &[RowRange], group_starts: &[usize]) -> VecDeque<GroupTask> {
+    let mut tasks: VecDeque<GroupTask> = VecDeque::new();
+    for range in ranges {
+        let mut group = group_starts.partition_point(|&start| start <= range.start).saturating_sub(1);
+        while group + 1 < group_starts.len() && group_starts[group] < range.end {
+            let base = group_starts[group];
+            let (start, end) = (range.start.max(base) - base, range.end.min(group_starts[group + 1]) - base);
+            let piece = RowRange { start, end, ..range.clone() };
+            match tasks.back_mut() {
+                Some(task) if task.group == group => task.ranges.push(piece),
+                _ => tasks.push_back(GroupTask { group, ranges: vec![piece] }),
+            }
+            group += 1;
+        }
+    }
+    tasks
+}
+
+/// All rows and columns of a segment in stored order: for compaction and checking. An error means that the segment is damaged.
+pub(crate) struct WholeScan {
+    open: Arc<OpenSegment>,
+    columns: Vec<usize>,
+    batch_rows: usize,
+    next_group: usize,
+    current: Option<ParquetRecordBatchReader>,
+}
+
+impl WholeScan {
+    pub(crate) fn new(open: Arc<OpenSegment>, batch_rows: usize) -> Self {
+        let columns = (0..open.fields.len()).collect();
+        Self { open, columns, batch_rows, next_group: 0, current: None }
+    }
+
+    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, String> {
+        loop {
+            if let Some(reader) = &mut self.current {
+                if let Some(batch) = next_batch(reader) {
+                    return batch.map(Some);
+                }
+                self.current = None;
+            }
+            if self.next_group + 1 >= self.open.group_starts.len() {
+                return Ok(None);
+            }
+            self.current = Some(self.open.read_group(self.next_group, &self.columns, None, self.batch_rows)?);
+            self.next_group += 1;
+        }
+    }
+}
