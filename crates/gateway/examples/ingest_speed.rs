@@ -22,6 +22,10 @@ mod shop;
 
 use shop::{EVENTS_PER_BATCH, body};
 
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, kind] = &arguments[..]
