@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p gateway --example ingest_speed [-- SECONDS CONNECTIONS]`
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -79,8 +81,7 @@ async fn run_server(kind: &str) -> Result<()> {
 }
 
 fn start_server(kind: &str) -> Result<(Child, u16)> {
-    let mut child =
-        Command::new(std::env::current_exe()?).args(["serve", kind]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(std::env::current_exe()?).args(["serve", kind]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut line = String::new();
     BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
     Ok((child, line.trim().parse().context("the server printed no port")?))
@@ -110,7 +111,8 @@ fn measure(kind: &str, what: &str, duration: Duration, connections: usize) -> Re
     }
     drop(child.stdin.take());
     child.wait()?;
-    let mut times: Vec<Duration> = answered.iter().filter(|(at, _)| *at >= started && *at < started + elapsed).map(|(_, took)| *took).collect();
+    let mut times: Vec<Duration> =
+        answered.iter().filter(|(at, _)| *at >= started && *at < started + elapsed).map(|(_, took)| *took).collect();
     ensure!(!times.is_empty(), "no request was answered");
     times.sort_unstable();
     let events = (times.len() * EVENTS_PER_BATCH) as f64;

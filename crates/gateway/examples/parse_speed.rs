@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p gateway --example parse_speed [-- SECONDS]`
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -9,6 +9,9 @@ use http_body_util::BodyExt;
 use crate::in_flight::Held;
 use crate::refusal::Refusal;
 
+/// A head may announce more than ever comes: at most this much is allocated on its word.
+const MAX_TRUSTED_BYTES: usize = 256 * 1024;
+
 /// Refuses a content type other than JSON and the plain text that `sendBeacon` sends; a missing one is taken for JSON.
 pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
@@ -34,7 +37,8 @@ async fn collect(mut body: Body, max_bytes: usize, held: &mut Held) -> Result<By
     if body.is_end_stream() {
         return Ok(first);
     }
-    let mut whole = BytesMut::with_capacity(first.len().max(body.size_hint().lower() as usize + first.len()));
+    let announced = first.len() + usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX - first.len());
+    let mut whole = BytesMut::with_capacity(announced.min(first.len() + MAX_TRUSTED_BYTES));
     whole.extend_from_slice(&first);
     drop(first);
     while let Some(piece) = next_piece(&mut body, max_bytes - whole.len(), held).await? {

@@ -15,7 +15,7 @@ pub(crate) struct Buffers {
 /// Warm buffers for the next requests; an ordinary request then allocates nothing per event.
 #[derive(Default)]
 pub(crate) struct BufferPool {
-    free: Mutex<Vec<Box<Buffers>>>,
+    free: Mutex<Vec<Buffers>>,
 }
 
 /// As many as there are ever threads worth having; one more is simply dropped.

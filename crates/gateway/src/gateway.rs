@@ -39,7 +39,7 @@ pub struct Gateway {
     big_bodies: Arc<Semaphore>,
 }
 
-/// A body of at most this size, as sent and after inflating, is read where it arrived: about a tenth of a millisecond.
+/// A body of at most this size, as sent and after inflating, is read where it arrived, in a fraction of a millisecond.
 pub(crate) const MAX_INLINE_BYTES: usize = 128 * 1024;
 
 /// Whether the events are kept.

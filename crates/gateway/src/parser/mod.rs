@@ -8,7 +8,7 @@ mod reader;
 mod scan;
 mod text;
 
-use event::{CheckedTime, EventBatchBuilder, PropertyValue, RejectCode, TimestampMs, clock_correction_ms};
+use event::{CheckedTime, EventBatchBuilder, PropertyValue, Reject, RejectCode, TimestampMs, clock_correction_ms};
 use thiserror::Error;
 
 use fields::Fields;
@@ -139,7 +139,7 @@ impl<'a> BatchReading<'a> {
             Err(Broken::Body(fault)) => Err(fault),
             Err(Broken::Json(fault)) if !self.saw_events => Err(BodyFault::InvalidJson(fault.message.into_owned())),
             Err(Broken::Json(fault)) => {
-                self.refuse_rest(fault);
+                self.refuse_rest(*fault);
                 Ok(())
             }
         }
@@ -286,9 +286,9 @@ impl<'a> BatchReading<'a> {
     }
 
     /// Refuses what is left of the body as one element, since where its events end cannot be told.
-    fn refuse_rest(&mut self, fault: Fault) {
+    fn refuse_rest(&mut self, reject: Reject) {
         let rest = self.text.original(self.reader.at, self.text.as_str().len());
-        self.batch.reject_event(self.envelope.event_count as u32, *fault, rest);
+        self.batch.reject_event(self.envelope.event_count as u32, reject, rest);
         self.envelope.event_count += 1;
     }
 }

@@ -1,5 +1,8 @@
 //! The whole gateway over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
+
 mod faults;
+mod mmdb;
 mod routes;
 mod support;

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use crate::mmdb;
 use crate::support::{Ask, RETENTION_MS, Server, Setting};
-use event::PropertyValue;
+use event::{EventBatch, PropertyValue};
 use gateway::{GatewayOptions, GeoIp};
 use serde_json::json;
 
@@ -294,71 +295,60 @@ async fn request_ids_are_given_back_when_harmless() {
     assert_ne!(a["error"]["request_id"], b["error"]["request_id"]);
 }
 
+/// The last value of a property, which is the one that counts.
+fn text_property(batch: &EventBatch, index: usize, key: &str) -> Option<String> {
+    let event = batch.iter().nth(index).unwrap();
+    event.properties.filter(|(_, name, _)| *name == key).last().map(|(_, _, value)| match value {
+        PropertyValue::Str(text) => text.to_owned(),
+        other => panic!("{key} is {other:?}"),
+    })
+}
+
+/// A server behind a proxy on this machine, with a geo-IP file of this record.
+async fn server_with_place(record: Vec<u8>) -> Server {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), mmdb::file(record)).unwrap();
+    let gateway = GatewayOptions { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..GatewayOptions::default() };
+    Server::start(Setting { gateway, geo: Some(GeoIp::open(file.path()).unwrap()), ..Setting::default() }).await
+}
+
 #[tokio::test]
 async fn derived_properties_yield_to_the_clients_own() {
-    let file = std::env::temp_dir().join(format!("throng-gateway-{}.mmdb", std::process::id()));
-    std::fs::write(&file, geo_file()).unwrap();
-    let gateway = GatewayOptions { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], ..GatewayOptions::default() };
-    let setting = Setting { gateway, geo: Some(GeoIp::open(&file).unwrap()), ..Setting::default() };
-    std::fs::remove_file(&file).unwrap();
-    let server = Server::start(setting).await;
+    let server = server_with_place(mmdb::nested_record()).await;
     let chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
     let body =
         r#"{"events":[{"name":"a","user_id":"U"},{"name":"b","user_id":"U","properties":{"country":"DE","os":"BeOS","browser":null}}]}"#;
     let ask = Ask::batch(body).header("user-agent", chrome).header("x-forwarded-for", "6.6.6.6, 1.2.3.4");
     assert_eq!(server.ask(&ask).await.status, 200);
     let kept = server.kept().await;
-    let value = |index: usize, key: &str| {
-        let event = kept[0].iter().nth(index).unwrap();
-        event.properties.filter(|(_, name, _)| *name == key).last().map(|(_, _, value)| match value {
-            PropertyValue::Str(text) => text.to_owned(),
-            other => panic!("{key} is {other:?}"),
-        })
-    };
-    let text = |text: &str| Some(text.to_owned());
-    for (key, derived) in [("country", "SE"), ("region", "Skåne"), ("city", "Lund"), ("browser", "Chrome"), ("os", "Windows 10")] {
-        assert_eq!(value(0, key), text(derived), "{key}");
+    let place = [("country", "SE"), ("region", "Skåne"), ("city", "Lund")];
+    let agent = [("browser", "Chrome"), ("os", "Windows 10"), ("device_type", "desktop"), ("$lib", "web")];
+    for (key, derived) in place.into_iter().chain(agent) {
+        assert_eq!(text_property(&kept[0], 0, key).as_deref(), Some(derived), "{key}");
     }
-    assert_eq!((value(0, "device_type"), value(0, "$lib")), (text("desktop"), text("web")));
-    assert_eq!((value(1, "country"), value(1, "os"), value(1, "browser")), (text("DE"), text("BeOS"), text("Chrome")));
-    let outside = server.ask(&Ask::batch(body).header("x-forwarded-for", "6.6.6.6")).await;
-    assert_eq!(outside.status, 200);
+    for (key, counts) in [("country", "DE"), ("os", "BeOS"), ("browser", "Chrome"), ("city", "Lund")] {
+        assert_eq!(text_property(&kept[0], 1, key).as_deref(), Some(counts), "{key}");
+    }
+    let elsewhere = server.ask(&Ask::batch(body).header("x-forwarded-for", "6.6.6.6")).await;
+    assert_eq!(elsewhere.status, 200);
     assert!(server.kept().await[1].iter().next().unwrap().properties.next().is_none());
 }
 
-/// A file in MaxMind's format that knows one network, 1.2.3.0/24.
-fn geo_file() -> Vec<u8> {
-    let text = |text: &str| [&[0x40 | text.len() as u8], text.as_bytes()].concat();
-    let map = |pairs: &[(&str, Vec<u8>)]| {
-        let mut bytes = vec![0xe0 | pairs.len() as u8];
-        pairs.iter().for_each(|(key, value)| bytes.extend([text(key), value.clone()].concat()));
-        bytes
-    };
-    let array = |items: &[Vec<u8>]| [vec![items.len() as u8, 4], items.concat()].concat();
-    let named = |name: &str| map(&[("names", map(&[("en", text(name))]))]);
-    let record = map(&[("country", map(&[("iso_code", text("SE"))])), ("subdivisions", array(&[named("Skåne")])), ("city", named("Lund"))]);
-    let (network, depth) = (u32::from_be_bytes([1, 2, 3, 0]), 24u32);
-    let mut file = Vec::new();
-    for bit in 0..depth {
-        let next = if bit + 1 == depth { depth + 16 } else { bit + 1 };
-        let is_right = network >> (31 - bit) & 1 == 1;
-        let branches = if is_right { [depth, next] } else { [next, depth] };
-        branches.iter().for_each(|branch| file.extend_from_slice(&branch.to_be_bytes()[1..]));
+#[tokio::test]
+async fn flat_geo_files_are_read_too() {
+    let server = server_with_place(mmdb::flat_record()).await;
+    let ask = Ask::batch(GOOD).header("x-forwarded-for", "1.2.3.255");
+    assert_eq!(server.ask(&ask).await.status, 200);
+    let kept = server.kept().await;
+    for (key, derived) in [("country", "SE"), ("region", "Skåne"), ("city", "Lund")] {
+        assert_eq!(text_property(&kept[0], 0, key).as_deref(), Some(derived), "{key}");
     }
-    file.extend_from_slice(&[0; 16]);
-    file.extend(record);
-    let uint16 = |n: u8| vec![0xa1, n];
-    file.extend_from_slice(b"\xab\xcd\xefMaxMind.com");
-    file.extend(map(&[
-        ("node_count", vec![0xc1, depth as u8]),
-        ("record_size", uint16(24)),
-        ("ip_version", uint16(4)),
-        ("database_type", text("Test-City")),
-        ("languages", array(&[text("en")])),
-        ("binary_format_major_version", uint16(2)),
-        ("binary_format_minor_version", uint16(0)),
-        ("build_epoch", vec![0x01, 0x02, 1]),
-        ("description", map(&[("en", text("one network"))])),
-    ]));
-    file
+}
+
+#[test]
+fn a_file_that_is_no_geo_file_is_refused_by_name() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"not a database").unwrap();
+    let error = GeoIp::open(file.path()).err().unwrap().to_string();
+    assert!(error.contains(file.path().to_str().unwrap()), "{error}");
 }
