@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::cell::{Cell, CellKey, Resolution};
 use crate::packed::Packer;
-use crate::series::{AppSeries, Stored};
-use crate::snapshot::{Snapshot, SnapshotApp, SnapshotError};
+use crate::series::{AppSeries, Series, Stored};
+use crate::snapshot::{Snapshot, SnapshotApp, SnapshotError, SnapshotSeries};
 use crate::store::{CellRange, RealtimeError, RealtimeStore};
 
 /// Writers and readers of different apps rarely meet in one of so many parts.
@@ -90,9 +90,13 @@ impl MemoryRealtimeStore {
         let mut apps = Vec::new();
         for index in 0..SHARDS {
             let shard = self.read(index);
-            apps.extend(shard.iter().filter(|(_, windows)| !windows.series.is_empty()).map(|(app, windows)| {
-                let cells = Resolution::ALL.map(|resolution| windows.series.of(resolution).iter().map(|(t, s)| (t, s.clone())).collect());
-                SnapshotApp { app: app.clone(), cells }
+            apps.extend(shard.iter().map(|(app, windows)| {
+                let series = Resolution::ALL.map(|resolution| {
+                    let series = windows.series.of(resolution);
+                    let cells = series.iter().map(|(start_ms, stored)| (start_ms, stored.clone())).collect();
+                    SnapshotSeries { kept_from_ms: series.kept_from_ms(), cells }
+                });
+                SnapshotApp { app: app.clone(), series }
             }));
         }
         Snapshot::new(apps)
@@ -106,16 +110,16 @@ impl MemoryRealtimeStore {
         self.freeze().write(dir, position)
     }
 
-    /// Puts the cells of the snapshot at exactly `position` into this store. Returns false when there is none.
+    /// Makes the snapshot at exactly `position` the content of this store, which is empty. Returns false when there is none.
     ///
     /// # Errors
     /// [`SnapshotError`]; nothing was loaded then: rebuild the windows from the raw events.
     pub fn load_snapshot(&self, dir: &Path, position: u64) -> Result<bool, SnapshotError> {
         let Some(snapshot) = Snapshot::read(dir, position)? else { return Ok(false) };
-        for SnapshotApp { app, cells } in snapshot.into_apps() {
+        for SnapshotApp { app, series } in snapshot.into_apps() {
             self.change(&app, |windows| {
-                for (resolution, cells) in Resolution::ALL.into_iter().zip(cells) {
-                    cells.into_iter().for_each(|(start_ms, stored)| windows.series.of_mut(resolution).put(start_ms, stored));
+                for (resolution, SnapshotSeries { kept_from_ms, cells }) in Resolution::ALL.into_iter().zip(series) {
+                    *windows.series.of_mut(resolution) = Series::restore(kept_from_ms, cells);
                 }
             });
         }
@@ -191,7 +195,7 @@ impl MemoryRealtimeStore {
                 windows.series.pack_old(now_ms, &mut packer);
                 self.account(before, windows.series.bytes());
                 windows.changes.take_if(|changes| changes.receiver_count() == 0);
-                let kept = windows.changes.is_some() || !windows.series.is_empty();
+                let kept = windows.changes.is_some() || !windows.series.is_blank(now_ms);
                 if !kept {
                     self.bytes.fetch_sub(APP_BYTES, Ordering::Relaxed);
                 }

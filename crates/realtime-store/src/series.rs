@@ -65,8 +65,19 @@ pub(crate) struct Series {
 }
 
 impl Series {
+    /// A series as a snapshot has it.
+    pub(crate) fn restore(kept_from_ms: TimestampMs, cells: Vec<(TimestampMs, Stored)>) -> Self {
+        let mut series = Self { slots: Vec::with_capacity(cells.len()), kept_from_ms, bytes: 0 };
+        cells.into_iter().for_each(|(start_ms, stored)| series.put(start_ms, stored));
+        series
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(crate) fn kept_from_ms(&self) -> TimestampMs {
+        self.kept_from_ms
     }
 
     pub(crate) fn get(&self, start_ms: TimestampMs) -> Option<&Stored> {
@@ -170,8 +181,12 @@ impl AppSeries {
         self.five_seconds.bytes + self.minutes.bytes
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.five_seconds.slots.is_empty() && self.minutes.slots.is_empty()
+    /// True when nothing is lost by forgetting the app: it has no cells, and none was forgotten before its time.
+    pub(crate) fn is_blank(&self, now_ms: TimestampMs) -> bool {
+        Resolution::ALL.into_iter().all(|resolution| {
+            let series = self.of(resolution);
+            series.slots.is_empty() && series.kept_from_ms <= now_ms - resolution.kept_ms()
+        })
     }
 
     /// Forgets what has passed its time.

@@ -40,7 +40,15 @@ pub enum SnapshotError {
 /// All cells of one app, by [`Resolution::ALL`].
 pub(crate) struct SnapshotApp {
     pub(crate) app: AppId,
-    pub(crate) cells: [Vec<(TimestampMs, Stored)>; Resolution::ALL.len()],
+    pub(crate) series: [SnapshotSeries; Resolution::ALL.len()],
+}
+
+/// The cells of one app at one resolution, ascending by start.
+#[derive(Default)]
+pub(crate) struct SnapshotSeries {
+    /// Windows before this were forgotten and must not be opened again.
+    pub(crate) kept_from_ms: TimestampMs,
+    pub(crate) cells: Vec<(TimestampMs, Stored)>,
 }
 
 /// All cells at one moment.
@@ -86,9 +94,10 @@ impl Snapshot {
         piece.push(VERSION);
         piece.extend_from_slice(&position.to_le_bytes());
         write_varint(&mut piece, self.apps.len() as u64);
-        for SnapshotApp { app, cells } in &self.apps {
+        for SnapshotApp { app, series } in &self.apps {
             write_bytes(&mut piece, app.as_str().as_bytes());
-            for cells in cells {
+            for SnapshotSeries { kept_from_ms, cells } in series {
+                piece.extend_from_slice(&kept_from_ms.to_le_bytes());
                 write_varint(&mut piece, cells.len() as u64);
                 for (start_ms, stored) in cells {
                     piece.extend_from_slice(&start_ms.to_le_bytes());
@@ -151,14 +160,15 @@ fn parse(mut input: &[u8], position: u64) -> Option<Vec<SnapshotApp>> {
     let mut apps = Vec::new();
     for _ in 0..read_varint(input)? {
         let app = AppId::new(read_text(input)?)?;
-        let mut cells = [Vec::new(), Vec::new()];
-        for cells in &mut cells {
+        let mut series = [SnapshotSeries::default(), SnapshotSeries::default()];
+        for SnapshotSeries { kept_from_ms, cells } in &mut series {
+            *kept_from_ms = read_i64(input)?;
             for _ in 0..read_varint(input)? {
                 let start_ms = read_i64(input)?;
                 cells.push((start_ms, Stored::Packed(Packed::from(read_bytes(input)?))));
             }
         }
-        apps.push(SnapshotApp { app, cells });
+        apps.push(SnapshotApp { app, series });
     }
     input.is_empty().then_some(apps)
 }

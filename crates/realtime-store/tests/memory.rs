@@ -143,6 +143,12 @@ async fn over_its_bound_the_largest_app_forgets_its_oldest_windows_first() {
     let forgotten = key("large", Resolution::FiveSeconds, fives[0].0 - 5_000);
     store.put(vec![(forgotten.clone(), cell(1, 1, 1))], NOW_MS).await.unwrap();
     assert_eq!(store.get(&forgotten).await, Ok(None));
+    let dir = TempDir::new().unwrap();
+    store.write_snapshot(dir.path(), 1).unwrap();
+    let restarted = MemoryRealtimeStore::default();
+    assert!(restarted.load_snapshot(dir.path(), 1).unwrap());
+    restarted.put(vec![(forgotten.clone(), cell(1, 1, 1))], NOW_MS).await.unwrap();
+    assert_eq!(restarted.get(&forgotten).await, Ok(None), "also after a restart");
 }
 
 #[tokio::test]
