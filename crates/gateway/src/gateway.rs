@@ -40,7 +40,7 @@ pub struct Gateway {
 }
 
 /// A body of at most this size, as sent and after inflating, is read where it arrived, in a fraction of a millisecond.
-pub(crate) const MAX_INLINE_BYTES: usize = 128 * 1024;
+const MAX_INLINE_BYTES: usize = 128 * 1024;
 
 /// Whether the events are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,8 +131,9 @@ impl Gateway {
 
     /// Inflates, parses, checks, corrects, enriches and encodes: here when it is quick, else on the blocking pool.
     async fn prepare(self: &Arc<Self>, arrived: Arrived, mut held: Held) -> Result<(Prepared, Held), Refusal> {
-        if arrived.body.len() <= MAX_INLINE_BYTES
-            && let Some(prepared) = arrived.prepare(self, MAX_INLINE_BYTES, &mut held)?
+        let max_inline_bytes = MAX_INLINE_BYTES.min(self.options.max_body_bytes);
+        if arrived.body.len() <= max_inline_bytes
+            && let Some(prepared) = arrived.prepare(self, max_inline_bytes, &mut held)?
         {
             return Ok((prepared, held));
         }

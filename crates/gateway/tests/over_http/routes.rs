@@ -231,6 +231,16 @@ async fn bounds_of_a_request() {
 }
 
 #[tokio::test]
+async fn a_small_body_limit_binds_after_inflating_too() {
+    let gateway = GatewayOptions { max_body_bytes: 1000, ..GatewayOptions::default() };
+    let server = Server::start(Setting { gateway, ..Setting::default() }).await;
+    let padded = |bytes: usize| packed("gzip", format!("{GOOD}{}", " ".repeat(bytes - GOOD.len())).as_bytes());
+    let ask = |bytes: usize| Ask::batch(padded(bytes)).header("content-encoding", "gzip");
+    assert_eq!(server.ask(&ask(1000)).await.status, 200);
+    assert_eq!(server.ask(&ask(1001)).await.status, 413);
+}
+
+#[tokio::test]
 async fn memory_for_bodies_is_bounded() {
     let gateway = GatewayOptions { max_in_flight_bytes: 1000, ..GatewayOptions::default() };
     let server = Server::start(Setting { gateway, ..Setting::default() }).await;
