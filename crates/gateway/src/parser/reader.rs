@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The value of `\uXXXX` at a position.
+    /// The value of the `\u` escape at a position.
     fn hex_unit(&self, at: usize) -> Option<u32> {
         let digits = self.body.as_bytes().get(at..at + 6)?.strip_prefix(b"\\u")?;
         digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
