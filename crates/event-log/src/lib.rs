@@ -2,9 +2,9 @@
 //! Gives them back in order, durable, by offset; a segmented file log and an in-memory one behind the same trait.
 //! Knows nothing of what an event is.
 
-mod log;
 pub mod contract;
 mod file;
+mod log;
 mod memory;
 
 pub use file::{FileLog, FileLogOptions};

@@ -1,0 +1,50 @@
+//! What the writer does to the disk: the one place where faults can be put in.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// The changes a writer makes, so that tests can let each of them fail or forget what was not synced.
+pub(super) trait Disk: Send {
+    /// An empty file for reading and writing; what stood there is gone.
+    fn create(&self, path: &Path) -> io::Result<File>;
+    /// Writes all of `bytes` at `position`; after an error any part of them may have been written.
+    fn write(&self, file: &File, bytes: &[u8], position: u64) -> io::Result<()>;
+    /// Cuts the file to `length` bytes.
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Makes the names in `folder` durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The operating system's.
+pub(super) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+    }
+
+    fn write(&self, file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
+        file.write_all_at(bytes, position)
+    }
+
+    fn truncate(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// True for the errors that pass by themselves once somebody frees space.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
