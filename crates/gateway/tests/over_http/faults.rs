@@ -1,8 +1,10 @@
 //! Clients that are slow, broken or gone, a log that takes nothing, and the end of the process.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Ask, Server, Setting};
+use event_log::{FileLog, FileLogOptions, MemoryLog};
 use gateway::{GatewayOptions, ServeOptions};
 
 const GOOD: &str = r#"{"events":[{"name":"page_view","user_id":"U1"}]}"#;
@@ -150,4 +152,66 @@ async fn shutdown_answers_open_requests_and_cuts_the_rest() {
     assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
     assert!(stuck.answer().await.is_none_or(|answer| answer.status == 408));
     assert_eq!(server.log.end(), 2);
+}
+
+#[tokio::test]
+async fn a_full_log_is_answered_503_and_nothing_is_kept() {
+    let log = Arc::new(MemoryLog::with_max_bytes(300));
+    let server = Server::start(Setting { log: Some(log), ..Setting::default() }).await;
+    let mut kept = 0;
+    let refusal = loop {
+        let answer = server.post(GOOD).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        kept += 1;
+        assert!(kept < 100);
+    };
+    assert_eq!((refusal.status, refusal.error_code().as_str(), refusal.header("retry-after")), (503, "log_full", Some("1")));
+    assert_eq!(server.kept().await.len() as u64, kept);
+    assert_eq!(server.metric("throng_gateway_events_total", "accepted"), kept as f64);
+    assert_eq!(server.metric("throng_gateway_events_total", "refused"), 1.0);
+    assert_eq!(server.metric("throng_gateway_requests_total", "log_full"), 1.0);
+    // Once a consumer has taken what there is, it goes on by itself.
+    server.log.release("stream", kept).unwrap();
+    check_alive(&server).await;
+}
+
+#[tokio::test]
+async fn a_log_that_has_stopped_is_answered_503_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileLogOptions { segment_bytes: 1, max_record_bytes: 10_000, ..FileLogOptions::default() };
+    let log = Arc::new(FileLog::open(folder.path(), options).unwrap());
+    let server = Server::start(Setting { log: Some(log), ..Setting::default() }).await;
+    check_alive(&server).await;
+    let large = server.post(format!(r#"{{"events":[{}]}}"#, vec![r#"{"name":"a","user_id":"U"}"#; 500].join(","))).await;
+    assert_eq!((large.status, large.error_code().as_str()), (413, "body_too_large"));
+    // Without its folder the log cannot begin the next segment, and does not know what is on disk.
+    folder.close().unwrap();
+    for _ in 0..2 {
+        let answer = server.post(GOOD).await;
+        assert_eq!((answer.status, answer.error_code().as_str(), answer.header("retry-after")), (503, "log_unavailable", Some("5")));
+    }
+    assert_eq!((server.log.end(), server.metric("throng_gateway_events_total", "accepted")), (1, 1.0));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_log_works_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileLogOptions { group_commit_interval: Duration::from_secs(1), ..FileLogOptions::default() };
+    let log = Arc::new(FileLog::open(folder.path(), options).unwrap());
+    let server = Server::start(Setting { log: Some(log), ..Setting::default() }).await;
+    // The first group is written at once, the second waits for company.
+    check_alive(&server).await;
+    let mut leaving = server.connect().await;
+    leaving.send(&Ask::batch(GOOD).bytes()).await;
+    while server.metric("throng_gateway_in_flight_bytes", "") == 0.0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(leaving);
+    while server.metric("throng_gateway_events_total", "unanswered") == 0.0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.kept().await.len(), 1);
+    assert_eq!(server.metric("throng_gateway_in_flight_bytes", ""), 0.0);
 }
