@@ -29,7 +29,6 @@ mod options;
 mod pending;
 mod quarantine;
 mod reader;
-mod rebuild;
 mod runner;
 mod stream;
 mod windows;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use event::AppId;
 use event_store::{
@@ -35,6 +36,8 @@ pub enum Fault {
     BeforeFlush,
     /// A flush is durable and the process dies before anybody knows.
     AfterFlush,
+    /// The next flush takes so many milliseconds longer.
+    SlowFlush(u64),
     /// No space for so many more flushes.
     FullFlushes(u32),
 }
@@ -95,11 +98,11 @@ impl SmallStore {
     fn is_full(&self) -> bool {
         let mut fault = self.fault.lock().unwrap();
         match *fault {
-            Fault::FullFlushes(0) | Fault::None | Fault::Append | Fault::BeforeFlush | Fault::AfterFlush => false,
-            Fault::FullFlushes(left) => {
+            Fault::FullFlushes(left) if left > 0 => {
                 *fault = Fault::FullFlushes(left - 1);
                 true
             }
+            _ => false,
         }
     }
 }
@@ -201,6 +204,11 @@ impl EventSink for SmallStore {
             let (rows, duplicates, rejected, position) = state.line();
             (rows, position, state.text(rows, duplicates, rejected, position))
         };
+        let slow = *self.fault.lock().unwrap();
+        if let Fault::SlowFlush(pause_ms) = slow {
+            self.fail(Fault::None);
+            std::thread::sleep(Duration::from_millis(pause_ms));
+        }
         let temporary = self.path.with_extension("tmp");
         fs::write(&temporary, text).unwrap();
         fs::rename(&temporary, &self.path).unwrap();

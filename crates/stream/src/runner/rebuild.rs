@@ -1,3 +1,5 @@
+//! Live windows at the start.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +9,8 @@ use realtime_store::Resolution;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Runner;
 use crate::error::StreamError;
-use crate::runner::Runner;
 use crate::windows::Windows;
 
 /// Windows counted before they go to the store, while rebuilding.
@@ -19,8 +21,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Runner {
     /// Takes the live windows from the snapshot at exactly the store's position, or counts them again from the raw events.
-    pub(crate) async fn load_windows(&mut self, shutdown: &CancellationToken) -> Result<(), StreamError> {
-        let position = self.position();
+    pub(super) async fn load_windows(&mut self, shutdown: &CancellationToken) -> Result<(), StreamError> {
+        let position = self.appended;
         if let Some(store) = &self.parts.snapshots {
             match store.load_snapshot(&self.snapshot_dir(), position) {
                 Ok(true) => return Ok(()),

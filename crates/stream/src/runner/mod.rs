@@ -1,10 +1,15 @@
+//! The loop: what is due is done, then the stream waits for the log, for a task of its own, for a time, or for the end.
+
+mod durability;
+mod housekeeping;
+mod intake;
+mod rebuild;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event::EventBatch;
-use event_log::{Offset, Record};
-use event_store::StoreError;
+use event_log::Offset;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,11 +27,7 @@ use crate::reader::{Read, read_log};
 use crate::stream::{Stream, StreamParts};
 use crate::windows::Windows;
 
-/// The name under which the log knows this consumer.
-const CONSUMER: &str = "stream";
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How often windows that pass their time are forgotten although nothing arrives.
-const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
@@ -67,11 +68,11 @@ impl Backoff {
 /// keys of `dedupe` are exactly theirs (windows: while the realtime store is available). So what is sealed or frozen between two
 /// commits is exactly that of the records before `appended`.
 pub(crate) struct Runner {
-    pub(crate) parts: StreamParts,
-    pub(crate) options: StreamOptions,
-    pub(crate) metrics: Metrics,
-    pub(crate) windows: Windows,
-    pub(crate) clock: MonotonicClock,
+    parts: StreamParts,
+    options: StreamOptions,
+    metrics: Metrics,
+    windows: Windows,
+    clock: MonotonicClock,
     dedupe: Dedupe,
     quarantine: Quarantine,
     pending: Pending,
@@ -80,7 +81,7 @@ pub(crate) struct Runner {
     /// Log offset after the last record whose rows are in the store.
     appended: Offset,
     /// True when the next checkpoint would make something durable that is not.
-    pub(crate) dirty: bool,
+    dirty: bool,
     /// True after the store refused a commit for want of space; nothing is read until it takes it.
     full: bool,
     last_commit: Instant,
@@ -131,12 +132,8 @@ impl Runner {
         }
     }
 
-    pub(crate) fn snapshot_dir(&self) -> PathBuf {
+    fn snapshot_dir(&self) -> PathBuf {
         self.options.data_dir.join("realtime")
-    }
-
-    pub(crate) fn position(&self) -> Offset {
-        self.appended
     }
 
     /// See [`Stream::run`].
@@ -187,29 +184,6 @@ impl Runner {
             match self.wait(reads, &never, Some(deadline)).await {
                 Wake::Shutdown | Wake::Read(None) => break,
                 wake => self.handle(wake).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable that was read; what the store keeps refusing is read again at the next start.
-    async fn finish(&mut self) -> Result<(), StreamError> {
-        self.last_commit = Instant::now();
-        for attempt in 0.. {
-            if let Some(task) = self.checkpoint.take() {
-                let (checkpoint, result) = task.await.map_err(|_| StreamError::Panicked("checkpoint"))?;
-                self.end_checkpoint(checkpoint, result)?;
-            }
-            if let Some(retry) = self.checkpoint_retry.take() {
-                if attempt >= self.options.max_attempts {
-                    return Err(StoreError::Full("the last flush before the end did not succeed".to_owned()).into());
-                }
-                tokio::time::sleep_until(retry.at.into()).await;
-                self.spawn_checkpoint(retry.checkpoint);
-            } else if (self.dirty || self.end > self.appended) && attempt < self.options.max_attempts {
-                self.begin_checkpoint().await?;
-            } else {
-                break;
             }
         }
         Ok(())
@@ -302,186 +276,6 @@ impl Runner {
                 Ok(())
             }
             Wake::Shutdown | Wake::Read(None) | Wake::Timer => Ok(()),
-        }
-    }
-
-    async fn take_records(&mut self, records: Vec<Record>) -> Result<(), StreamError> {
-        for record in records {
-            if record.offset < self.end {
-                continue;
-            }
-            self.end = record.offset + 1;
-            self.metrics.records.inc();
-            match EventBatch::decode(&record.payload) {
-                Ok(batch) => self.take_batch(batch, record),
-                Err(error) => self.set_aside(&record, &error),
-            }
-            let overfull =
-                self.pending.events() >= self.options.max_pending_events || self.pending.bytes() >= self.options.max_pending_bytes;
-            if overfull && !self.full {
-                self.commit().await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn take_batch(&mut self, batch: EventBatch, record: Record) {
-        let mut duplicates = Vec::new();
-        if self.options.dedupe_enabled {
-            self.dedupe.mark(&batch, &mut duplicates);
-        }
-        let late = self.windows.add_batch(&batch, &duplicates, self.clock.now_ms());
-        self.newest_received_ms = batch.received_at_ms();
-        self.metrics.events.inc_by((batch.len() - duplicates.len()) as u64);
-        self.metrics.duplicates.inc_by(duplicates.len() as u64);
-        self.metrics.rejected.inc_by(batch.rejected().len() as u64);
-        self.metrics.late_events.inc_by(late);
-        self.pending.push(batch, duplicates, record.payload);
-    }
-
-    fn set_aside(&self, record: &Record, reason: &event::CodecError) {
-        self.metrics.quarantined_records.inc();
-        let (offset, bytes) = (record.offset, record.payload.len());
-        match self.quarantine.keep(offset, &record.payload) {
-            Ok(Some(path)) => tracing::error!(offset, bytes, %reason, path = %path.display(), "a log record is no batch, set aside"),
-            Ok(None) => tracing::error!(offset, bytes, %reason, "a log record is no batch; the quarantine is full, it is not kept"),
-            Err(error) => tracing::error!(offset, bytes, %reason, %error, "a log record is no batch and could not be set aside"),
-        }
-    }
-
-    /// Makes what was read visible: rows first, then live windows. On a full store everything stays pending.
-    async fn commit(&mut self) -> Result<(), StreamError> {
-        self.commit_retry = None;
-        if self.end > self.appended {
-            let (commit, refused) = self.pending.take_commit(self.end);
-            match self.parts.sink.append(commit) {
-                Ok(()) => {
-                    self.appended = self.end;
-                    (self.dirty, self.full) = (true, false);
-                    self.dedupe.confirm();
-                }
-                Err(error @ StoreError::Full(_)) => {
-                    self.pending.restore(refused);
-                    if !self.full {
-                        tracing::warn!(%error, "the event store is full, reading waits");
-                    }
-                    self.full = true;
-                    self.commit_retry = Some(self.commit_backoff.fail());
-                    return Ok(());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.last_commit = Instant::now();
-        match self.windows.publish(&*self.parts.realtime, self.clock.now_ms()).await {
-            Ok(cells) => {
-                self.metrics.cells_published.inc_by(cells as u64);
-                self.commit_backoff = Backoff::default();
-            }
-            Err(error) => {
-                tracing::warn!(%error, "live windows could not be published, trying again");
-                self.metrics.publish_failures.inc();
-                self.commit_retry = Some(self.commit_backoff.fail());
-            }
-        }
-        Ok(())
-    }
-
-    /// Freezes everything of the records before `appended` and makes it durable on another thread.
-    async fn begin_checkpoint(&mut self) -> Result<(), StreamError> {
-        if self.end > self.appended {
-            self.commit().await?;
-        }
-        let position = self.parts.sink.seal();
-        if position != self.appended {
-            return Err(StreamError::Misaligned { flushed: position, sealed: self.appended });
-        }
-        let snapshot = self.parts.snapshots.as_ref().map(|store| store.freeze());
-        self.dirty = false;
-        self.checkpoint_backoff = Backoff::default();
-        let keys = self.dedupe.seal(position);
-        let (dedupe_dir, snapshot_dir) = (self.dedupe.dir().to_owned(), self.snapshot_dir());
-        self.spawn_checkpoint(Checkpoint { position, keys, dedupe_dir, snapshot, snapshot_dir });
-        Ok(())
-    }
-
-    fn spawn_checkpoint(&mut self, checkpoint: Checkpoint) {
-        self.last_checkpoint = Instant::now();
-        let sink = Arc::clone(&self.parts.sink);
-        self.checkpoint = Some(tokio::task::spawn_blocking(move || {
-            let result = checkpoint.write(&*sink);
-            (checkpoint, result)
-        }));
-    }
-
-    fn end_checkpoint(&mut self, checkpoint: Checkpoint, result: Result<Done, StreamError>) -> Result<(), StreamError> {
-        let done = match result {
-            Ok(done) => done,
-            Err(error) => {
-                self.metrics.flush_failures.inc();
-                let at = self.checkpoint_backoff.fail();
-                let attempts = self.checkpoint_backoff.attempts;
-                if !error.is_full() && (!error.is_transient() || attempts >= self.options.max_attempts) {
-                    return Err(error);
-                }
-                tracing::error!(%error, attempts, position = checkpoint.position, "the flush failed, trying again");
-                self.checkpoint_retry = Some(Retry { checkpoint, at });
-                return Ok(());
-            }
-        };
-        self.metrics.flush_seconds.observe(done.seconds);
-        self.metrics.durable_position.set(checkpoint.position as i64);
-        self.dedupe.install(done.run);
-        if let Err(error) = self.parts.log.release(CONSUMER, checkpoint.position) {
-            tracing::warn!(%error, position = checkpoint.position, "the log was not trimmed, the next flush tries again");
-        }
-        if let Err(error) = self.dedupe.drop_expired(self.clock.now_ms()) {
-            tracing::warn!(%error, "an expired dedupe run was not deleted");
-        }
-        if self.full {
-            self.commit_retry = Some(Instant::now());
-        }
-        self.begin_merge();
-        Ok(())
-    }
-
-    fn begin_merge(&mut self) {
-        if self.merge.is_none()
-            && !self.background.is_cancelled()
-            && let Some(merge) = self.dedupe.plan_merge()
-        {
-            let cancel = self.background.clone();
-            self.merge = Some(tokio::task::spawn_blocking(move || merge.run(&cancel)));
-        }
-    }
-
-    /// A failed merge leaves its inputs as they were; the next checkpoint plans it again.
-    fn end_merge(&mut self, result: Result<Option<Run>, StreamError>) {
-        match result.and_then(|merged| merged.map_or(Ok(()), |merged| self.dedupe.replace(merged))) {
-            Ok(()) => self.begin_merge(),
-            Err(error) => tracing::warn!(%error, "dedupe runs could not be merged"),
-        }
-    }
-
-    async fn keep_house(&mut self) {
-        let metrics = &self.metrics;
-        let lag = self.parts.log.end().saturating_sub(self.appended);
-        let age_ms = self.clock.now_ms() - self.newest_received_ms;
-        metrics.lag_records.set(lag as i64);
-        metrics.lag_seconds.set(if lag > 0 && self.newest_received_ms > 0 { age_ms as f64 / 1_000.0 } else { 0.0 });
-        metrics.position.set(self.appended as i64);
-        metrics.unflushed_rows.set(self.parts.sink.unflushed().0 as i64);
-        let (keys, runs) = self.dedupe.counts();
-        metrics.dedupe_keys.set(keys as i64);
-        metrics.dedupe_runs.set(runs as i64);
-        metrics.dedupe_memory_bytes.set(self.dedupe.memory_bytes() as i64);
-        metrics.hot_windows.set(self.windows.len() as i64);
-        metrics.realtime_memory_bytes.set(self.parts.snapshots.as_ref().map_or(0, |store| store.memory_bytes()) as i64);
-        if self.last_forget.elapsed() >= FORGET_INTERVAL {
-            self.last_forget = Instant::now();
-            if let Err(error) = self.parts.realtime.put(Vec::new(), self.clock.now_ms()).await {
-                tracing::warn!(%error, "windows that have passed were not forgotten");
-            }
         }
     }
 }
