@@ -1,1 +1,26 @@
-//! placeholder
+//! Takes a request as JSON bytes, the settings of the app it is for, and the time now.
+//! Gives the answer as JSON: the request is read with precise errors, planned once, run on the event store under limits, and laid out in rows.
+//! Knows nothing of HTTP, of credentials, or of which event store answers.
+
+mod cache;
+mod calendar;
+mod failure;
+mod flights;
+mod formula;
+mod node;
+mod options;
+mod planner;
+mod request;
+mod respond;
+mod runner;
+mod service;
+
+pub use failure::{FailureKind, QueryFailure};
+pub use jiff::civil::Weekday;
+pub use options::{AppSettings, QueryOptions};
+pub use service::QueryService;
+
+/// Whether `name` is a time zone of the IANA database this program carries, such as `Europe/Berlin`.
+pub fn is_timezone(name: &str) -> bool {
+    calendar::zone(name).is_some()
+}

@@ -1,0 +1,271 @@
+use std::collections::{BTreeSet, HashSet};
+
+use event::TimestampMs;
+use event_store::{AggregatePlan, Buckets, Filter, Fold, FunnelPlan, Measure, MeasureFn, Scan};
+
+use crate::calendar::{self, Bucket};
+use crate::failure::QueryFailure;
+use crate::formula::Formula;
+use crate::options::AppSettings;
+use crate::request::{Direction, FunnelRequest, GroupKey, MetricBody, MetricRequest, Period, QueryRequest};
+
+/// Most buckets of one range.
+const MAX_BUCKETS: usize = 10_000;
+/// Most different measures behind the metrics of one request.
+const MAX_MEASURES: usize = 30;
+
+/// A question as the store runs it, and what turns its table into rows.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryPlan {
+    pub aggregate: AggregatePlan,
+    pub columns: Vec<Column>,
+    pub group_by: Vec<GroupKey>,
+    pub timeline: Timeline,
+    pub order: Vec<(SortKey, Direction)>,
+    pub period: Period,
+}
+
+/// One metric of the answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// Its key in each row; no other key of the row is the same.
+    pub name: String,
+    pub source: ColumnSource,
+}
+
+/// Where a metric's value comes from; numbers are indices into the plan's measures.
+#[derive(Clone, Debug)]
+pub(crate) enum ColumnSource {
+    Measure(usize),
+    Formula(Formula, Vec<(char, usize)>),
+}
+
+/// How the plan's buckets are shown. The plan has the buckets of the previous period first, then those of the range, because both
+/// periods are one scan: so a group is the same group in both, and `$other` is the same rest.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeline {
+    /// True when rows carry their time.
+    pub has_interval: bool,
+    /// Where each bucket of the range begins; one without an interval.
+    pub labels: Vec<TimestampMs>,
+    /// The previous period, when it was asked for.
+    pub previous: Option<PreviousPeriod>,
+}
+
+/// The period of the same length before the range.
+#[derive(Clone, Debug)]
+pub(crate) struct PreviousPeriod {
+    pub from_ms: TimestampMs,
+    pub labels: Vec<TimestampMs>,
+}
+
+/// What rows are sorted by; numbers are indices into group keys and columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SortKey {
+    Time,
+    Group(usize),
+    Column(usize),
+}
+
+/// Plans a `/query` request.
+pub(crate) fn plan_query(app: &AppSettings, request: QueryRequest) -> Result<QueryPlan, QueryFailure> {
+    let names = column_names(&request)?;
+    let (columns, measures) = columns(&request, names)?;
+    let order = sort_keys(&request, &columns)?;
+    let (timeline, buckets, from_ms) = timeline(app, &request)?;
+    let ranked_by = order.iter().find_map(|(key, direction)| match key {
+        SortKey::Column(column) => Some((*column, *direction)),
+        SortKey::Time | SortKey::Group(_) => None,
+    });
+    let (ranked_column, direction) = ranked_by.unwrap_or((0, Direction::Descending));
+    let by_measure = match &columns[ranked_column].source {
+        ColumnSource::Measure(measure) => *measure,
+        // Which groups stay is decided by the store, which knows measures and not formulas: the first series stands for the formula.
+        ColumnSource::Formula(_, series) => series.first().map_or(0, |(_, measure)| *measure),
+    };
+    let scan = Scan {
+        app: app.app.clone(),
+        from_ms,
+        to_ms: request.period.to_ms,
+        events: request.events.or_else(|| union(measures.iter().map(|measure| measure.events.as_ref()))),
+        filter: request.filter,
+    };
+    let group_by = request.group_by.iter().map(|key| key.field.clone()).collect();
+    let fold = Fold { keep: request.limit, by_measure, descending: direction == Direction::Descending };
+    let aggregate = AggregatePlan { scan, buckets, group_by, measures, fold };
+    Ok(QueryPlan { aggregate, columns, group_by: request.group_by, timeline, order, period: request.period })
+}
+
+/// Plans a `/funnel` request.
+pub(crate) fn plan_funnel(app: &AppSettings, request: &FunnelRequest) -> FunnelPlan {
+    let alternatives = request.steps.iter().flat_map(|step| &step.step.any_of);
+    let scan = Scan {
+        app: app.app.clone(),
+        from_ms: request.period.from_ms,
+        to_ms: request.period.to_ms,
+        events: union(alternatives.map(|(names, _)| names.as_ref())),
+        filter: request.filter.clone(),
+    };
+    FunnelPlan {
+        scan,
+        steps: request.steps.iter().map(|step| step.step.clone()).collect(),
+        window_ms: request.window_ms,
+        range_applies_to_all: request.range_applies_to_all,
+        breakdown: request.breakdown.clone(),
+        fold_keep: request.limit,
+        first_entry_only: request.first_entry_only,
+    }
+}
+
+/// All names of the selections, or `None` as soon as one of them takes any event: the store then reads no event that nothing looks at.
+fn union<'n>(selections: impl Iterator<Item = Option<&'n Vec<String>>>) -> Option<Vec<String>> {
+    let mut names = BTreeSet::new();
+    for selection in selections {
+        names.extend(selection?.iter().cloned());
+    }
+    Some(names.into_iter().collect())
+}
+
+/// The keys of the metrics in each row. A given name must be free; any other gets `_2`, `_3`, ... where it is taken.
+fn column_names(request: &QueryRequest) -> Result<Vec<String>, QueryFailure> {
+    let mut taken: HashSet<String> = HashSet::new();
+    if request.interval.is_some() {
+        taken.insert("time".to_owned());
+    }
+    if request.compare {
+        taken.insert("previous".to_owned());
+    }
+    for key in &request.group_by {
+        if !taken.insert(key.name.clone()) {
+            let message = format!("each row has a field \"{0}\" of its own: write properties.{0}", key.name);
+            return Err(QueryFailure::invalid("invalid_group_by", key.path.clone(), message));
+        }
+    }
+    for (name, path) in request.metrics.iter().filter_map(|metric| metric.given_name.as_ref()) {
+        if !taken.insert(name.clone()) {
+            let message = format!("the rows have a field \"{name}\" already: give the metric another name");
+            return Err(QueryFailure::invalid("invalid_metric", path.clone(), message));
+        }
+    }
+    let named = |metric: &MetricRequest| match &metric.given_name {
+        Some((name, _)) => name.clone(),
+        None => free_name(&metric.default_name, &mut taken),
+    };
+    Ok(request.metrics.iter().map(named).collect())
+}
+
+fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut free = name.to_owned();
+    let mut number = 2;
+    while !taken.insert(free.clone()) {
+        free = format!("{name}_{number}");
+        number += 1;
+    }
+    free
+}
+
+fn columns(request: &QueryRequest, names: Vec<String>) -> Result<(Vec<Column>, Vec<Measure>), QueryFailure> {
+    let mut measures: Vec<Measure> = Vec::new();
+    let mut index_of = |measure: &Measure| match measures.iter().position(|known| known == measure) {
+        Some(index) => index,
+        None => {
+            measures.push(measure.clone());
+            measures.len() - 1
+        }
+    };
+    let mut columns = Vec::new();
+    for (metric, name) in request.metrics.iter().zip(names) {
+        let source = match &metric.body {
+            MetricBody::Measure(measure) => ColumnSource::Measure(index_of(measure)),
+            MetricBody::Formula(formula, series) => {
+                let series = series.iter().map(|(letter, measure)| (*letter, index_of(measure))).collect();
+                ColumnSource::Formula(formula.clone(), series)
+            }
+        };
+        columns.push(Column { name, source });
+    }
+    if measures.len() > MAX_MEASURES {
+        let message = format!("the metrics need {} different measures, at most {MAX_MEASURES} are allowed", measures.len());
+        return Err(QueryFailure::invalid("invalid_metric", "metrics", message));
+    }
+    Ok((columns, measures))
+}
+
+fn sort_keys(request: &QueryRequest, columns: &[Column]) -> Result<Vec<(SortKey, Direction)>, QueryFailure> {
+    let mut keys = Vec::new();
+    for order in &request.order_by {
+        let group = request.group_by.iter().position(|key| key.name == order.by);
+        let column = columns.iter().position(|column| column.name == order.by);
+        let (key, default) = match (group, column) {
+            (Some(group), _) => (SortKey::Group(group), Direction::Ascending),
+            (None, Some(column)) => (SortKey::Column(column), Direction::Descending),
+            (None, None) if order.by == "time" && request.interval.is_some() => (SortKey::Time, Direction::Ascending),
+            (None, None) => return Err(unknown_sort_key(request, columns, &order.by, &order.path)),
+        };
+        keys.push((key, order.direction.unwrap_or(default)));
+    }
+    let rest = [(SortKey::Time, Direction::Ascending), (SortKey::Column(0), Direction::Descending)];
+    let groups = (0..request.group_by.len()).map(|group| (SortKey::Group(group), Direction::Ascending));
+    for (key, direction) in rest.into_iter().chain(groups) {
+        if !keys.iter().any(|(known, _)| *known == key) {
+            keys.push((key, direction));
+        }
+    }
+    Ok(keys)
+}
+
+fn unknown_sort_key(request: &QueryRequest, columns: &[Column], by: &str, path: &str) -> QueryFailure {
+    let time = request.interval.map(|_| "time");
+    let groups = request.group_by.iter().map(|key| key.name.as_str());
+    let known: Vec<&str> = time.into_iter().chain(groups).chain(columns.iter().map(|column| column.name.as_str())).collect();
+    let message = format!("the rows have no field \"{}\": sort by {}", crate::node::shown(by), known.join(", "));
+    QueryFailure::invalid("invalid_order_by", path, message)
+}
+
+fn timeline(app: &AppSettings, request: &QueryRequest) -> Result<(Timeline, Option<Buckets>, TimestampMs), QueryFailure> {
+    let period = &request.period;
+    let current = buckets(app, request, period.from_ms, period.to_ms)?;
+    let labels = |buckets: &[Bucket]| buckets.iter().map(|bucket| bucket.label_ms).collect();
+    let mut timeline = Timeline { has_interval: request.interval.is_some(), labels: labels(&current), previous: None };
+    let mut starts: Vec<TimestampMs> = current.iter().map(|bucket| bucket.start_ms).collect();
+    let mut from_ms = period.from_ms;
+    if request.compare {
+        from_ms = calendar::previous_start(&period.zone, period.from_ms, period.to_ms);
+        let previous = buckets(app, request, from_ms, period.from_ms)?;
+        starts.splice(0..0, previous.iter().map(|bucket| bucket.start_ms));
+        timeline.previous = Some(PreviousPeriod { from_ms, labels: labels(&previous) });
+    }
+    let needs_buckets = timeline.has_interval || timeline.previous.is_some();
+    Ok((timeline, needs_buckets.then_some(Buckets { starts }), from_ms))
+}
+
+fn buckets(app: &AppSettings, request: &QueryRequest, from_ms: TimestampMs, to_ms: TimestampMs) -> Result<Vec<Bucket>, QueryFailure> {
+    let Some(interval) = request.interval else {
+        return Ok(vec![Bucket { label_ms: from_ms, start_ms: from_ms }]);
+    };
+    calendar::buckets(&request.period.zone, interval, app.week_start, (from_ms, to_ms), MAX_BUCKETS).ok_or_else(|| {
+        let message = format!("the range has more than {MAX_BUCKETS} buckets: ask for a longer interval or a shorter range");
+        QueryFailure::invalid("too_many_buckets", "interval", message)
+    })
+}
+
+impl QueryPlan {
+    /// Index in the plan's buckets of the first bucket of the range itself.
+    pub fn first_current_bucket(&self) -> usize {
+        self.timeline.previous.as_ref().map_or(0, |previous| previous.labels.len())
+    }
+
+    /// True when a measure comes from a sketch.
+    pub fn is_approximate(&self) -> bool {
+        self.aggregate.measures.iter().any(|measure| measure.function == MeasureFn::UniqueUsersApprox)
+    }
+}
+
+/// Raw events in `[from_ms, to_ms)`, as a scan.
+pub(crate) fn events_scan(app: &AppSettings, range: (TimestampMs, TimestampMs), events: Option<Vec<String>>, filter: Filter) -> Scan {
+    Scan { app: app.app.clone(), from_ms: range.0, to_ms: range.1, events, filter }
+}
+
+#[cfg(test)]
+#[path = "planner_tests.rs"]
+mod tests;

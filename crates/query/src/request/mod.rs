@@ -1,0 +1,49 @@
+//! Reads requests: JSON in, typed questions or precise errors out.
+
+mod events;
+mod filter;
+mod funnel;
+mod metric;
+mod period;
+mod question;
+
+pub(crate) use events::{EventsRequest, read_events};
+pub(crate) use funnel::{FunnelRequest, read_funnel};
+pub(crate) use metric::{MetricBody, MetricRequest};
+pub(crate) use period::Period;
+pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
+
+use event::limits::MAX_NAME_CHARS;
+
+use crate::failure::QueryFailure;
+use crate::node::{Node, Object};
+
+/// Most event names in one selection.
+const MAX_EVENT_NAMES: usize = 100;
+
+/// Reads `event` or `events`: the names to look at, `None` for any.
+fn event_names(object: &Object<'_>) -> Result<Option<Vec<String>>, QueryFailure> {
+    let nodes = match (object.get("event"), object.get("events")) {
+        (Some(_), Some(events)) => return Err(events.error("give either \"event\" or \"events\"")),
+        (Some(event), None) => vec![event],
+        (None, Some(events)) => events.list("event names", MAX_EVENT_NAMES)?,
+        (None, None) => return Ok(None),
+    };
+    nodes.iter().map(|node| event_name(node).map(str::to_owned)).collect::<Result<_, _>>().map(Some)
+}
+
+fn event_name<'a>(node: &Node<'a>) -> Result<&'a str, QueryFailure> {
+    // A character has at most four bytes.
+    max_named(node, "an event name", 4 * MAX_NAME_CHARS)
+}
+
+fn max_named<'a>(node: &Node<'a>, what: &str, max_bytes: usize) -> Result<&'a str, QueryFailure> {
+    let text = node.text(what)?;
+    if text.is_empty() {
+        return Err(node.error(format!("expected {what}, the text is empty")));
+    }
+    if text.len() > max_bytes {
+        return Err(node.error(format!("{what} has at most {max_bytes} bytes, this one has {}", text.len())));
+    }
+    Ok(text)
+}

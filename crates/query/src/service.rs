@@ -1,0 +1,137 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use event_store::{EventSource, EventsPlan};
+use serde_json::{Map, Value};
+
+use crate::cache::{Answer, ResultCache, canonical};
+use crate::calendar;
+use crate::failure::QueryFailure;
+use crate::flights::{Flights, Outcome};
+use crate::options::{AppSettings, QueryOptions};
+use crate::planner::{events_scan, plan_funnel, plan_query};
+use crate::request::{Period, read_events, read_funnel, read_query};
+use crate::respond::{Cursor, events_answer, funnel_answer, query_answer, schema_answer};
+use crate::runner::{Runner, Work};
+
+/// Answers questions about events.
+///
+/// Every call takes the app from its settings, which come from the credential. Dropping a call's future cancels its work within a
+/// fraction of a second, unless another caller waits for the same answer. Must be called inside a Tokio runtime.
+pub struct QueryService {
+    runner: Arc<Runner>,
+    cache: Arc<ResultCache>,
+    flights: Arc<Flights>,
+    max_result_rows: usize,
+}
+
+impl QueryService {
+    /// A service on `source`.
+    pub fn new(source: Arc<dyn EventSource>, options: QueryOptions) -> Self {
+        let cache = Arc::new(ResultCache::new(options.cache_bytes, options.cache_ttl));
+        let max_result_rows = options.max_result_rows;
+        Self { runner: Arc::new(Runner::new(source, options)), cache, flights: Arc::default(), max_result_rows }
+    }
+
+    /// Counts and aggregates, grouped and over time: `POST /query`. `now_ms` is the end of rolling ranges.
+    ///
+    /// # Errors
+    /// [`QueryFailure`] names the field at fault or the limit that was passed.
+    pub async fn query(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+        let started = Instant::now();
+        let read = read_query(&request, app, now_ms)?;
+        let key = read.use_cache.then(|| cache_key("query", app, Some(&read.period), &request));
+        let plan = plan_query(app, read)?;
+        let max_rows = self.max_result_rows;
+        let work = move || -> Work {
+            Box::new(move |source, context| {
+                let table = source.aggregate(&plan.aggregate, context)?;
+                context.check()?;
+                query_answer(&plan, &table, max_rows)
+            })
+        };
+        self.answer(key, started, work).await
+    }
+
+    /// An ordered funnel: `POST /funnel`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn funnel(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+        let started = Instant::now();
+        let read = read_funnel(&request, app, now_ms)?;
+        let key = read.use_cache.then(|| cache_key("funnel", app, Some(&read.period), &request));
+        let plan = plan_funnel(app, &read);
+        let work = move || -> Work { Box::new(move |source, context| Ok(funnel_answer(&read, &source.funnel(&plan, context)?))) };
+        self.answer(key, started, work).await
+    }
+
+    /// Raw events, newest first, page by page. Not cached: a page is read once.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn events(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+        let started = Instant::now();
+        let read = read_events(&request, app, now_ms)?;
+        let start = Cursor { from_ms: read.period.from_ms, to_ms: read.period.to_ms, skip: 0 };
+        let cursor = read.cursor.as_deref().map_or(Ok(start), |text| Cursor::read(text, &app.app, &read))?;
+        let scan = events_scan(app, (cursor.from_ms, cursor.to_ms), read.events.clone(), read.filter.clone());
+        let plan = EventsPlan { scan, limit: read.limit, skip: cursor.skip };
+        let app = app.app.clone();
+        let work = move || -> Work { Box::new(move |source, context| events_answer(&app, &read, cursor, &source.events(&plan, context)?)) };
+        self.answer(None, started, work).await
+    }
+
+    /// Event names, properties, their types and sample values.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn schema(&self, app: &AppSettings, _now_ms: i64) -> Result<Value, QueryFailure> {
+        let started = Instant::now();
+        let key = cache_key("schema", app, None, &Value::Null);
+        let zone = calendar::zone(&app.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
+        let app = app.app.clone();
+        let work = move || -> Work { Box::new(move |source, context| Ok(schema_answer(&zone, &source.schema(&app, context)?))) };
+        self.answer(Some(key), started, work).await
+    }
+
+    /// From the cache, from a computation under way, or by running the work; without a key always the last.
+    async fn answer(&self, key: Option<String>, started: Instant, work: impl FnOnce() -> Work) -> Result<Value, QueryFailure> {
+        let Some(key) = key else {
+            return Ok(sent(&self.runner.run(work()).await?, started, false));
+        };
+        if let Some(answer) = self.cache.get(&key, started) {
+            return Ok(sent(&answer, started, true));
+        }
+        let start = || compute(Arc::clone(&self.runner), Arc::clone(&self.cache), key.clone(), work());
+        let answer = self.flights.join(key.clone(), start).await?;
+        Ok(sent(&answer, started, false))
+    }
+}
+
+async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work: Work) -> Outcome {
+    let answer = runner.run(work).await?;
+    cache.insert(key, Arc::clone(&answer), Instant::now());
+    Ok(answer)
+}
+
+/// The answer as one caller gets it.
+fn sent(answer: &Answer, started: Instant, is_cached: bool) -> Value {
+    let mut answer: Map<String, Value> = answer.as_ref().clone();
+    answer.insert("query_time_ms".to_owned(), Value::from(started.elapsed().as_millis() as u64));
+    answer.insert("cached".to_owned(), Value::from(is_cached));
+    Value::Object(answer)
+}
+
+/// Two requests with one key have one answer, but for what happened in the few seconds an answer is kept.
+fn cache_key(kind: &str, app: &AppSettings, period: Option<&Period>, request: &Value) -> String {
+    let mark = period.and_then(|period| period.cache_mark);
+    let AppSettings { app, timezone, week_start, session_idle_ms } = app;
+    let mut key = format!("{kind} {app} {timezone:?} {week_start:?} {session_idle_ms} {mark:?} ");
+    canonical(request, &mut key);
+    key
+}
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;
