@@ -9,9 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::error::ApiError;
 use crate::keys::Reader;
-use crate::time::iso_utc;
 use crate::request::query_string;
 use crate::state::ApiState;
+use crate::time::iso_utc;
 
 const DEFAULT_RANGE_MS: i64 = 24 * 3_600_000;
 const DEFAULT_MINUTES: usize = 1_440;

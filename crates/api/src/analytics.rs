@@ -1,7 +1,8 @@
 use axum::Json;
 use axum::extract::State;
-use metadata_store::App;
-use query::{AppSettings, QueryFailure};
+use axum::http::StatusCode;
+use metadata_store::{App, WeekDay};
+use query::{AppSettings, FailureKind, QueryFailure, Weekday};
 use serde_json::Value;
 
 use crate::error::{ApiError, ErrorBody};
@@ -59,8 +60,30 @@ pub(crate) async fn schema(State(state): State<ApiState>, reader: Reader) -> Res
 
 fn settings(app: &App) -> AppSettings {
     AppSettings {
-        id: app.id.clone(),
+        app: app.id.clone(),
         timezone: app.timezone.clone(),
+        week_start: match app.week_start {
+            WeekDay::Monday => Weekday::Monday,
+            WeekDay::Tuesday => Weekday::Tuesday,
+            WeekDay::Wednesday => Weekday::Wednesday,
+            WeekDay::Thursday => Weekday::Thursday,
+            WeekDay::Friday => Weekday::Friday,
+            WeekDay::Saturday => Weekday::Saturday,
+            WeekDay::Sunday => Weekday::Sunday,
+        },
         session_idle_ms: i64::from(app.session_idle_minutes) * 60_000,
     }
+}
+
+fn refusal(failure: QueryFailure) -> ApiError {
+    let status = match failure.kind {
+        FailureKind::Invalid => StatusCode::BAD_REQUEST,
+        FailureKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
+        FailureKind::Busy | FailureKind::Cancelled => return ApiError::unavailable(failure.code, failure.message),
+        FailureKind::Internal => {
+            tracing::error!(error = failure.message, "a question could not be answered");
+            return ApiError::internal();
+        }
+    };
+    ApiError { field: failure.field, ..ApiError::new(status, failure.code, failure.message) }
 }

@@ -85,7 +85,11 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
 }
 
 fn unknown_key() -> ApiError {
-    ApiError::new(StatusCode::UNAUTHORIZED, "unknown_key", "this key is unknown or was revoked: `throng app list` shows the keys of each app")
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "unknown_key",
+        "this key is unknown or was revoked: `throng app list` shows the keys of each app",
+    )
 }
 
 /// The same answer whether or not the other app exists.

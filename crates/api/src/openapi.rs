@@ -47,7 +47,9 @@ struct Keys;
 impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        for (name, description) in [("read_key", "A read key, `rk_...`: asks, for its app only"), ("write_key", "A write key, `wk_...`: appends")] {
+        for (name, description) in
+            [("read_key", "A read key, `rk_...`: asks, for its app only"), ("write_key", "A write key, `wk_...`: appends")]
+        {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }

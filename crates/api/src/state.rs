@@ -82,8 +82,7 @@ pub(crate) struct ApiMetrics {
 
 impl ApiMetrics {
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests =
-            IntCounterVec::new(Opts::new("throng_api_requests_total", "Requests answered by the API"), &["route", "status"])?;
+        let requests = IntCounterVec::new(Opts::new("throng_api_requests_total", "Requests answered by the API"), &["route", "status"])?;
         let seconds = HistogramOpts::new("throng_api_request_seconds", "Time from request to the first byte of the answer")
             .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let seconds = HistogramVec::new(seconds, &["route"])?;

@@ -1,5 +1,7 @@
 //! The web app's files, the description of the API, and what operators ask.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it finds something wrong")]
+
 mod support;
 
 use serde_json::Value;
@@ -12,7 +14,9 @@ fn pages_are_strict() {
     let page = client.send("GET", "/", None, "");
     assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
     let policy = page.header("content-security-policy");
-    for rule in ["default-src 'self'", "script-src 'self'", "style-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"] {
+    for rule in
+        ["default-src 'self'", "script-src 'self'", "style-src 'self'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"]
+    {
         assert!(policy.contains(rule), "{rule} in {policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");

@@ -89,6 +89,7 @@ impl Config {
             ("gateway.max_in_flight_mib", self.gateway.max_in_flight_mib),
             ("query.time_limit_ms", self.query.time_limit_ms as usize),
             ("query.max_memory_mib", self.query.max_memory_mib),
+            ("query.max_concurrent", self.query.max_concurrent),
             ("api.max_live_streams", self.api.max_live_streams),
         ] {
             if value == 0 {

@@ -4,19 +4,44 @@ use std::time::Duration;
 
 use event::{AppId, TimestampMs};
 use prometheus::IntGauge;
-use realtime_store::RealtimeError;
+use realtime_store::{RealtimeError, Resolution};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::params::LiveQuestion;
-use super::view::{LiveAnswer, Viewer, WINDOW_MS, cell_range};
+use super::view::{CellRange, LiveAnswer, Viewer, WINDOW_MS};
 use crate::error::ApiError;
 use crate::state::{ApiOptions, ApiParts};
 use crate::time::iso_utc;
 
 /// How long a computation waits after the realtime store failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A computation rests this many times as long as it worked, so that one app takes a tenth of a core at most.
+const PAUSE_PER_WORK: u32 = 9;
+/// Windows this old change rarely: they are read again only once in [`READ_ALL_INTERVAL_MS`].
+const SETTLED_MS: i64 = 60 * 60_000;
+const READ_ALL_INTERVAL_MS: i64 = 60_000;
+
+/// What one channel computes, and what it remembers between two steps.
+struct Computation {
+    app: AppId,
+    question: LiveQuestion,
+    viewer: Viewer,
+    all_read_ms: Option<TimestampMs>,
+}
+
+impl Computation {
+    fn read_from_ms(&mut self, range: CellRange, now_ms: TimestampMs) -> TimestampMs {
+        if self.all_read_ms.is_some_and(|read_ms| now_ms - read_ms < READ_ALL_INTERVAL_MS) {
+            return range.from_ms.max(now_ms - SETTLED_MS);
+        }
+        self.all_read_ms = Some(now_ms);
+        range.from_ms
+    }
+}
 
 /// A computed state with its JSON, shared by all who follow it.
 #[derive(Clone)]
@@ -57,16 +82,24 @@ impl LiveHub {
 
     /// The state of this moment.
     pub(crate) async fn compute(&self, app: &AppId, question: &LiveQuestion) -> Result<LiveFrame, RealtimeError> {
-        self.compute_with(&mut Viewer::default(), app, question).await
+        let computation = Computation { app: app.clone(), question: question.clone(), viewer: Viewer::default(), all_read_ms: None };
+        self.step(computation).await.map(|(_, frame)| frame)
     }
 
-    async fn compute_with(&self, viewer: &mut Viewer, app: &AppId, question: &LiveQuestion) -> Result<LiveFrame, RealtimeError> {
+    /// Reads what may have changed and computes on a thread for blocking work: a busy app takes milliseconds, which events that
+    /// come in at the same time should not wait for.
+    async fn step(&self, mut computation: Computation) -> Result<(Computation, LiveFrame), RealtimeError> {
         let now_ms = (self.parts.now_ms)();
-        let range = cell_range(question, now_ms);
-        let cells = self.parts.realtime.range(app, realtime_store::Resolution::FiveSeconds, range.0, range.1).await?;
-        let answer = viewer.view(&cells, question, range);
-        let json = to_json(&answer, now_ms);
-        Ok(LiveFrame { answer, json })
+        let range = CellRange::of(&computation.question, now_ms);
+        let read_from_ms = computation.read_from_ms(range, now_ms);
+        let cells = self.parts.realtime.range(&computation.app, Resolution::FiveSeconds, read_from_ms, range.to_ms).await?;
+        let computed = tokio::task::spawn_blocking(move || {
+            computation.viewer.update(cells, &computation.question, range);
+            let answer = computation.viewer.view(&computation.question, range);
+            let json = to_json(&answer, now_ms);
+            (computation, LiveFrame { answer, json })
+        });
+        computed.await.map_err(|error| RealtimeError::Unavailable(error.to_string()))
     }
 
     /// Follows a question; the computation starts with its first follower and ends with its last.
@@ -91,22 +124,26 @@ impl LiveHub {
         Ok(Subscription { frames, open_streams: self.open_streams.clone(), _place: place })
     }
 
-    async fn feed(self: Arc<Self>, (app, question): ChannelKey, sender: Channel) {
-        let mut changes = self.parts.realtime.subscribe(&app);
-        let mut viewer = Viewer::default();
+    async fn feed(self: Arc<Self>, key: ChannelKey, sender: Channel) {
+        let mut changes = self.parts.realtime.subscribe(&key.0);
+        let fresh = || Computation { app: key.0.clone(), question: key.1.clone(), viewer: Viewer::default(), all_read_ms: None };
+        let mut computation = fresh();
         let mut last: Option<LiveAnswer> = None;
         loop {
             changes.mark_unchanged();
-            let pause = match self.compute_with(&mut viewer, &app, &question).await {
-                Ok(frame) => {
+            let started = Instant::now();
+            let pause = match self.step(computation).await {
+                Ok((next, frame)) => {
+                    computation = next;
                     if last.as_ref() != Some(&frame.answer) {
                         sender.send_replace(Some(frame.json));
                         last = Some(frame.answer);
                     }
-                    self.live_interval
+                    self.live_interval.max(started.elapsed() * PAUSE_PER_WORK)
                 }
                 Err(error) => {
-                    tracing::warn!(%error, %app, "live windows could not be read");
+                    tracing::warn!(%error, app = %key.0, "live windows could not be read");
+                    computation = fresh();
                     RETRY_INTERVAL
                 }
             };
@@ -114,7 +151,7 @@ impl LiveHub {
                 () = tokio::time::sleep(pause) => {}
                 () = self.parts.shutdown.cancelled() => break,
             }
-            if self.forget_when_unfollowed(&app, &question, &sender) {
+            if self.forget_when_unfollowed(&key, &sender) {
                 return;
             }
             tokio::select! {
@@ -125,15 +162,15 @@ impl LiveHub {
                 () = self.parts.shutdown.cancelled() => break,
             }
         }
-        self.channels().remove(&(app, question));
+        self.channels().remove(&key);
     }
 
     /// Under the lock that new followers take, so that none joins a computation that has just ended.
-    fn forget_when_unfollowed(&self, app: &AppId, question: &LiveQuestion, sender: &Channel) -> bool {
+    fn forget_when_unfollowed(&self, key: &ChannelKey, sender: &Channel) -> bool {
         let mut channels = self.channels();
         let unfollowed = sender.receiver_count() == 0;
         if unfollowed {
-            channels.remove(&(app.clone(), question.clone()));
+            channels.remove(key);
         }
         unfollowed
     }

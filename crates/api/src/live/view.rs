@@ -1,5 +1,5 @@
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use event::{TimestampMs, UniqueSketch};
@@ -62,7 +62,6 @@ pub(crate) struct LiveSeries {
 pub(crate) struct TopEvent {
     event: String,
     events: u64,
-    users: u64,
 }
 
 /// A page by its views.
@@ -84,82 +83,136 @@ pub(crate) struct ConversionNow {
 }
 
 /// Which cells the view needs: `[from_ms, to_ms)`.
-pub(crate) fn cell_range(question: &LiveQuestion, now_ms: TimestampMs) -> (TimestampMs, TimestampMs) {
-    let windows = (question.minutes as usize * WINDOWS_PER_MINUTE).max(ACTIVE_WINDOWS);
-    let to_ms = Resolution::FiveSeconds.start_of(now_ms) + WINDOW_MS;
-    (to_ms - windows as i64 * WINDOW_MS, to_ms)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CellRange {
+    pub(crate) from_ms: TimestampMs,
+    pub(crate) to_ms: TimestampMs,
 }
 
-/// Turns an app's cells, ascending in `range`, into the answer.
+impl CellRange {
+    pub(crate) fn of(question: &LiveQuestion, now_ms: TimestampMs) -> Self {
+        let windows = (question.minutes as usize * WINDOWS_PER_MINUTE).max(ACTIVE_WINDOWS);
+        let to_ms = Resolution::FiveSeconds.start_of(now_ms) + WINDOW_MS;
+        Self { from_ms: to_ms - windows as i64 * WINDOW_MS, to_ms }
+    }
+
+    /// Start of the first of the last `windows` windows.
+    fn last(self, windows: usize) -> TimestampMs {
+        self.to_ms - windows as i64 * WINDOW_MS
+    }
+}
+
+/// Turns an app's cells into the answer to one question, again and again as they change.
+///
+/// Only what changed costs: counts are kept as running totals, and the users of a window are estimated when its cell is new.
 #[derive(Default)]
 pub(crate) struct Viewer {
-    /// Users per window, estimated when its cell was last seen: most windows are closed and an estimate costs more than a look-up.
-    estimates: HashMap<TimestampMs, (Arc<Cell>, u64)>,
+    windows: BTreeMap<TimestampMs, Seen>,
+    /// Windows from here on are in `events` and `pages`.
+    counted_from_ms: TimestampMs,
+    events: Totals,
+    pages: Totals,
+}
+
+struct Seen {
+    cell: Arc<Cell>,
+    users: u64,
 }
 
 impl Viewer {
-    pub(crate) fn view(&mut self, cells: &[(TimestampMs, Arc<Cell>)], question: &LiveQuestion, range: (TimestampMs, TimestampMs)) -> LiveAnswer {
-        let (from_ms, to_ms) = range;
+    /// Takes the cells as they are now; windows that are not among them stay as they were, those before the range are forgotten.
+    pub(crate) fn update(&mut self, cells: Vec<(TimestampMs, Arc<Cell>)>, question: &LiveQuestion, range: CellRange) {
+        let counted_from_ms = range.last(question.minutes as usize * WINDOWS_PER_MINUTE);
+        for (_, seen) in self.windows.range(self.counted_from_ms..counted_from_ms.max(self.counted_from_ms)) {
+            count_out(&mut self.events, &mut self.pages, &seen.cell);
+        }
+        self.counted_from_ms = counted_from_ms;
+        self.windows = self.windows.split_off(&range.from_ms);
+        for (start_ms, cell) in cells {
+            let known = self.windows.get(&start_ms);
+            if known.is_some_and(|seen| Arc::ptr_eq(&seen.cell, &cell)) {
+                continue;
+            }
+            if start_ms >= counted_from_ms {
+                if let Some(seen) = known {
+                    count_out(&mut self.events, &mut self.pages, &seen.cell);
+                }
+                cell.by_event.iter().for_each(|(name, event)| self.events.add(name, event.events));
+                cell.pages.iter().for_each(|(page, views)| self.pages.add(page, *views));
+            }
+            let users = round(cell.users.estimate());
+            self.windows.insert(start_ms, Seen { cell, users });
+        }
+    }
+
+    /// The answer from the cells seen so far.
+    pub(crate) fn view(&self, question: &LiveQuestion, range: CellRange) -> LiveAnswer {
         let windows = question.minutes as usize * WINDOWS_PER_MINUTE;
-        let shown_from_ms = to_ms - windows as i64 * WINDOW_MS;
-        self.estimates.retain(|start_ms, _| *start_ms >= from_ms);
-        let last = |windows: usize| {
-            let since = to_ms - windows as i64 * WINDOW_MS;
-            cells.iter().filter(move |(start_ms, _)| *start_ms >= since).map(|(_, cell)| cell.as_ref())
-        };
-        let closed = last(RATE_WINDOWS + 1).map(|cell| cell.events).sum::<u64>() - last(1).map(|cell| cell.events).sum::<u64>();
+        let last = |windows: usize| self.windows.range(range.last(windows)..range.to_ms).map(|(_, seen)| seen.cell.as_ref());
+        let events = |windows: usize| last(windows).map(|cell| cell.events).sum::<u64>();
+        let closed = events(RATE_WINDOWS + 1) - events(1);
+        let top_events = self.events.top().into_iter().map(|(event, events)| TopEvent { event, events }).collect();
+        let top_pages = self.pages.top().into_iter().map(|(page, views)| TopPage { page, views }).collect();
         LiveAnswer {
-            active_users: count(last(ACTIVE_NOW_WINDOWS).map(|cell| &cell.users)),
-            active_users_30m: count(last(ACTIVE_WINDOWS).map(|cell| &cell.users)),
-            active_sessions: count(last(ACTIVE_WINDOWS).map(|cell| &cell.sessions)),
+            active_users: round(estimate(last(ACTIVE_NOW_WINDOWS).map(|cell| &cell.users))),
+            active_users_30m: round(estimate(last(ACTIVE_WINDOWS).map(|cell| &cell.users))),
+            active_sessions: round(estimate(last(ACTIVE_WINDOWS).map(|cell| &cell.sessions))),
             events_per_second: closed as f64 / (RATE_WINDOWS as i64 * WINDOW_MS / 1000) as f64,
             minutes: question.minutes,
-            series: self.series(cells, shown_from_ms, windows),
-            top_events: top_events(&last(windows)),
-            top_pages: top_pages(last(windows)),
+            series: self.series(windows, range),
+            top_events,
+            top_pages,
             conversion: conversion(&last(windows), question),
             exact: false,
             relative_standard_error: UniqueSketch::RELATIVE_STANDARD_ERROR,
         }
     }
 
-    fn series(&mut self, cells: &[(TimestampMs, Arc<Cell>)], from_ms: TimestampMs, windows: usize) -> LiveSeries {
+    fn series(&self, windows: usize, range: CellRange) -> LiveSeries {
         let (mut events, mut users) = (vec![0; windows], vec![0; windows]);
-        for (start_ms, cell) in cells.iter().filter(|(start_ms, _)| *start_ms >= from_ms) {
+        let from_ms = range.last(windows);
+        for (start_ms, seen) in self.windows.range(from_ms..range.to_ms) {
             let window = ((start_ms - from_ms) / WINDOW_MS) as usize;
-            let known = self.estimates.get(start_ms).filter(|(seen, _)| Arc::ptr_eq(seen, cell)).map(|(_, users)| *users);
-            let estimated = known.unwrap_or_else(|| {
-                let estimated = round(cell.users.estimate());
-                self.estimates.insert(*start_ms, (Arc::clone(cell), estimated));
-                estimated
-            });
-            if window < windows {
-                (events[window], users[window]) = (cell.events, estimated);
-            }
+            (events[window], users[window]) = (seen.cell.events, seen.users);
         }
         LiveSeries { start: iso_utc(from_ms), step_ms: WINDOW_MS, events, users }
     }
 }
 
-fn top_events<'c>(cells: &(impl Iterator<Item = &'c Cell> + Clone)) -> Vec<TopEvent> {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    cells.clone().flat_map(|cell| cell.by_event.iter()).for_each(|(name, event)| *counts.entry(name).or_default() += event.events);
-    let users = |name: &str| count(cells.clone().filter_map(|cell| cell.by_event.get(name)).map(|event| &event.users));
-    top(counts).into_iter().map(|(name, events)| TopEvent { event: name.to_owned(), events, users: users(name) }).collect()
+fn count_out(events: &mut Totals, pages: &mut Totals, cell: &Cell) {
+    cell.by_event.iter().for_each(|(name, event)| events.subtract(name, event.events));
+    cell.pages.iter().for_each(|(page, views)| pages.subtract(page, *views));
 }
 
-fn top_pages<'c>(cells: impl Iterator<Item = &'c Cell>) -> Vec<TopPage> {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    cells.flat_map(|cell| cell.pages.iter()).for_each(|(page, views)| *counts.entry(page).or_default() += views);
-    top(counts).into_iter().map(|(page, views)| TopPage { page: page.to_owned(), views }).collect()
-}
+/// Counts by name over the windows shown.
+#[derive(Default)]
+struct Totals(HashMap<String, u64>);
 
-/// The largest counts, ties by name.
-fn top(counts: HashMap<&str, u64>) -> Vec<(&str, u64)> {
-    let mut ranked: Vec<_> = counts.into_iter().collect();
-    ranked.sort_unstable_by_key(|&(name, count)| (Reverse(count), name));
-    ranked.truncate(MAX_TOP);
-    ranked
+impl Totals {
+    fn add(&mut self, name: &str, count: u64) {
+        match self.0.get_mut(name) {
+            Some(total) => *total += count,
+            None => {
+                self.0.insert(name.to_owned(), count);
+            }
+        }
+    }
+
+    fn subtract(&mut self, name: &str, count: u64) {
+        if let Some(total) = self.0.get_mut(name) {
+            *total -= count;
+            if *total == 0 {
+                self.0.remove(name);
+            }
+        }
+    }
+
+    /// The largest counts, ties by name.
+    fn top(&self) -> Vec<(String, u64)> {
+        let mut ranked: Vec<(&String, u64)> = self.0.iter().map(|(name, count)| (name, *count)).collect();
+        ranked.sort_unstable_by_key(|&(name, count)| (Reverse(count), name));
+        ranked.into_iter().take(MAX_TOP).map(|(name, count)| (name.clone(), count)).collect()
+    }
 }
 
 fn conversion<'c>(cells: &(impl Iterator<Item = &'c Cell> + Clone), question: &LiveQuestion) -> ConversionNow {
@@ -178,10 +231,6 @@ fn estimate<'c>(sketches: impl Iterator<Item = &'c UniqueSketch>) -> f64 {
     let mut all = UniqueSketch::default();
     sketches.for_each(|sketch| all.merge(sketch));
     all.estimate()
-}
-
-fn count<'c>(sketches: impl Iterator<Item = &'c UniqueSketch>) -> u64 {
-    round(estimate(sketches))
 }
 
 fn round(estimate: f64) -> u64 {
@@ -220,6 +269,12 @@ mod tests {
         cells
     }
 
+    fn view(cells: Vec<(TimestampMs, Arc<Cell>)>, question: &LiveQuestion) -> LiveAnswer {
+        let (mut viewer, range) = (Viewer::default(), CellRange::of(question, NOW_MS));
+        viewer.update(cells, question, range);
+        viewer.view(question, range)
+    }
+
     #[test]
     fn numbers_of_a_small_world() {
         let cells = cells(&[
@@ -231,16 +286,15 @@ mod tests {
             (300, &[("page_view", 5, Some("/b"))]),
             (1795, &[("click", 6, None)]),
         ]);
-        let question = question(5);
-        let view = Viewer::default().view(&cells, &question, cell_range(&question, NOW_MS));
+        let view = view(cells, &question(5));
         assert_eq!((view.active_users, view.active_users_30m, view.active_sessions), (4, 6, 6));
         assert_eq!(view.events_per_second, 0.3, "the two closed windows hold three events, the open one does not count");
         assert_eq!(view.series.events.len(), 60);
         assert_eq!(view.series.events[56..], [1, 1, 2, 2]);
         assert_eq!(view.series.users[56..], [1, 1, 2, 1]);
         assert_eq!(view.series.events[0], 1, "a window 295 s ago is the first of five minutes");
-        let names: Vec<_> = view.top_events.iter().map(|top| (top.event.as_str(), top.events, top.users)).collect();
-        assert_eq!(names, [("page_view", 4, 3), ("click", 2, 1), ("purchase", 1, 1)]);
+        let names: Vec<_> = view.top_events.iter().map(|top| (top.event.as_str(), top.events)).collect();
+        assert_eq!(names, [("page_view", 4), ("click", 2), ("purchase", 1)]);
         let pages: Vec<_> = view.top_pages.iter().map(|top| (top.page.as_str(), top.views)).collect();
         assert_eq!(pages, [("/", 3), ("/a", 1)]);
         assert_eq!((view.conversion.from_users, view.conversion.to_users), (3, 1));
@@ -249,30 +303,58 @@ mod tests {
 
     #[test]
     fn nothing_yet() {
-        let question = question(120);
-        let view = Viewer::default().view(&[], &question, cell_range(&question, NOW_MS));
+        let view = view(Vec::new(), &question(120));
         assert_eq!(view.series.events, vec![0; 1440]);
         assert_eq!((view.active_users, view.conversion.rate), (0, None));
     }
 
+    /// Running totals must equal a count from nothing, however windows change, arrive late and pass.
     #[test]
-    fn a_changed_window_is_estimated_again_and_old_ones_are_forgotten() {
-        let question = question(1);
-        let mut viewer = Viewer::default();
-        let range = cell_range(&question, NOW_MS);
-        viewer.view(&cells(&[(0, &[("a", 1, None)])]), &question, range);
-        let changed = viewer.view(&cells(&[(0, &[("a", 1, None), ("a", 2, None)])]), &question, range);
-        assert_eq!(changed.series.users.last(), Some(&2));
-        viewer.view(&[], &question, cell_range(&question, NOW_MS + 2 * 3_600_000));
-        assert!(viewer.estimates.is_empty());
+    fn following_equals_counting_anew() {
+        let mut seed = 7u64;
+        let mut random = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        const NAMES: [&str; 5] = ["page_view", "purchase", "click", "search", "login"];
+        const PAGES: [Option<&str>; 4] = [None, Some("/"), Some("/a"), Some("/b")];
+        for minutes in [1, 5, 30, 40] {
+            let question = question(minutes);
+            let mut world: BTreeMap<TimestampMs, Arc<Cell>> = BTreeMap::new();
+            let mut following = Viewer::default();
+            let mut now_ms = NOW_MS;
+            for _ in 0..300 {
+                now_ms += random(20_000) as i64;
+                for _ in 0..random(4) {
+                    let latest_ms = if random(4) == 0 { 3_000_000 } else { 10_000 };
+                    let ago_ms = random(latest_ms) as i64;
+                    let start_ms = Resolution::FiveSeconds.start_of(now_ms - ago_ms);
+                    let mut cell = world.get(&start_ms).map(|cell| (**cell).clone()).unwrap_or_default();
+                    let person = Some(PersonHash(random(50).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+                    cell.add(&WindowEvent { event: NAMES[random(5) as usize], person, session: person, page: PAGES[random(4) as usize] });
+                    world.insert(start_ms, Arc::new(cell));
+                }
+                let range = CellRange::of(&question, now_ms);
+                let cells = || world.range(range.from_ms..range.to_ms).map(|(start_ms, cell)| (*start_ms, Arc::clone(cell))).collect();
+                following.update(cells(), &question, range);
+                let mut anew = Viewer::default();
+                anew.update(cells(), &question, range);
+                assert_eq!(following.view(&question, range), anew.view(&question, range), "{minutes} minutes");
+                assert!(following.windows.len() <= (minutes as usize * 12).max(ACTIVE_WINDOWS));
+            }
+        }
     }
 
     #[test]
     fn tops_are_bounded_and_ordered() {
-        let counts: HashMap<&str, u64> = ["b", "a", "c"].into_iter().map(|name| (name, 1)).collect();
-        assert_eq!(top(counts), [("a", 1), ("b", 1), ("c", 1)]);
-        let names: Vec<String> = (0..50).map(|n| format!("{n:02}")).collect();
-        let many = names.iter().map(|name| (name.as_str(), 1)).collect();
-        assert_eq!(top(many).len(), MAX_TOP);
+        let mut totals = Totals::default();
+        ["b", "a", "c"].iter().for_each(|name| totals.add(name, 1));
+        totals.add("z", 2);
+        let names = |totals: &Totals| totals.top().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(names(&totals), ["z", "a", "b", "c"]);
+        totals.subtract("z", 2);
+        assert_eq!(names(&totals), ["a", "b", "c"]);
+        (0..50).for_each(|n| totals.add(&format!("{n:02}"), 1));
+        assert_eq!(totals.top().len(), MAX_TOP);
     }
 }

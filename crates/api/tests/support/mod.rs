@@ -20,6 +20,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// Name, user, properties.
+pub type TestEvent<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// An app of the test.
 pub struct TestApp {
     pub id: String,
@@ -98,8 +101,8 @@ impl Running {
         Self { address, ours, theirs, store, realtime, keys, shutdown, state, runtime, _folder: folder }
     }
 
-    /// Stores events of an app as `(name, user, properties)` at this moment.
-    pub fn store_events(&self, app: &TestApp, events: &[(&str, &str, &[(&str, &str)])]) {
+    /// Stores events of an app at this moment.
+    pub fn store_events(&self, app: &TestApp, events: &[TestEvent<'_>]) {
         let mut builder = EventBatchBuilder::default();
         builder.start(now_ms());
         for (name, user, properties) in events {

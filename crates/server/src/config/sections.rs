@@ -128,8 +128,12 @@ section! {
     QueryConfig {
         /// Longest time.
         time_limit_ms: u64 = 10_000,
-        /// Most working memory.
+        /// Most working memory of one question, MiB; `max_concurrent` times this is the most all of them use.
         max_memory_mib: usize = 512,
+        /// Questions that are worked on at once; further ones wait for their turn.
+        max_concurrent: usize = 4,
+        /// How long an answer is given again to the same question of the same app.
+        cache_ttl_ms: u64 = 5_000,
     }
 }
 

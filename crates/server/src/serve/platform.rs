@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use api::{ApiOptions, ApiParts, ApiState, Operations};
 use axum::Router;
-use event_log::{EventLog, FileLog};
+use event_log::{EventLog, FileLog, FileLogOptions};
 use event_store::{EventSink, EventSource, Ledger};
 use event_store_parquet::ParquetStore;
 use gateway::{Gateway, GatewayOptions, GeoIp, ServeOptions};
 use metadata_store::{MetadataStore, SqliteMetadataStore};
 use prometheus::Registry;
-use query::QueryService;
+use query::{QueryOptions, QueryService};
 use realtime_store::{MemoryOptions, MemoryRealtimeStore, RealtimeStore};
 use stream::{Stream, StreamOptions, StreamParts};
 use tokio::net::TcpListener;
@@ -102,7 +102,7 @@ impl Platform {
         let api = match (has(Role::Query), &store) {
             (true, Some(store)) => {
                 let parts = ApiParts {
-                    queries: Arc::new(query_service(config, store)),
+                    queries: Arc::new(QueryService::new(Arc::clone(store) as Arc<dyn EventSource>, query_options(config))),
                     realtime: realtime as Arc<dyn RealtimeStore>,
                     ledger: Arc::clone(store) as Arc<dyn Ledger>,
                     keys,
@@ -161,5 +161,69 @@ fn announce(address: SocketAddr, config: &Config, metadata: &dyn MetadataStore) 
     tracing::info!(%address, data, roles = ?config.server.roles, pid = std::process::id(), "serving");
     if metadata.apps().is_ok_and(|apps| apps.is_empty()) {
         output::note(&format!("There is no app yet. Make one with: throng app create NAME --data {data}"));
+    }
+}
+
+fn open_log(folder: &Path) -> Result<Arc<dyn EventLog>> {
+    let log = FileLog::open(folder, FileLogOptions::default());
+    Ok(Arc::new(log.with_context(|| format!("the event log {} cannot be opened", folder.display()))?))
+}
+
+fn open_store(folder: &Path, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
+    ParquetStore::open(folder, StoreOptions::default()).with_context(|| format!("the event store {} cannot be opened", folder.display()))
+}
+
+fn open_geo(file: &str) -> Result<GeoIp> {
+    GeoIp::open(Path::new(file)).with_context(|| format!("gateway.geo_ip_file: {file}"))
+}
+
+fn gateway_options(config: &Config) -> Result<GatewayOptions> {
+    let gateway = &config.gateway;
+    let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
+    Ok(GatewayOptions {
+        max_in_flight_bytes: gateway.max_in_flight_mib * MIB,
+        body_timeout: Duration::from_millis(gateway.body_timeout_ms),
+        trusted_proxies: gateway.trusted_proxies.iter().map(parse).collect::<Result<_>>()?,
+        quota_events_per_second: gateway.quota_events_per_second,
+        ..GatewayOptions::default()
+    })
+}
+
+fn stream_options(config: &Config, folder: &DataFolder) -> StreamOptions {
+    let stream = &config.stream;
+    StreamOptions {
+        publish_interval_ms: stream.publish_interval_ms,
+        flush_interval_ms: stream.flush_interval_ms,
+        max_unflushed_rows: stream.max_unflushed_rows,
+        max_unflushed_bytes: stream.max_unflushed_mib * MIB,
+        dedupe_enabled: stream.dedupe_enabled,
+        drain_timeout_ms: stream.drain_timeout_ms,
+        ..StreamOptions::new(folder.stream())
+    }
+}
+
+fn query_options(config: &Config) -> QueryOptions {
+    QueryOptions {
+        cache_ttl: Duration::from_millis(config.query.cache_ttl_ms),
+        time_limit: Duration::from_millis(config.query.time_limit_ms),
+        memory_bytes_per_query: config.query.max_memory_mib * MIB,
+        max_concurrent: config.query.max_concurrent,
+        ..QueryOptions::default()
+    }
+}
+
+fn api_options(config: &Config) -> ApiOptions {
+    ApiOptions {
+        max_live_streams: config.api.max_live_streams,
+        live_interval: Duration::from_millis(config.api.live_interval_ms),
+    }
+}
+
+fn serve_options(config: &Config) -> ServeOptions {
+    ServeOptions {
+        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        max_connections: config.server.max_connections,
+        drain_timeout: Duration::from_millis(config.server.drain_timeout_ms),
+        ..ServeOptions::default()
     }
 }
