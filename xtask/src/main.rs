@@ -5,11 +5,11 @@
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest|latency|store [OPTIONS]";
+const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest | latency | store [--events N] | all";
 
 fn main() -> ExitCode {
     match run() {
@@ -26,8 +26,26 @@ fn run() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["tidy"] => tidy::run(&root()?),
+        ["bench", rest @ ..] if !rest.is_empty() => bench(rest),
         _ => bail!("{USAGE}"),
     }
+}
+
+/// Builds the program and the load generator, then lets the generator measure.
+fn bench(arguments: &[&str]) -> Result<()> {
+    let build = Command::new(env!("CARGO"))
+        .current_dir(root()?)
+        .args(["build", "--release", "--package", "throng", "--package", "e2e"])
+        .status()?;
+    if !build.success() {
+        bail!("the build failed");
+    }
+    let here = std::env::current_exe()?;
+    let status = Command::new(here.with_file_name("bench")).args(arguments).status().context("the bench program")?;
+    if !status.success() {
+        bail!("bench {} failed", arguments.join(" "));
+    }
+    Ok(())
 }
 
 /// The checkout this program was built from.

@@ -7,4 +7,4 @@ pub mod load;
 mod process;
 
 pub use client::{App, Client};
-pub use process::{Throng, data_sets};
+pub use process::{Throng, cpu_seconds_of, data_sets};

@@ -1,5 +1,7 @@
 //! Nothing acknowledged is lost or doubled, whenever the process is killed. The control arm runs the same with dedupe switched off and must find doubles.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it found by panicking")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

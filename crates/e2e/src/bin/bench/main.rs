@@ -1,0 +1,26 @@
+//! Measures the built program and prints tables; `cargo xtask bench` calls it and keeps them in `docs/benchmarks.md`.
+//!
+//! A time means little on a shared machine: every table has a peer or a limit measured in the same run beside it.
+
+mod ingest;
+mod latency;
+mod report;
+mod store;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ingest"] => ingest::run(),
+        ["latency"] => latency::run(),
+        ["store", rest @ ..] => store::run(rest),
+        ["all", rest @ ..] => {
+            ingest::run()?;
+            latency::run()?;
+            store::run(rest)
+        }
+        _ => bail!("usage: bench ingest | latency | store [--events N] [--data FOLDER] | all"),
+    }
+}
