@@ -1,0 +1,262 @@
+//! Raw events, newest first.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, TimestampMillisecondType, UInt64Type};
+use event::write_json_string;
+use event_store::{EventRow, EventsPage, EventsPlan, QueryContext, QueryError, ScanStats};
+
+use super::aggregate::add_stats;
+use super::column::{Batch, Fields};
+use super::filter::{Memos, Predicate, Preparation};
+use super::person_property::PersonProperty;
+use super::properties::PropertyReader;
+use super::scan::{Query, Reserved};
+use crate::columns::{self, ColumnRequest, FIXED};
+use crate::part::ScanRequest;
+
+/// The first look back from the newest event; each further one is this many times longer.
+const FIRST_SPAN_MS: i64 = 3_600_000;
+const SPAN_GROWTH: i64 = 8;
+
+/// Answers an [`EventsPlan`].
+///
+/// Two passes: times alone, over a growing span, until the last row of the page is known; then whole rows from there on.
+/// Rows of one millisecond come by event name, person, dedupe key, then properties as text.
+///
+/// # Errors
+/// As for [`event_store::EventSource::aggregate`].
+pub fn events(query: &Query<'_>, plan: &EventsPlan) -> Result<EventsPage, QueryError> {
+    let mut fields = Fields::default();
+    let mut preparation = Preparation::new(&mut fields);
+    let filter = preparation.filter(&plan.scan.filter)?;
+    let memo_count = preparation.memo_count();
+    let stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields)?;
+    // One more than the page shows whether more remain.
+    let wanted = plan.limit.saturating_add(plan.skip).saturating_add(1);
+    let mut reading = Reading { query, plan, fields, filter, memo_count, wanted, stats };
+    let Some(from_ms) = reading.oldest_time()? else {
+        return Ok(EventsPage { stats: reading.stats, ..EventsPage::default() });
+    };
+    let rows = reading.rows(from_ms)?;
+    let newest_ms = plan.scan.to_ms.saturating_sub(1);
+    let skipped = rows.iter().take(plan.skip).take_while(|row| row.row.time_ms == newest_ms).count();
+    let more = rows.len() - skipped > plan.limit;
+    let page = rows.into_iter().skip(skipped).take(plan.limit).map(|sorted| sorted.row);
+    Ok(EventsPage { rows: page.collect(), more, stats: reading.stats })
+}
+
+struct Reading<'r> {
+    query: &'r Query<'r>,
+    plan: &'r EventsPlan,
+    fields: Fields,
+    filter: Predicate,
+    memo_count: usize,
+    wanted: usize,
+    stats: ScanStats,
+}
+
+/// The newest times one thread has seen, `wanted` at most.
+struct NewestTimes {
+    memos: Memos,
+    times: BinaryHeap<Reverse<i64>>,
+    memory: Reserved,
+}
+
+impl NewestTimes {
+    fn push(&mut self, time_ms: i64, wanted: usize) {
+        if self.times.len() < wanted {
+            self.times.push(Reverse(time_ms));
+        } else if let Some(mut oldest) = self.times.peek_mut()
+            && oldest.0 < time_ms
+        {
+            *oldest = Reverse(time_ms);
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// The time of the oldest row wanted, `None` when no row matches.
+    fn oldest_time(&mut self) -> Result<Option<i64>, QueryError> {
+        let scan = &self.plan.scan;
+        let parts = self.query.snapshot.parts_of(&scan.app, scan.from_ms, scan.to_ms);
+        let Some(newest_ms) = parts.map(|part| part.time_range().1).max() else { return Ok(None) };
+        let newest_ms = newest_ms.min(scan.to_ms);
+        let mut span_ms = FIRST_SPAN_MS;
+        loop {
+            let from_ms = scan.from_ms.max(newest_ms.saturating_sub(span_ms));
+            let mut times = self.newest_times(from_ms)?;
+            if times.len() >= self.wanted || from_ms == scan.from_ms {
+                times.sort_unstable_by_key(|&time_ms| Reverse(time_ms));
+                times.truncate(self.wanted);
+                return Ok(times.pop());
+            }
+            span_ms = span_ms.saturating_mul(SPAN_GROWTH);
+        }
+    }
+
+    fn newest_times(&mut self, from_ms: i64) -> Result<Vec<i64>, QueryError> {
+        let mut requests = self.fields.requests();
+        requests.push(ColumnRequest::Fixed(columns::TIME));
+        let request = self.request(from_ms, &requests);
+        let make = || NewestTimes { memos: Memos::new(self.memo_count), times: BinaryHeap::new(), memory: Reserved::new(self.query.context) };
+        let (newest, stats) = self.query.scan(&request, &make, &|newest, batch| {
+            let batch = Batch::new(batch, &self.fields);
+            let mask = self.filter.evaluate(&batch, &mut newest.memos);
+            mask.set_indices().for_each(|row| newest.push(batch.times()[row], self.wanted));
+            newest.memory.set(newest.times.capacity() * size_of::<i64>())
+        })?;
+        add_stats(&mut self.stats, stats);
+        Ok(newest.into_iter().flat_map(|newest| newest.times.into_vec()).map(|Reverse(time_ms)| time_ms).collect())
+    }
+
+    fn request<'q>(&'q self, from_ms: i64, columns: &'q [ColumnRequest]) -> ScanRequest<'q> {
+        let scan = &self.plan.scan;
+        ScanRequest { app: &scan.app, from_ms, to_ms: scan.to_ms, events: scan.events.as_deref(), columns }
+    }
+
+    /// The wanted rows, in the order of the answer.
+    fn rows(&mut self, from_ms: i64) -> Result<Vec<SortedRow>, QueryError> {
+        let mut requests = self.fields.requests();
+        requests.extend(FIXED.map(ColumnRequest::Fixed));
+        requests.push(ColumnRequest::AllProperties);
+        let request = self.request(from_ms, &requests);
+        let make = || NewestRows { memos: Memos::new(self.memo_count), rows: Vec::new(), bytes: 0, memory: Reserved::new(self.query.context) };
+        let (newest, stats) = self.query.scan(&request, &make, &|newest, record_batch| {
+            let batch = Batch::new(record_batch, &self.fields);
+            let mask = self.filter.evaluate(&batch, &mut newest.memos);
+            if !mask.has_true() {
+                return Ok(());
+            }
+            let reader = RowReader::new(record_batch);
+            mask.set_indices().try_for_each(|row| newest.push(reader.read(row), self.wanted, self.query.context))
+        })?;
+        add_stats(&mut self.stats, stats);
+        let mut rows: Vec<SortedRow> = newest.into_iter().flat_map(|newest| newest.rows).collect();
+        rows.sort_by(SortedRow::compare);
+        rows.truncate(self.wanted);
+        Ok(rows)
+    }
+}
+
+/// The newest rows one thread has seen, about `wanted`.
+struct NewestRows {
+    memos: Memos,
+    rows: Vec<SortedRow>,
+    bytes: usize,
+    memory: Reserved,
+}
+
+impl NewestRows {
+    fn push(&mut self, row: SortedRow, wanted: usize, context: &QueryContext) -> Result<(), QueryError> {
+        self.bytes += row.bytes();
+        self.rows.push(row);
+        // Sorting twice as many as wanted at a time keeps both the memory and the work within a constant factor.
+        if self.rows.len() >= wanted.saturating_mul(2).max(1_024) {
+            context.check()?;
+            self.rows.sort_by(SortedRow::compare);
+            self.rows.truncate(wanted);
+            self.bytes = self.rows.iter().map(SortedRow::bytes).sum();
+        }
+        self.memory.set(self.bytes)
+    }
+}
+
+/// A row with what orders it.
+struct SortedRow {
+    row: EventRow,
+    person: Option<u64>,
+}
+
+impl SortedRow {
+    /// The order of the answer, total but for rows that are equal in every column.
+    fn compare(a: &Self, b: &Self) -> std::cmp::Ordering {
+        let key = |sorted: &Self| (Reverse(sorted.row.time_ms), sorted.person, sorted.row.client_time_ms, sorted.row.received_at_ms);
+        let (a_key, b_key) = (key(a), key(b));
+        let (a, b) = (&a.row, &b.row);
+        let by_person = || a.name.cmp(&b.name).then_with(|| a_key.1.cmp(&b_key.1));
+        let by_text = || (&a.insert_id, &a.properties_json, &a.session_id, &a.user_id, &a.anonymous_id).cmp(&(
+            &b.insert_id,
+            &b.properties_json,
+            &b.session_id,
+            &b.user_id,
+            &b.anonymous_id,
+        ));
+        a_key.0.cmp(&b_key.0).then_with(by_person).then_with(by_text).then_with(|| (a_key.2, a_key.3).cmp(&(b_key.2, b_key.3)))
+    }
+
+    fn bytes(&self) -> usize {
+        let row = &self.row;
+        let ids = [&row.user_id, &row.anonymous_id, &row.insert_id, &row.session_id];
+        let ids: usize = ids.into_iter().flatten().map(String::len).sum();
+        size_of::<Self>() + row.name.len() + row.properties_json.len() + ids
+    }
+}
+
+/// Reads whole rows of one batch.
+struct RowReader<'b> {
+    batch: &'b RecordBatch,
+    properties: PropertyReader<'b>,
+}
+
+impl<'b> RowReader<'b> {
+    fn new(batch: &'b RecordBatch) -> Self {
+        Self { batch, properties: PropertyReader::new(batch) }
+    }
+
+    fn time(&self, name: &str, row: usize) -> Option<i64> {
+        let times = self.batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>()?;
+        times.is_valid(row).then(|| times.value(row))
+    }
+
+    fn text(&self, name: &str, row: usize) -> Option<String> {
+        let column = self.batch.column_by_name(name)?;
+        if column.is_null(row) {
+            return None;
+        }
+        match column.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => {
+                let code = dictionary.keys().value(row) as usize;
+                Some(dictionary.values().as_string_opt::<i32>()?.value(code).to_string())
+            }
+            None => Some(column.as_string_opt::<i32>()?.value(row).to_string()),
+        }
+    }
+
+    fn read(&self, row: usize) -> SortedRow {
+        let time_ms = self.time(columns::TIME, row).unwrap_or_default();
+        let persons = self.batch.column_by_name(columns::PERSON).and_then(|column| column.as_primitive_opt::<UInt64Type>());
+        let event = EventRow {
+            name: self.text(columns::EVENT, row).unwrap_or_default(),
+            time_ms,
+            client_time_ms: self.time(columns::CLIENT_TIME, row).unwrap_or(time_ms),
+            received_at_ms: self.time(columns::RECEIVED_AT, row).unwrap_or(time_ms),
+            user_id: self.text(columns::USER_ID, row),
+            anonymous_id: self.text(columns::ANONYMOUS_ID, row),
+            insert_id: self.text(columns::INSERT_ID, row),
+            session_id: self.text(columns::SESSION_ID, row),
+            properties_json: self.properties_json(row),
+        };
+        SortedRow { row: event, person: persons.filter(|persons| persons.is_valid(row)).map(|persons| persons.value(row)) }
+    }
+
+    /// The properties as an object, by name, so that the text does not depend on where each is stored.
+    fn properties_json(&self, row: usize) -> String {
+        let mut members: Vec<(String, String)> = Vec::new();
+        self.properties.for_each(row, &mut |name, json| members.push((name.to_string(), json.to_string())));
+        members.sort_unstable();
+        let mut out = String::from("{");
+        for (i, (name, json)) in members.iter().enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            write_json_string(name, &mut out);
+            out.push(':');
+            out.push_str(json);
+        }
+        out.push('}');
+        out
+    }
+}

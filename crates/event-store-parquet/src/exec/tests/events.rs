@@ -1,0 +1,119 @@
+//! Raw events and the schema against the plain world.
+
+use std::collections::BTreeMap;
+
+use event_store::{EventNameInfo, EventsPlan};
+use proptest::prelude::*;
+
+use super::aggregate::any_scan;
+use super::filter_oracle::selected;
+use super::world::{PlainEvent, any_event, any_forms, app, context, snapshot};
+use crate::exec::value::OwnedScalar;
+use crate::exec::{Query, events, schema};
+
+fn json(value: &OwnedScalar) -> serde_json::Value {
+    match value {
+        OwnedScalar::Null => serde_json::Value::Null,
+        OwnedScalar::Bool(b) => (*b).into(),
+        OwnedScalar::Int(i) => (*i).into(),
+        OwnedScalar::BigUint(u) => (*u).into(),
+        OwnedScalar::Float(f) if *f == f.trunc() => (*f as i64).into(),
+        OwnedScalar::Float(f) => (*f).into(),
+        OwnedScalar::Str(s) => (&**s).into(),
+        OwnedScalar::Json(s) => serde_json::from_str(s).unwrap(),
+    }
+}
+
+fn properties(event: &PlainEvent) -> BTreeMap<String, serde_json::Value> {
+    let set = event.properties.iter().filter(|(_, value)| *value != OwnedScalar::Null);
+    set.map(|(name, value)| (name.clone(), json(value))).collect()
+}
+
+/// Everything of an event that must come back.
+type Told = (i64, String, Option<String>, Option<String>, Option<String>, Option<String>, String);
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn pages_tell_every_event_once_newest_first(
+        world in prop::collection::vec(any_event(), 0..40),
+        scan in any_scan(),
+        limit in 1usize..7,
+        forms in any_forms(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(&world, &forms, folder.path());
+        let context = context();
+        let query = Query { snapshot: &snapshot, context: &context, threads: 2 };
+        let in_scan = |event: &&PlainEvent| {
+            event.time_ms >= scan.from_ms && event.time_ms < scan.to_ms && selected(&world, event, scan.events.as_deref(), &scan.filter)
+        };
+        let text = |properties: &BTreeMap<String, serde_json::Value>| serde_json::to_string(properties).unwrap();
+        let mut expected: Vec<Told> = world.iter().filter(in_scan).map(|e| {
+            (e.time_ms, e.name.clone(), e.user_id.clone(), e.anonymous_id.clone(), e.insert_id.clone(), e.session_id.clone(), text(&properties(e)))
+        }).collect();
+
+        let mut told: Vec<Told> = Vec::new();
+        let mut plan = EventsPlan { scan: scan.clone(), limit, skip: 0 };
+        loop {
+            let page = events(&query, &plan).unwrap();
+            prop_assert!(page.rows.len() <= limit);
+            prop_assert!(page.more || page.rows.len() + told.len() == expected.len());
+            told.extend(page.rows.iter().map(|row| {
+                let properties: BTreeMap<String, serde_json::Value> = serde_json::from_str(&row.properties_json).unwrap();
+                let row = row.clone();
+                (row.time_ms, row.name, row.user_id, row.anonymous_id, row.insert_id, row.session_id, text(&properties))
+            }));
+            let Some(last) = page.rows.last().filter(|_| page.more) else { break };
+            // The cursor of the API: the last row's time, and how many rows of that time were told.
+            plan.skip = told.iter().filter(|row| row.0 == last.time_ms).count();
+            plan.scan.to_ms = last.time_ms + 1;
+        }
+        prop_assert!(told.windows(2).all(|pair| pair[0].0 > pair[1].0 || (pair[0].0 == pair[1].0 && pair[0].1 <= pair[1].1)));
+        told.sort();
+        expected.sort();
+        prop_assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn order_does_not_depend_on_where_rows_are(world in prop::collection::vec(any_event(), 0..30), a in any_forms(), b in any_forms()) {
+        let plan = EventsPlan { scan: super::limits::everything(), limit: 100, skip: 0 };
+        let rows = |forms| {
+            let folder = tempfile::tempdir().unwrap();
+            let snapshot = snapshot(&world, forms, folder.path());
+            events(&Query { snapshot: &snapshot, context: &context(), threads: 2 }, &plan).unwrap().rows
+        };
+        prop_assert_eq!(rows(&a), rows(&b));
+    }
+
+    #[test]
+    fn the_schema_counts_what_is_there(world in prop::collection::vec(any_event(), 1..40), forms in any_forms()) {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(&world, &forms, folder.path());
+        let mut names: Vec<&str> = world.iter().map(|event| event.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let names = names.into_iter().map(|name| EventNameInfo { name: name.into(), events: 1, first_hour_ms: 0, last_hour_ms: 0 }).collect();
+        let context = context();
+        let told = schema(&Query { snapshot: &snapshot, context: &context, threads: 2 }, &app(), names).unwrap();
+        let mut expected: BTreeMap<String, (u64, Vec<&str>)> = BTreeMap::new();
+        for (name, value) in world.iter().flat_map(properties) {
+            let seen = expected.entry(name).or_default();
+            seen.0 += 1;
+            let kind = match value {
+                serde_json::Value::String(_) => "string",
+                serde_json::Value::Bool(_) => "boolean",
+                serde_json::Value::Array(_) => "list",
+                serde_json::Value::Object(_) => "object",
+                _ => "number",
+            };
+            if !seen.1.contains(&kind) {
+                seen.1.push(kind);
+                seen.1.sort_unstable();
+            }
+        }
+        let told: BTreeMap<String, (u64, Vec<&str>)> = told.properties.into_iter().map(|p| (p.name, (p.events, p.types))).collect();
+        prop_assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,138 @@
+//! Every limit of a query stops it, and names itself.
+
+use event_store::{
+    AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, MemoryBudget, Op, QueryContext,
+    QueryError, Scan,
+};
+
+use super::world::{BASE_MS, PartForm, PlainEvent, app, context, snapshot};
+use crate::exec::value::OwnedScalar;
+use crate::exec::{Query, aggregate, events, funnel};
+
+pub(super) fn everything() -> Scan {
+    Scan { app: app(), from_ms: 0, to_ms: i64::MAX, events: None, filter: Filter::all() }
+}
+
+fn plan(function: MeasureFn, group_by: Vec<Field>) -> AggregatePlan {
+    AggregatePlan {
+        scan: everything(),
+        buckets: None,
+        group_by,
+        measures: vec![Measure { function, events: None, filter: Filter::all() }],
+        fold: Fold { keep: 25, by_measure: 0, descending: true },
+    }
+}
+
+fn world() -> Vec<PlainEvent> {
+    let event = |i: i64| PlainEvent {
+        name: "a".into(),
+        time_ms: BASE_MS + i,
+        received_at_ms: BASE_MS,
+        user_id: Some(format!("u{i}")),
+        anonymous_id: None,
+        session_id: None,
+        insert_id: None,
+        properties: vec![("id".into(), OwnedScalar::Str(format!("value {i}").into()))],
+    };
+    (0..3_000).map(event).collect()
+}
+
+fn answer(context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = snapshot(&world(), &[PartForm { segment: false, crowded: false }; 2], folder.path());
+    let result = run(&Query { snapshot: &snapshot, context, threads: 2 });
+    assert_eq!(held(&context.memory), 0, "a query gives its memory back");
+    result
+}
+
+/// Bytes a budget counts as taken.
+fn held(memory: &MemoryBudget) -> usize {
+    const PROBE: usize = 1 << 40;
+    let Err(QueryError::Memory { limit_bytes }) = memory.grow(PROBE) else { panic!("the limit is below the probe") };
+    memory.shrink(PROBE);
+    let mut free = limit_bytes;
+    while memory.grow(free).is_err() {
+        memory.shrink(free);
+        free -= 1;
+    }
+    memory.shrink(free);
+    limit_bytes - free
+}
+
+fn by_id() -> Vec<Field> {
+    vec![Field::Property("id".into())]
+}
+
+#[test]
+fn groups() {
+    let narrow = QueryContext { max_groups: 2_999, ..context() };
+    let run = |query: &Query<'_>| aggregate(query, &plan(MeasureFn::Events, by_id())).map(drop);
+    assert_eq!(answer(&narrow, run), Err(QueryError::Groups { limit: 2_999 }));
+    assert_eq!(answer(&QueryContext { max_groups: 3_000, ..context() }, run), Ok(()));
+}
+
+#[test]
+fn memory() {
+    let limit_bytes = 40_000;
+    let functions = [
+        (MeasureFn::UniqueUsers, Vec::new()),
+        (MeasureFn::Events, by_id()),
+        (MeasureFn::Quantile(Field::Time, 0.5), Vec::new()),
+        (MeasureFn::Sessions(event_store::SessionRule { idle_ms: 1, max_ms: None }), Vec::new()),
+        (MeasureFn::CountDistinct(Field::UserId), Vec::new()),
+    ];
+    for (function, group_by) in functions {
+        let small = QueryContext { memory: MemoryBudget::new(limit_bytes), ..context() };
+        let result = answer(&small, |query| aggregate(query, &plan(function.clone(), group_by.clone())).map(drop));
+        assert_eq!(result, Err(QueryError::Memory { limit_bytes }), "{function:?}");
+        let large = QueryContext { memory: MemoryBudget::new(8 << 20), ..context() };
+        assert_eq!(answer(&large, |query| aggregate(query, &plan(function.clone(), group_by.clone())).map(drop)), Ok(()), "{function:?}");
+    }
+    let small = QueryContext { memory: MemoryBudget::new(limit_bytes), ..context() };
+    let page = EventsPlan { scan: everything(), limit: 2_000, skip: 0 };
+    assert_eq!(answer(&small, |query| events(query, &page).map(drop)), Err(QueryError::Memory { limit_bytes }));
+}
+
+fn funnel_plan(steps: usize) -> FunnelPlan {
+    FunnelPlan {
+        scan: everything(),
+        steps: vec![FunnelStep { any_of: vec![(None, Filter::all())] }; steps],
+        window_ms: None,
+        range_applies_to_all: false,
+        breakdown: None,
+        fold_keep: 25,
+        first_entry_only: false,
+    }
+}
+
+#[test]
+fn time_and_cancellation() {
+    let late = QueryContext { deadline: std::time::Instant::now(), limit_ms: 7, ..context() };
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    let timeout = Err(QueryError::Timeout { limit_ms: 7 });
+    assert_eq!(answer(&late, |query| aggregate(query, &plan(MeasureFn::Events, Vec::new())).map(drop)), timeout);
+    assert_eq!(answer(&late, |query| funnel(query, &funnel_plan(2)).map(drop)), timeout);
+    let gone = context();
+    gone.cancel.cancel();
+    let page = EventsPlan { scan: everything(), limit: 10, skip: 0 };
+    assert_eq!(answer(&gone, |query| events(query, &page).map(drop)), Err(QueryError::Cancelled));
+}
+
+#[test]
+fn impossible_plans_are_refused() {
+    let invalid = |result: Result<(), QueryError>| matches!(result, Err(QueryError::Invalid { .. }));
+    let refused = |plan: AggregatePlan| invalid(answer(&context(), |query| aggregate(query, &plan).map(drop)));
+    let good = || plan(MeasureFn::Events, Vec::new());
+    assert!(!refused(good()));
+    assert!(refused(AggregatePlan { measures: Vec::new(), ..good() }));
+    assert!(refused(AggregatePlan { fold: Fold { keep: 1, by_measure: 1, descending: true }, ..good() }));
+    assert!(refused(AggregatePlan { buckets: Some(Buckets { starts: Vec::new() }), ..good() }));
+    assert!(refused(AggregatePlan { group_by: vec![Field::Event; 5], ..good() }));
+    let mut bad_regex = good();
+    bad_regex.scan.filter = Filter::Compare(Field::Event, Op::Matches("(".into()));
+    assert!(refused(bad_regex));
+    for steps in [0, 51] {
+        assert!(invalid(answer(&context(), |query| funnel(query, &funnel_plan(steps)).map(drop))));
+    }
+    assert!(invalid(answer(&context(), |query| funnel(query, &FunnelPlan { window_ms: Some(-1), ..funnel_plan(1) }).map(drop))));
+}

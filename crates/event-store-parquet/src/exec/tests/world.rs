@@ -1,0 +1,179 @@
+//! Random small worlds: plain events, and the same events in parts of every form.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
+use event_store::{AppendedBatch, MemoryBudget, QueryContext};
+use proptest::prelude::*;
+
+use crate::columnize::columnize;
+use crate::exec::value::OwnedScalar;
+use crate::memory::MemoryPart;
+use crate::part::Part;
+use crate::segment::{OpenSegments, Segment, SegmentPlace, SegmentWriter};
+use crate::snapshot::Snapshot;
+
+/// 2026-01-01T00:00:00Z.
+pub(super) const BASE_MS: i64 = 1_767_225_600_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
+pub(super) const NAMES: [&str; 5] = ["a", "b", "c", "$identify", "$set"];
+pub(super) const PROPERTIES: [&str; 3] = ["p", "q", "$set"];
+
+/// One event as plain data.
+#[derive(Clone, Debug)]
+pub(super) struct PlainEvent {
+    pub(super) name: String,
+    pub(super) time_ms: i64,
+    pub(super) received_at_ms: i64,
+    pub(super) user_id: Option<String>,
+    pub(super) anonymous_id: Option<String>,
+    pub(super) session_id: Option<String>,
+    pub(super) insert_id: Option<String>,
+    pub(super) properties: Vec<(String, OwnedScalar)>,
+}
+
+impl PlainEvent {
+    pub(super) fn person(&self) -> Option<&str> {
+        self.user_id.as_deref().or(self.anonymous_id.as_deref())
+    }
+
+    pub(super) fn property(&self, name: &str) -> OwnedScalar {
+        self.properties.iter().find(|(known, _)| known == name).map_or(OwnedScalar::Null, |(_, value)| value.clone())
+    }
+}
+
+pub(super) fn app() -> AppId {
+    AppId::new("APP-1").unwrap()
+}
+
+pub(super) fn context() -> QueryContext {
+    QueryContext {
+        deadline: Instant::now() + Duration::from_secs(60),
+        limit_ms: 60_000,
+        cancel: Default::default(),
+        memory: MemoryBudget::new(512 << 20),
+        max_groups: 100_000,
+    }
+}
+
+/// How a part keeps its rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartForm {
+    pub(super) segment: bool,
+    /// Beside so many rows of another app that a property of few rows gets no column.
+    pub(super) crowded: bool,
+}
+
+/// The events as parts: event `i` is in part `i % forms.len()`.
+pub(super) fn snapshot(events: &[PlainEvent], forms: &[PartForm], folder: &Path) -> Snapshot {
+    let parts = forms.iter().enumerate().filter_map(|(i, form)| {
+        let of_part: Vec<&PlainEvent> = events.iter().skip(i).step_by(forms.len()).collect();
+        let mut batches: Vec<AppendedBatch> = of_part.iter().map(|event| batch(&app(), std::slice::from_ref(*event))).collect();
+        // Another app with the same ids, names and properties: nothing of it may come out.
+        let other = AppId::new("APP-0").unwrap();
+        batches.extend(of_part.iter().map(|event| batch(&other, std::slice::from_ref(*event))));
+        if form.crowded {
+            let plain = PlainEvent { properties: Vec::new(), ..of_part.first().copied()?.clone() };
+            batches.push(batch(&AppId::new("APP-2").unwrap(), &vec![plain; 1_500]));
+        }
+        let part = columnize(&batches).unwrap()?;
+        Some(Arc::new(if form.segment { Part::Segment(segment(&part, i as u64, folder)) } else { Part::Memory(part) }))
+    });
+    Snapshot { parts: parts.collect() }
+}
+
+fn segment(part: &MemoryPart, id: u64, folder: &Path) -> Segment {
+    let place = SegmentPlace { root: folder, id, day: 20_454 };
+    let mut writer = SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), 1).unwrap();
+    writer.write(part.batch()).unwrap();
+    Segment::new(writer.finish().unwrap(), Arc::from(folder), Arc::new(OpenSegments::new(64 << 20, 64)))
+}
+
+/// All events were received at the time of the first.
+pub(super) fn batch(app: &AppId, events: &[PlainEvent]) -> AppendedBatch {
+    let mut builder = EventBatchBuilder::default();
+    builder.start(events[0].received_at_ms);
+    for event in events {
+        for (name, value) in &event.properties {
+            let digits;
+            let value = match value {
+                OwnedScalar::Null => PropertyValue::Null,
+                OwnedScalar::Bool(b) => PropertyValue::Bool(*b),
+                OwnedScalar::Int(i) => PropertyValue::Int(*i),
+                OwnedScalar::Float(f) => PropertyValue::Float(*f),
+                OwnedScalar::Str(s) => PropertyValue::Str(s),
+                OwnedScalar::Json(s) => PropertyValue::Json(s),
+                OwnedScalar::BigUint(u) => {
+                    digits = u.to_string();
+                    PropertyValue::Json(&digits)
+                }
+            };
+            builder.property(name, value);
+        }
+        builder.finish_event(&EventFields {
+            name: &event.name,
+            time_ms: event.time_ms,
+            client_time_ms: event.time_ms,
+            user_id: event.user_id.as_deref(),
+            anonymous_id: event.anonymous_id.as_deref(),
+            insert_id: event.insert_id.as_deref(),
+            session_id: event.session_id.as_deref(),
+        });
+    }
+    AppendedBatch { batch: builder.build(app), duplicates: Vec::new() }
+}
+
+pub(super) fn any_value() -> impl Strategy<Value = OwnedScalar> {
+    let text = prop::sample::select(vec!["", "x", "xy", "yx", "1", "US", "[\"x\"]"]);
+    let two_53 = 1i64 << 53;
+    prop_oneof![
+        1 => Just(OwnedScalar::Null),
+        2 => any::<bool>().prop_map(OwnedScalar::Bool),
+        3 => (-2i64..4).prop_map(OwnedScalar::Int),
+        1 => prop::sample::select(vec![two_53 - 1, two_53, two_53 + 1, i64::MAX]).prop_map(OwnedScalar::Int),
+        3 => (-4i32..8).prop_map(|quarters| OwnedScalar::Float(f64::from(quarters) / 4.0)),
+        1 => Just(OwnedScalar::Float(two_53 as f64)),
+        1 => Just(OwnedScalar::BigUint(u64::MAX)),
+        6 => text.prop_map(|text| OwnedScalar::Str(text.into())),
+        2 => prop::sample::select(vec!["[\"x\",1]", "[]", "{\"p\":\"x\"}", "{\"p\":2,\"q\":null}"]).prop_map(|json| OwnedScalar::Json(json.into())),
+    ]
+}
+
+fn any_id(prefix: &'static str, count: u8) -> impl Strategy<Value = Option<String>> {
+    prop::option::weighted(0.7, 0..count).prop_map(move |id| id.map(|id| format!("{prefix}{id}")))
+}
+
+pub(super) fn any_event() -> impl Strategy<Value = PlainEvent> {
+    let properties = prop::collection::vec((prop::sample::select(PROPERTIES.to_vec()), any_value()), 0..3);
+    let names = prop::sample::select(vec!["a", "a", "a", "b", "b", "c", "$identify", "$set"]);
+    let ids = (any_id("u", 4), any_id("d", 3), prop::option::weighted(0.2, 0u8..2), any_id("i", 3));
+    (names, 0i64..300, 0i64..3, ids, properties).prop_map(|(name, step, received, (user_id, anonymous_id, session, insert_id), properties)| {
+        let mut own: Vec<(String, OwnedScalar)> = Vec::new();
+        for (name, value) in properties {
+            // The last of a repeated name counts; plain events have each name once.
+            own.retain(|(known, _)| known != name);
+            own.push((name.to_string(), value));
+        }
+        PlainEvent {
+            name: name.to_string(),
+            time_ms: BASE_MS + step * 10 * MINUTE_MS,
+            received_at_ms: BASE_MS + (300 + received) * 10 * MINUTE_MS,
+            user_id,
+            anonymous_id,
+            session_id: session.map(|session| format!("s{session}")),
+            insert_id,
+            properties: own,
+        }
+    })
+}
+
+pub(super) fn any_forms() -> impl Strategy<Value = Vec<PartForm>> {
+    let form = (prop::bool::weighted(0.3), any::<bool>()).prop_map(|(segment, crowded)| PartForm { segment, crowded });
+    prop::collection::vec(form, 1..4)
+}
+
+pub(super) fn any_names() -> impl Strategy<Value = Option<Vec<String>>> {
+    prop::option::weighted(0.4, prop::collection::vec(prop::sample::select(NAMES.to_vec()).prop_map(String::from), 0..3))
+}
