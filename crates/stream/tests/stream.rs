@@ -64,7 +64,7 @@ fn memory_log() -> Log {
 /// A log in files so small that a test fills several.
 fn file_log(dir: &Path) -> Log {
     let options = FileLogOptions { segment_bytes: 4_096, recent_bytes: 1_024, max_age: Duration::ZERO, ..FileLogOptions::default() };
-    Arc::new(FileLog::open(&dir.join("log"), options).unwrap())
+    Arc::new(FileLog::open(dir.join("log"), options).unwrap())
 }
 
 /// A running process, as far as the stream is concerned.
