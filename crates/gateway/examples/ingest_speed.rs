@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use axum::routing::post;
 use event::AppId;
-use event_log::{EventLog, FileLog, FileLogOptions, MemoryLog};
+use event_log::{EventLog, FileLog, FileLogOptions, MemoryLog, MemoryLogOptions};
 use gateway::{AppAccess, Gateway, GatewayOptions, KeyLookup, KeysUnavailable, ServeOptions, WriteKeys, serve};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ impl WriteKeys for AnyKey {
 async fn run_server(kind: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let log: Option<Arc<dyn EventLog>> = match kind {
-        "memory" => Some(Arc::new(MemoryLog::default())),
+        "memory" => Some(Arc::new(MemoryLog::new(MemoryLogOptions { max_held_bytes: usize::MAX, ..MemoryLogOptions::default() }))),
         "file" => Some(Arc::new(FileLog::open(folder.path(), FileLogOptions::default())?)),
         _ => None,
     };

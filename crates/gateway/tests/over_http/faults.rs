@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Ask, Server, Setting};
-use event_log::{FileLog, FileLogOptions, MemoryLog};
+use event_log::{FileLog, FileLogOptions, MemoryLog, MemoryLogOptions};
 use gateway::{GatewayOptions, ServeOptions};
 
 const GOOD: &str = r#"{"events":[{"name":"page_view","user_id":"U1"}]}"#;
@@ -156,7 +156,7 @@ async fn shutdown_answers_open_requests_and_cuts_the_rest() {
 
 #[tokio::test]
 async fn a_full_log_is_answered_503_and_nothing_is_kept() {
-    let log = Arc::new(MemoryLog::with_max_bytes(300));
+    let log = Arc::new(MemoryLog::new(MemoryLogOptions { max_held_bytes: 300, ..MemoryLogOptions::default() }));
     let server = Server::start(Setting { log: Some(log), ..Setting::default() }).await;
     let mut kept = 0;
     let refusal = loop {
@@ -198,7 +198,7 @@ async fn a_log_that_has_stopped_is_answered_503_for_good() {
 #[tokio::test]
 async fn a_client_that_leaves_while_the_log_works_is_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let options = FileLogOptions { group_commit_interval: Duration::from_secs(1), ..FileLogOptions::default() };
+    let options = FileLogOptions { group_commit_wait: Duration::from_secs(1), ..FileLogOptions::default() };
     let log = Arc::new(FileLog::open(folder.path(), options).unwrap());
     let server = Server::start(Setting { log: Some(log), ..Setting::default() }).await;
     // The first group is written at once, the second waits for company.
