@@ -50,7 +50,9 @@ pub(super) struct Attempt {
 impl FunnelRule {
     /// The attempt shown for the events of one person, ascending by time; `None` when nothing is an entry.
     pub(super) fn attempt(&self, events: &[StepEvent]) -> Option<Attempt> {
-        let first = events.iter().position(|event| self.is_entry(event))?;
+        let first_ms = events.iter().find(|event| self.is_entry(event))?.time_ms;
+        // All events of that time: another step's event may come before the entry in a tie.
+        let first = events.partition_point(|event| event.time_ms < first_ms);
         let entry = if self.first_entry_only {
             first
         } else {

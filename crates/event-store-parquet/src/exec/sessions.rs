@@ -220,6 +220,6 @@ mod tests {
         assert_eq!(sessions(&[(0, 0), (5, 2), (5, 1), (40, 0)], rule), [(0, 1)]);
         assert_eq!(sessions(&[], rule), []);
         let cut = SessionRule { idle_ms: 10, max_ms: Some(15) };
-        assert_eq!(sessions(&[(0, 1), (8, 1), (15, 1), (16, 1), (31, 1), (32, 1)], cut), [(0, 0), (16, 0), (32, 0)]);
+        assert_eq!(sessions(&[(0, 1), (8, 1), (15, 1), (16, 1), (24, 1), (31, 1), (32, 1)], cut), [(0, 0), (16, 0), (32, 0)]);
     }
 }

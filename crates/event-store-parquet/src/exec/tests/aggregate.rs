@@ -215,6 +215,7 @@ pub(super) fn check(world: &[PlainEvent], plan: &AggregatePlan, forms: &[super::
     let snapshot = snapshot(world, forms, folder.path());
     let query = Query { snapshot: &snapshot, context: &context(), threads: 2 };
     let table = aggregate(&query, plan).unwrap();
+    prop_assert_eq!(&table.stats.missing, &Vec::<String>::new());
     let (rows, totals) = Oracle { world, plan }.answer();
     prop_assert!(same(&table.totals, &totals), "totals\n{:#?}\nexpected\n{:#?}", table.totals, totals);
     prop_assert!(same(&table.rows, &rows), "rows\n{:#?}\nexpected\n{:#?}", table.rows, rows);
