@@ -25,7 +25,7 @@ fn follow(address: std::net::SocketAddr, app: &App, shown: &AtomicU64) -> Result
         let Some(data) = line.strip_prefix("data:") else { continue };
         let Ok(value) = serde_json::from_str::<Value>(data) else { continue };
         let events = value["top_events"].as_array().into_iter().flatten();
-        let count = events.filter(|event| event["name"] == json!("probe")).filter_map(|event| event["events"].as_u64()).max();
+        let count = events.filter(|event| event["event"] == json!("probe")).filter_map(|event| event["events"].as_u64()).max();
         if let Some(count) = count {
             shown.fetch_max(count, Ordering::Relaxed);
         }
@@ -83,9 +83,8 @@ pub fn run() -> Result<()> {
                 duration: Duration::from_secs(60),
                 events_per_second: Some(rate),
             };
-            let stop = load.clone();
             if rate > 0.0 {
-                scope.spawn(move || send(&stop));
+                scope.spawn(move || send(&load));
             }
             probe(&client, &app, shown, round * PROBES)
         })?;
