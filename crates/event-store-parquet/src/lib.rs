@@ -2,17 +2,37 @@
 //! Gives sorted Parquet segments under a transactional manifest, rollups and ledger in the same transaction, and the plans' answers.
 //! Knows nothing of HTTP, of what a funnel chart is for, or of where the log is.
 
-#![allow(dead_code)]
-
+mod check;
+mod columnize;
 pub mod columns;
+mod compaction;
+pub mod exec;
+mod flush;
+mod ledger;
+mod manifest;
 mod memory;
+mod merge;
+mod options;
+mod overflow;
 mod part;
+mod pending;
+mod property;
+mod recount;
+mod retention;
+mod rollup;
 mod runs;
 mod segment;
 mod snapshot;
+mod source;
+mod store;
+mod text;
+mod windows;
 
+pub use check::CheckSummary;
 pub use memory::MemoryPart;
+pub use options::{AppRetention, ParquetStoreOptions};
 pub use part::{Part, PartColumns, PartScan, SCAN_BATCH_ROWS, ScanRequest};
 pub use runs::{Run, RunIndex};
 pub use segment::Segment;
 pub use snapshot::{Snapshot, account};
+pub use store::ParquetStore;

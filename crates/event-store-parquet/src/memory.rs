@@ -72,7 +72,8 @@ impl RunCutter {
     pub(crate) fn cut(&mut self, batch: &RecordBatch) -> Vec<Run> {
         let rows = batch.num_rows();
         let text = |name: &str| batch.column_by_name(name).map(|column| column.as_dictionary::<Int32Type>());
-        let (Some(apps), Some(events), Some(times)) = (text(columns::APP), text(columns::EVENT), batch.column_by_name(columns::TIME)) else {
+        let (Some(apps), Some(events), Some(times)) = (text(columns::APP), text(columns::EVENT), batch.column_by_name(columns::TIME))
+        else {
             return Vec::new();
         };
         let (app_keys, event_keys) = (apps.keys().values(), events.keys().values());
@@ -133,7 +134,7 @@ impl MemoryScan {
             let mut range = self.current.take().or_else(|| self.ranges.next())?;
             let end = range.end.min(range.start + SCAN_BATCH_ROWS);
             let rows = part.batch.slice(range.start, end - range.start);
-            let batch = self.check.apply(rows, &self.schema, &range);
+            let batch = self.check.apply(&rows, &self.schema, &range);
             range.start = end;
             self.current = (range.start < range.end).then_some(range);
             match batch {

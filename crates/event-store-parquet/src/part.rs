@@ -207,11 +207,11 @@ impl RowCheck {
     }
 
     /// `batch` without the rows that do not belong to the answer, then only its first `columns` columns: those read for the check alone come last.
-    pub(crate) fn apply(&self, batch: RecordBatch, schema: &Arc<Schema>, range: &RowRange) -> Result<RecordBatch, QueryError> {
+    pub(crate) fn apply(&self, batch: &RecordBatch, schema: &Arc<Schema>, range: &RowRange) -> Result<RecordBatch, QueryError> {
         let column = |name: &str, check: bool| check.then(|| batch.column_by_name(name)).flatten();
         let (time, event) = (column(columns::TIME, range.check_time), column(columns::EVENT, range.check_event));
         let mask = (time.is_some() || event.is_some()).then(|| self.mask(time, event));
-        let batch = project(&batch, schema)?;
+        let batch = project(batch, schema)?;
         match mask {
             Some(mask) if mask.count_set_bits() < mask.len() => {
                 filter_record_batch(&batch, &BooleanArray::new(mask, None)).map_err(|e| store_error(&e))

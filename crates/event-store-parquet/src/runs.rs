@@ -117,7 +117,14 @@ mod tests {
     use super::*;
 
     fn run(app: &str, event: &str, rows: Range<usize>) -> Run {
-        Run { app: app.into(), first_event: event.into(), last_event: event.into(), min_ms: rows.start as i64, max_ms: rows.end as i64, rows }
+        Run {
+            app: app.into(),
+            first_event: event.into(),
+            last_event: event.into(),
+            min_ms: rows.start as i64,
+            max_ms: rows.end as i64,
+            rows,
+        }
     }
 
     #[test]

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::datatypes::FieldRef;
-
 use crate::columns::OverflowNames;
 use crate::part::PartColumns;
 use crate::runs::RunIndex;

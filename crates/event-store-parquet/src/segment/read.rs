@@ -103,7 +103,7 @@ impl OpenSegment {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let runs = self.footer.runs.runs().len() * size_of::<crate::runs::Run>();
+        let runs = size_of_val(self.footer.runs.runs());
         self.metadata.metadata().memory_size() + self.file.memory_bytes() + runs + self.fields.len() * 128
     }
 
@@ -140,7 +140,8 @@ struct Chunks {
 
 impl Chunks {
     fn from(&self, start: u64) -> Result<Bytes, ParquetError> {
-        let chunk = self.chunks.iter().find(|(at, bytes)| *at <= start && start <= at + bytes.len() as u64);
+        // Chunks lie side by side: the end of one is the start of the next.
+        let chunk = self.chunks.iter().find(|(at, bytes)| *at <= start && start < at + bytes.len() as u64);
         chunk
             .map(|(at, bytes)| bytes.slice((start - at) as usize..))
             .ok_or_else(|| ParquetError::General(format!("byte {start} is in no column chunk that was read")))
@@ -212,8 +213,7 @@ impl SegmentScan {
     pub(crate) fn new(segment: &Segment, request: &ScanRequest<'_>) -> Self {
         let check = RowCheck::new(request);
         let empty = Arc::new(Schema::empty());
-        let mut scan =
-            Self { open: None, schema: empty, columns: Vec::new(), check, tasks: VecDeque::new(), current: None, bare_rows: 0 };
+        let mut scan = Self { open: None, schema: empty, columns: Vec::new(), check, tasks: VecDeque::new(), current: None, bare_rows: 0 };
         if let Ok(open) = segment.open() {
             scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
             scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
@@ -231,7 +231,7 @@ impl SegmentScan {
             }
             if let Some((reader, range)) = &mut self.current {
                 match next_batch(reader) {
-                    Some(Ok(batch)) => match self.check.apply(batch, &self.schema, range) {
+                    Some(Ok(batch)) => match self.check.apply(&batch, &self.schema, range) {
                         Ok(batch) if batch.num_rows() == 0 => continue,
                         other => return Some(other),
                     },
@@ -250,7 +250,9 @@ impl SegmentScan {
         let check = task.check();
         let mut columns = self.columns.clone();
         let extra = [(check.check_time, columns::TIME), (check.check_event, columns::EVENT)];
-        columns.extend(extra.into_iter().filter(|(check, _)| *check).filter_map(|(_, name)| open.fields.iter().position(|f| f.name() == name)));
+        columns.extend(
+            extra.into_iter().filter(|(check, _)| *check).filter_map(|(_, name)| open.fields.iter().position(|f| f.name() == name)),
+        );
         columns.sort_unstable();
         columns.dedup();
         let rows = |ranges: &[RowRange]| ranges.iter().map(|range| range.end - range.start).sum::<usize>();

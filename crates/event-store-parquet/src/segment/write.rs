@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
@@ -96,19 +97,15 @@ impl SegmentWriter {
             self.runs.push(run);
         }
         let writer = self.writer.as_mut().ok_or_else(|| io::Error::other("the segment is finished"))?;
-        writer.write(batch).map_err(io::Error::other)
-    }
-
-    /// Bytes the file will have at least.
-    pub(crate) fn bytes(&self) -> usize {
-        self.writer.as_ref().map_or(0, |writer| writer.bytes_written() + writer.in_progress_size())
+        writer.write(batch).map_err(parquet_error)
     }
 
     /// Writes the footer and syncs the file; its folder is the caller's to sync.
     pub(crate) fn finish(mut self) -> io::Result<SegmentInfo> {
         let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone() };
         let mut writer = self.writer.take().ok_or_else(|| io::Error::other("the segment is finished"))?;
-        let finished = finish_file(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(io::Error::other));
+        // `into_inner` writes the footer; `finish` before it would be an error.
+        let finished = add_metadata(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(parquet_error));
         let written = finished.and_then(|file| {
             let (file, bytes, hashes) = file.finish()?;
             file.sync_all()?;
@@ -140,17 +137,28 @@ impl Drop for SegmentWriter {
     }
 }
 
+/// The failure of the disk inside of a failure of the Parquet writer, so that a full disk is known as one.
+fn parquet_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(other) => io::Error::other(other),
+        },
+        other => io::Error::other(other),
+    }
+}
+
 fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "a partial segment could not be deleted; the next start does it");
     }
 }
 
-fn finish_file(writer: &mut ArrowWriter<HashingWriter<File>>, footer: &Footer) -> io::Result<()> {
+fn add_metadata(writer: &mut ArrowWriter<HashingWriter<File>>, footer: &Footer) -> io::Result<()> {
     for (key, value) in footer.encode().map_err(io::Error::other)? {
         writer.append_key_value_metadata(KeyValue::new(key.to_string(), value));
     }
-    writer.finish().map(|_| ()).map_err(io::Error::other)
+    Ok(())
 }
 
 fn count_app(apps: &mut Vec<AppRows>, run: &Run) {

@@ -1,0 +1,125 @@
+//! Measures the CPU that an event costs from `append` to a durable flush, and what upkeep and opening cost after it.
+//!
+//! `cargo run --release -p event-store-parquet --example write_cost [EVENTS] [DAYS]`
+
+#![allow(clippy::print_stdout)]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use event::{AppId, EventBatch, EventBatchBuilder, EventFields, PropertyValue};
+use event_store::{AppendedBatch, Commit, EventSink};
+use event_store_parquet::{ParquetStore, ParquetStoreOptions};
+
+const BATCH_EVENTS: usize = 20;
+const COMMIT_EVENTS: usize = 10_000;
+const FLUSH_EVENTS: usize = 500_000;
+const START_MS: i64 = 1_767_225_600_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let events: usize = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
+    let days: i64 = arguments.next().map_or(Ok(1), |n| n.parse())?;
+    let dir = tempfile::tempdir()?;
+    let open = || ParquetStore::open(dir.path(), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None));
+    let store = open()?;
+    let mut random = Random(7);
+    let (mut append_ns, mut flush_ns, mut made) = (0, 0, 0);
+    while made < events {
+        let batches: Vec<AppendedBatch> = (0..COMMIT_EVENTS / BATCH_EVENTS)
+            .map(|_| AppendedBatch { batch: generate(&mut random, made, events, days), duplicates: Vec::new() })
+            .collect();
+        made += COMMIT_EVENTS;
+        let start = cpu_ns()?;
+        store.append(Commit { batches, end: made as u64 })?;
+        append_ns += cpu_ns()? - start;
+        if made % FLUSH_EVENTS == 0 || made >= events {
+            let start = cpu_ns()?;
+            store.flush()?;
+            flush_ns += cpu_ns()? - start;
+        }
+    }
+    let per_event = |ns: u64| ns as f64 / made as f64 / 1_000.0;
+    let size = |store: &ParquetStore| {
+        let segments = store.snapshot().parts.len();
+        let bytes: u64 = files(dir.path()).sum();
+        format!("{segments} segments, {:.1} bytes an event", bytes as f64 / made as f64)
+    };
+    println!("append     {:.3} us CPU an event", per_event(append_ns));
+    println!("flush      {:.3} us CPU an event ({})", per_event(flush_ns), size(&store));
+    let start = cpu_ns()?;
+    while store.maintain(START_MS + (days + 2) * 86_400_000)? {}
+    println!("compaction {:.3} us CPU an event ({})", per_event(cpu_ns()? - start), size(&store));
+    drop(store);
+    let start = Instant::now();
+    let store = open()?;
+    println!("open       {:.1} ms", start.elapsed().as_secs_f64() * 1_000.0);
+    let start = Instant::now();
+    let summary = store.check(&mut |line| println!("check      {line}"))?;
+    println!("check      {:.1} ms, {} problems", start.elapsed().as_secs_f64() * 1_000.0, summary.problems);
+    Ok(())
+}
+
+/// CPU time of this thread.
+fn cpu_ns() -> Result<u64, Box<dyn std::error::Error>> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    Ok(text.split(' ').next().unwrap_or_default().parse()?)
+}
+
+fn files(dir: &std::path::Path) -> impl Iterator<Item = u64> {
+    let folders = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let segments = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
+    segments.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len())
+}
+
+/// xorshift64*: the same events in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
+
+fn generate(random: &mut Random, made: usize, events: usize, days: i64) -> EventBatch {
+    let mut builder = EventBatchBuilder::default();
+    let base_ms = START_MS + days * 86_400_000 * made as i64 / events as i64;
+    builder.start(base_ms + 300);
+    let person = random.below(50_000);
+    let (user, session) = (format!("user-{person}"), format!("s-{}-{}", person, random.below(5)));
+    let anonymous = format!("{:016x}", person * 77_777);
+    for i in 0..BATCH_EVENTS {
+        let name = ["page_view", "page_view", "page_view", "click", "add_to_cart", "search", "purchase"][random.below(7) as usize];
+        let insert = format!("{:016x}{:016x}", random.next(), random.next());
+        let url = format!("https://shop.example/products/{}", random.below(2_000));
+        builder.property("url", PropertyValue::Str(&url));
+        builder.property("referrer", PropertyValue::Str(["https://search.example/", "", "https://social.example/"][random.below(3) as usize]));
+        builder.property("price", PropertyValue::Float(random.below(10_000) as f64 / 100.0));
+        builder.property("quantity", PropertyValue::Int(random.below(5) as i64));
+        builder.property("logged_in", PropertyValue::Bool(random.below(2) == 0));
+        builder.property("plan", PropertyValue::Str(["free", "pro", "team"][(person % 3) as usize]));
+        builder.property("country", PropertyValue::Str(["US", "DE", "FR", "IN", "BR"][(person % 5) as usize]));
+        builder.property("browser", PropertyValue::Str(["Chrome", "Firefox", "Safari"][(person % 3) as usize]));
+        builder.property("os", PropertyValue::Str(["Windows", "macOS", "iOS", "Android"][(person % 4) as usize]));
+        builder.property("device_type", PropertyValue::Str(["desktop", "mobile"][(person % 2) as usize]));
+        let time_ms = base_ms + i as i64 * 1_000;
+        builder.finish_event(&EventFields {
+            name,
+            time_ms,
+            client_time_ms: time_ms,
+            user_id: (person % 4 == 0).then_some(&user),
+            anonymous_id: Some(&anonymous),
+            insert_id: Some(&insert),
+            session_id: Some(&session),
+        });
+    }
+    let app = AppId::new(["APP-1", "APP-1", "APP-1", "APP-2"][random.below(4) as usize]);
+    app.map(|app| builder.build(&app)).unwrap_or_else(|| unreachable!("valid ids"))
+}

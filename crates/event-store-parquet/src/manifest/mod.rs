@@ -1,0 +1,145 @@
+//! The manifest: a SQLite database that says what exists. Segments, rollups, ledger and log position change in one transaction.
+
+mod ledger;
+mod rollups;
+mod segments;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use event_store::StoreError;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::ledger::LedgerDelta;
+use crate::rollup::AppRollups;
+use crate::segment::SegmentInfo;
+
+pub(crate) use rollups::first_whole_period;
+
+/// File name in the store's folder.
+pub(crate) const FILE: &str = "manifest.db";
+
+/// Layout of the database; another version refuses to open it.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE segments (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL, block_hashes BLOB NOT NULL, rows INTEGER NOT NULL,
+    min_ms INTEGER NOT NULL, max_ms INTEGER NOT NULL, apps TEXT NOT NULL
+);
+CREATE TABLE rollups (
+    app TEXT NOT NULL, size INTEGER NOT NULL, start_ms INTEGER NOT NULL, event TEXT NOT NULL,
+    events INTEGER NOT NULL, users BLOB NOT NULL, PRIMARY KEY (app, size, start_ms, event)
+) WITHOUT ROWID;
+CREATE TABLE raw_floors (app TEXT PRIMARY KEY, from_ms INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE ledger (
+    app TEXT NOT NULL, minute_ms INTEGER NOT NULL, received INTEGER NOT NULL, stored INTEGER NOT NULL, duplicate INTEGER NOT NULL,
+    rejected TEXT NOT NULL, PRIMARY KEY (app, minute_ms)
+) WITHOUT ROWID;
+CREATE TABLE rejected (
+    id INTEGER PRIMARY KEY, app TEXT NOT NULL, received_at_ms INTEGER NOT NULL, event_index INTEGER NOT NULL, code TEXT NOT NULL,
+    message TEXT NOT NULL, raw BLOB NOT NULL
+);
+CREATE INDEX rejected_by_app ON rejected (app, id);
+CREATE INDEX rejected_by_time ON rejected (received_at_ms);
+";
+
+/// Everything a flush makes durable.
+pub(crate) struct FlushRecord<'a> {
+    pub(crate) segments: &'a [SegmentInfo],
+    pub(crate) rollups: &'a std::collections::BTreeMap<std::sync::Arc<str>, AppRollups>,
+    pub(crate) ledger: &'a LedgerDelta,
+    pub(crate) position: u64,
+}
+
+/// Two connections: one that writes, one that reads what was committed while the other is in a transaction.
+pub(crate) struct Manifest {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Manifest {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let mut writer = connect(&path)?;
+        let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_error)?;
+        match version {
+            0 => create(&mut writer)?,
+            VERSION => {}
+            other => {
+                let text = format!("{} has format {other}; this version of throng reads format {VERSION}", path.display());
+                return Err(StoreError::Damaged(text));
+            }
+        }
+        let reader = connect(&path)?;
+        reader.pragma_update(None, "query_only", true).map_err(sql_error)?;
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// Log offset up to which everything is durable.
+    pub(crate) fn position(&self) -> Result<u64, StoreError> {
+        let reader = self.reader();
+        let position = reader.query_row("SELECT value FROM meta WHERE key = 'position'", [], |row| row.get::<_, i64>(0)).optional();
+        Ok(position.map_err(sql_error)?.unwrap_or(0) as u64)
+    }
+
+    /// One transaction for all of it.
+    pub(crate) fn commit_flush(&self, record: &FlushRecord<'_>) -> Result<(), StoreError> {
+        self.transaction(|tx| {
+            segments::insert(tx, record.segments)?;
+            for (app, rollups) in record.rollups {
+                rollups::merge(tx, app, rollups)?;
+            }
+            ledger::merge(tx, record.ledger)?;
+            let sql = "INSERT INTO meta (key, value) VALUES ('position', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            tx.execute(sql, params![record.position as i64])?;
+            Ok(())
+        })
+    }
+
+    /// True when no table is damaged.
+    pub(crate) fn integrity(&self) -> Result<String, StoreError> {
+        self.reader().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sql_error)
+    }
+
+    fn transaction<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
+        let result = work(&tx).map_err(sql_error)?;
+        tx.commit().map_err(sql_error)?;
+        Ok(result)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(sql_error)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(sql_error)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sql_error)?;
+    connection.pragma_update(None, "cache_size", -4_096).map_err(sql_error)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(connection)
+}
+
+fn create(writer: &mut Connection) -> Result<(), StoreError> {
+    let tx = writer.transaction().map_err(sql_error)?;
+    tx.execute_batch(SCHEMA).map_err(sql_error)?;
+    tx.pragma_update(None, "user_version", VERSION).map_err(sql_error)?;
+    tx.commit().map_err(sql_error)
+}
+
+/// What the caller can do about a failure of the database. Takes the error as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
+pub(crate) fn sql_error(error: rusqlite::Error) -> StoreError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+    match error.sqlite_error_code() {
+        Some(DiskFull) => StoreError::Full(format!("manifest: {error}")),
+        Some(DatabaseCorrupt | NotADatabase) => StoreError::Damaged(format!("manifest: {error}")),
+        _ => StoreError::Io(format!("manifest: {error}")),
+    }
+}

@@ -1,0 +1,213 @@
+use std::sync::Arc;
+
+use event::UniqueSketch;
+use event_store::{RollupSize, StoreError};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Manifest, sql_error};
+use crate::rollup::{AppRollups, MAX_NAMES_PER_PERIOD, PeriodCells, RollupCell, TOTAL, period_start, size_ms};
+
+/// Rows that compress worse than this stay as they are: few coupons are close to random.
+const COMPRESSED_FROM_BYTES: usize = 2_048;
+/// A dense sketch has 4,136 bytes.
+const MAX_SKETCH_BYTES: usize = 8 * 1024;
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// One stored period of one name.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRollup {
+    pub(crate) event: Arc<str>,
+    pub(crate) start_ms: i64,
+    pub(crate) cell: RollupCell,
+}
+
+/// One event name over all time.
+#[derive(Clone, Debug)]
+pub(crate) struct EventTotals {
+    pub(crate) event: Arc<str>,
+    pub(crate) events: u64,
+    pub(crate) first_hour_ms: i64,
+    pub(crate) last_hour_ms: i64,
+}
+
+impl Manifest {
+    /// The rollups of the periods that begin in `[from_ms, to_ms)`.
+    pub(crate) fn rollups(&self, app: &str, size: RollupSize, from_ms: i64, to_ms: i64) -> Result<Vec<StoredRollup>, StoreError> {
+        let reader = self.reader();
+        let sql = "SELECT event, start_ms, events, users FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3 AND start_ms < ?4";
+        let mut statement = reader.prepare_cached(sql).map_err(sql_error)?;
+        let read = |row: &Row<'_>| Ok(StoredRollup { event: row.get(0)?, start_ms: row.get(1)?, cell: read_cell(row, 2)? });
+        let rows = statement.query_map(params![app, size_code(size), from_ms, to_ms], read).map_err(sql_error)?;
+        rows.collect::<Result<_, _>>().map_err(sql_error)
+    }
+
+    /// Every event name of the app. Counts come from days; hours are looked at only in the first and last day of a name.
+    pub(crate) fn event_totals(&self, app: &str) -> Result<Vec<EventTotals>, StoreError> {
+        let reader = self.reader();
+        let sql = "SELECT event, sum(events), min(start_ms), max(start_ms) FROM rollups
+                   WHERE app = ?1 AND size = ?2 AND event <> '' GROUP BY event";
+        let mut days = reader.prepare_cached(sql).map_err(sql_error)?;
+        let edge = |order: &str| {
+            format!(
+                "SELECT start_ms FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3 AND start_ms < ?4 AND event = ?5
+                 ORDER BY start_ms {order} LIMIT 1"
+            )
+        };
+        let mut first = reader.prepare_cached(&edge("ASC")).map_err(sql_error)?;
+        let mut last = reader.prepare_cached(&edge("DESC")).map_err(sql_error)?;
+        let hour_in = |statement: &mut rusqlite::Statement<'_>, event: &str, day_ms: i64| {
+            let end_ms = day_ms + size_ms(RollupSize::Day);
+            let values = params![app, size_code(RollupSize::Hour), day_ms, end_ms, event];
+            Ok::<_, rusqlite::Error>(statement.query_row(values, |row| row.get(0)).optional()?.unwrap_or(day_ms))
+        };
+        let mut totals = Vec::new();
+        let mut rows = days.query(params![app, size_code(RollupSize::Day)]).map_err(sql_error)?;
+        while let Some(row) = rows.next().map_err(sql_error)? {
+            let read = |row: &Row<'_>| Ok((row.get::<_, Arc<str>>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?));
+            let (event, events, first_day, last_day): (Arc<str>, i64, i64, i64) = read(row).map_err(sql_error)?;
+            let first_hour_ms = hour_in(&mut first, &event, first_day).map_err(sql_error)?;
+            let last_hour_ms = hour_in(&mut last, &event, last_day).map_err(sql_error)?;
+            totals.push(EventTotals { event, events: events as u64, first_hour_ms, last_hour_ms });
+        }
+        Ok(totals)
+    }
+
+    /// From when on the raw events of the app are complete, ms; `i64::MIN` where nothing was dropped.
+    pub(crate) fn raw_floor(&self, app: &str) -> Result<i64, StoreError> {
+        let reader = self.reader();
+        let floor = reader.query_row("SELECT from_ms FROM raw_floors WHERE app = ?1", params![app], |row| row.get(0));
+        Ok(floor.optional().map_err(sql_error)?.unwrap_or(i64::MIN))
+    }
+
+    /// Replaces the rollups of all periods that begin at or after `floor_ms`.
+    pub(crate) fn replace_rollups(&self, app: &str, floor_ms: i64, counted: &AppRollups) -> Result<(), StoreError> {
+        self.transaction(|tx| {
+            for size in [RollupSize::Hour, RollupSize::Day] {
+                let first = first_whole_period(size, floor_ms);
+                tx.execute("DELETE FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3", params![app, size_code(size), first])?;
+                for (&start, cells) in counted.of_size(size).range(first..) {
+                    merge_period(tx, app, size, start, cells)?;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Start of the first period that lies wholly at or after `floor_ms`.
+pub(crate) fn first_whole_period(size: RollupSize, floor_ms: i64) -> i64 {
+    if floor_ms == i64::MIN {
+        return floor_ms;
+    }
+    let start = period_start(size, floor_ms);
+    if start == floor_ms { start } else { start + size_ms(size) }
+}
+
+/// Adds to the stored, absolute values.
+pub(super) fn merge(tx: &Transaction<'_>, app: &str, rollups: &AppRollups) -> rusqlite::Result<()> {
+    for size in [RollupSize::Hour, RollupSize::Day] {
+        for (&start, cells) in rollups.of_size(size) {
+            merge_period(tx, app, size, start, cells)?;
+        }
+    }
+    Ok(())
+}
+
+fn merge_period(tx: &Transaction<'_>, app: &str, size: RollupSize, start_ms: i64, cells: &PeriodCells) -> rusqlite::Result<()> {
+    let mut stored =
+        tx.prepare_cached("SELECT events, users FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms = ?3 AND event = ?4")?;
+    let mut upsert = tx.prepare_cached(
+        "INSERT INTO rollups (app, size, start_ms, event, events, users) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (app, size, start_ms, event) DO UPDATE SET events = excluded.events, users = excluded.users",
+    )?;
+    let code = size_code(size);
+    let mut new_names = false;
+    for (event, cell) in cells {
+        let before = stored.query_row(params![app, code, start_ms, event], |row| read_cell(row, 0)).optional()?;
+        let mut sum = cell.clone();
+        match &before {
+            Some(before) => sum.merge(before),
+            None => new_names |= &**event != TOTAL,
+        }
+        upsert.execute(params![app, code, start_ms, event, sum.events as i64, encode_sketch(&sum.users)])?;
+    }
+    if new_names {
+        drop_names_beyond_cap(tx, app, code, start_ms)?;
+    }
+    Ok(())
+}
+
+/// The rule of [`crate::rollup::cap_names`], in SQL.
+fn drop_names_beyond_cap(tx: &Transaction<'_>, app: &str, size: i64, start_ms: i64) -> rusqlite::Result<()> {
+    let count = "SELECT count(*) FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms = ?3 AND event <> ''";
+    let names: i64 = tx.prepare_cached(count)?.query_row(params![app, size, start_ms], |row| row.get(0))?;
+    let surplus = names - MAX_NAMES_PER_PERIOD as i64;
+    if surplus <= 0 {
+        return Ok(());
+    }
+    let delete = "DELETE FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms = ?3 AND event IN (
+        SELECT event FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms = ?3 AND event <> ''
+        ORDER BY length(CAST(event AS BLOB)) DESC, event DESC LIMIT ?4)";
+    tx.prepare_cached(delete)?.execute(params![app, size, start_ms, surplus])?;
+    Ok(())
+}
+
+pub(super) fn raise_floor(tx: &Transaction<'_>, app: &str, from_ms: i64) -> rusqlite::Result<()> {
+    let sql =
+        "INSERT INTO raw_floors (app, from_ms) VALUES (?1, ?2) ON CONFLICT (app) DO UPDATE SET from_ms = max(from_ms, excluded.from_ms)";
+    tx.prepare_cached(sql)?.execute(params![app, from_ms]).map(|_| ())
+}
+
+fn size_code(size: RollupSize) -> i64 {
+    match size {
+        RollupSize::Hour => 0,
+        RollupSize::Day => 1,
+    }
+}
+
+fn encode_sketch(sketch: &UniqueSketch) -> Vec<u8> {
+    let bytes = sketch.to_bytes();
+    if bytes.len() < COMPRESSED_FROM_BYTES {
+        return bytes;
+    }
+    zstd::bulk::compress(&bytes, 1).unwrap_or(bytes)
+}
+
+fn decode_sketch(bytes: &[u8]) -> Option<UniqueSketch> {
+    if bytes.starts_with(&ZSTD_MAGIC) {
+        return UniqueSketch::from_bytes(&zstd::bulk::decompress(bytes, MAX_SKETCH_BYTES).ok()?);
+    }
+    UniqueSketch::from_bytes(bytes)
+}
+
+/// Reads `events, users` from two columns.
+fn read_cell(row: &Row<'_>, column: usize) -> rusqlite::Result<RollupCell> {
+    let bytes = row.get_ref(column + 1)?.as_blob()?;
+    let users = decode_sketch(bytes).ok_or_else(|| {
+        let error = "not a sketch".into();
+        rusqlite::Error::FromSqlConversionFailure(column + 1, rusqlite::types::Type::Blob, error)
+    })?;
+    Ok(RollupCell { events: row.get::<_, i64>(column)? as u64, users })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::PersonHash;
+
+    #[test]
+    fn sketches_of_every_size_survive_the_database() {
+        for persons in [0u64, 1, 100, 1_000, 50_000] {
+            let mut sketch = UniqueSketch::default();
+            (0..persons).for_each(|p| sketch.insert(PersonHash(p.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+            assert_eq!(decode_sketch(&encode_sketch(&sketch)), Some(sketch), "{persons}");
+        }
+    }
+
+    #[test]
+    fn only_whole_periods_are_recounted() {
+        assert_eq!(first_whole_period(RollupSize::Hour, 3_600_000), 3_600_000);
+        assert_eq!(first_whole_period(RollupSize::Hour, 3_600_001), 7_200_000);
+        assert_eq!(first_whole_period(RollupSize::Day, i64::MIN), i64::MIN);
+    }
+}

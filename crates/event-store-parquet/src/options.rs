@@ -1,0 +1,48 @@
+//! What an operator may set, and what the store asks about an app.
+
+use event::AppId;
+
+/// Bounds and targets of a store.
+#[derive(Clone, Debug)]
+pub struct ParquetStoreOptions {
+    /// Unflushed rows at most; an append beyond is refused.
+    pub max_unflushed_rows: usize,
+    /// Bytes of memory of unflushed rows at most.
+    pub max_unflushed_bytes: usize,
+    /// Compaction does not make a segment larger than this.
+    pub target_segment_bytes: u64,
+    /// zstd level of segments, 1 to 22.
+    pub zstd_level: i32,
+    /// Bytes of footers kept in memory.
+    pub max_footer_bytes: usize,
+    /// Segment files kept open.
+    pub max_open_files: usize,
+    /// Threads of one query.
+    pub query_threads: usize,
+}
+
+impl Default for ParquetStoreOptions {
+    fn default() -> Self {
+        Self {
+            max_unflushed_rows: 2_000_000,
+            max_unflushed_bytes: 768 << 20,
+            target_segment_bytes: 192 << 20,
+            zstd_level: 1,
+            max_footer_bytes: 32 << 20,
+            max_open_files: 256,
+            query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),
+        }
+    }
+}
+
+/// How long an app keeps its raw events. Asked during upkeep, so a changed setting applies to what is stored already.
+pub trait AppRetention: Send + Sync {
+    /// Milliseconds of event time, `None` for ever.
+    fn raw_retention_ms(&self, app: &AppId) -> Option<i64>;
+}
+
+impl<F: Fn(&AppId) -> Option<i64> + Send + Sync> AppRetention for F {
+    fn raw_retention_ms(&self, app: &AppId) -> Option<i64> {
+        self(app)
+    }
+}

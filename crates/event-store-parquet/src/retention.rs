@@ -1,0 +1,61 @@
+//! Dropping raw events that an app does not keep any longer.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use event_store::StoreError;
+
+use crate::part::Part;
+use crate::segment::{AppRows, Segment};
+use crate::store::ParquetStore;
+
+impl ParquetStore {
+    /// Drops every segment whose apps have all passed their retention; false when there was none.
+    pub(crate) fn drop_expired(&self, now_ms: i64) -> Result<bool, StoreError> {
+        let mut expired: Vec<Arc<Part>> = Vec::new();
+        let mut dropped: Vec<AppRows> = Vec::new();
+        for part in self.segments_to_maintain() {
+            let Part::Segment(segment) = &*part else { continue };
+            let apps = self.apps_of(segment)?;
+            if !apps.is_empty() && apps.iter().all(|rows| self.is_expired(rows, now_ms)) {
+                dropped.extend(apps);
+                expired.push(part.clone());
+            }
+        }
+        if expired.is_empty() {
+            return Ok(false);
+        }
+        tracing::info!(segments = expired.len(), "dropping segments past their raw retention");
+        self.replace(&expired, &[], &dropped)?;
+        Ok(true)
+    }
+
+    /// Writes one shared segment again without the apps that have passed their retention; false when there was none.
+    pub(crate) fn rewrite_expired(&self, now_ms: i64) -> Result<bool, StoreError> {
+        for part in self.segments_to_maintain() {
+            let Part::Segment(segment) = &*part else { continue };
+            let gone: Vec<AppRows> = self.apps_of(segment)?.into_iter().filter(|rows| self.is_expired(rows, now_ms)).collect();
+            if gone.is_empty() || segment.damage().is_some() {
+                continue;
+            }
+            let names: HashSet<Arc<str>> = gone.iter().map(|rows| rows.app.clone()).collect();
+            return self.rewrite(std::slice::from_ref(&part), names, &gone);
+        }
+        Ok(false)
+    }
+
+    fn is_expired(&self, rows: &AppRows, now_ms: i64) -> bool {
+        self.raw_retention_ms(&rows.app).is_some_and(|kept_ms| rows.max_ms < now_ms.saturating_sub(kept_ms))
+    }
+
+    fn apps_of(&self, segment: &Segment) -> Result<Vec<AppRows>, StoreError> {
+        match &segment.info().apps {
+            Some(apps) => Ok(apps.clone()),
+            None => self.manifest.apps_of(segment.info().id),
+        }
+    }
+
+    pub(crate) fn segments_to_maintain(&self) -> Vec<Arc<Part>> {
+        self.state().segments.clone()
+    }
+}

@@ -1,0 +1,313 @@
+//! The store: what is visible, what is durable, and who may change it when.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use event::AppId;
+use event_store::{Commit, EventSink, StoreError};
+
+use crate::columnize::columnize;
+use crate::ledger::LedgerDelta;
+use crate::manifest::Manifest;
+use crate::merge::Resident;
+use crate::options::{AppRetention, ParquetStoreOptions};
+use crate::part::Part;
+use crate::pending::{Pending, memory};
+use crate::segment::{OpenSegments, Segment, SegmentInfo};
+use crate::snapshot::Snapshot;
+
+/// Events in Parquet segments under a folder of their own.
+///
+/// Locks, always taken in this order: `upkeep` (one compaction, retention or rebuild at a time), `flushing` (one flush, or
+/// whoever must not see one), `commit` (manifest and `state` change together), `state` (what is visible; never held over I/O).
+pub struct ParquetStore {
+    pub(crate) root: Arc<Path>,
+    pub(crate) options: ParquetStoreOptions,
+    pub(crate) retention: Arc<dyn AppRetention>,
+    pub(crate) manifest: Manifest,
+    pub(crate) open_segments: Arc<OpenSegments>,
+    pub(crate) upkeep: Mutex<()>,
+    pub(crate) flushing: Mutex<()>,
+    commit: RwLock<()>,
+    state: Mutex<State>,
+    next_segment: AtomicU64,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+/// What is visible. Every row is in exactly one of the four, which follow each other in the log.
+pub(crate) struct State {
+    pub(crate) segments: Vec<Arc<Part>>,
+    /// What a running flush writes.
+    flushing: Option<Arc<Pending>>,
+    /// What is before the line of [`EventSink::seal`].
+    sealed: Option<Pending>,
+    active: Pending,
+    durable: u64,
+    snapshot: Arc<Snapshot>,
+}
+
+impl State {
+    /// Makes the current parts what the next snapshot sees.
+    pub(crate) fn publish(&mut self) {
+        let in_memory = self.unflushed().flat_map(|pending| &pending.parts);
+        self.snapshot = Arc::new(Snapshot { parts: self.segments.iter().chain(in_memory).cloned().collect() });
+    }
+
+    /// Log offset up to which everything is in the manifest.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// What is in memory only, oldest first.
+    pub(crate) fn unflushed(&self) -> impl DoubleEndedIterator<Item = &Pending> {
+        self.flushing.as_deref().into_iter().chain(&self.sealed).chain([&self.active])
+    }
+
+    /// Takes what the next flush writes; the second value tells whether a line was drawn.
+    fn begin_flush(&mut self) -> (Arc<Pending>, bool) {
+        let sealed = self.sealed.take();
+        let has_line = sealed.is_some();
+        let pending = sealed.unwrap_or_else(|| {
+            let next = Pending::starting_at(self.active.end);
+            std::mem::replace(&mut self.active, next)
+        });
+        let pending = Arc::new(pending);
+        self.flushing = Some(pending.clone());
+        (pending, has_line)
+    }
+
+    /// Puts back what could not be flushed, before what came later.
+    fn undo_flush(&mut self, pending: Arc<Pending>, has_line: bool) {
+        self.flushing = None;
+        let mut failed = Arc::unwrap_or_clone(pending);
+        let later = self.sealed.take();
+        if has_line || later.is_some() {
+            later.into_iter().for_each(|later| failed.append(later));
+            self.sealed = Some(failed);
+        } else {
+            failed.append(std::mem::take(&mut self.active));
+            self.active = failed;
+        }
+        self.publish();
+    }
+}
+
+impl ParquetStore {
+    /// Opens the store in `dir`, which is made when it does not exist. Reads no segment.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the folder cannot be used or another process has it open, [`StoreError::Damaged`] for another format.
+    pub fn open(dir: &Path, options: ParquetStoreOptions, retention: Arc<dyn AppRetention>) -> Result<Arc<Self>, StoreError> {
+        std::fs::create_dir_all(dir).map_err(|error| io_error(&error))?;
+        let lock = lock(dir)?;
+        let manifest = Manifest::open(dir)?;
+        let infos = manifest.segments()?;
+        delete_orphans(dir, &infos)?;
+        let durable = manifest.position()?;
+        let next_segment = infos.last().map_or(1, |info| info.id + 1);
+        let root: Arc<Path> = Arc::from(dir);
+        let open_segments = Arc::new(OpenSegments::new(options.max_footer_bytes, options.max_open_files));
+        let part = |info| Arc::new(Part::Segment(Segment::new(info, root.clone(), open_segments.clone())));
+        let segments = infos.into_iter().map(part).collect();
+        let active = Pending::starting_at(durable);
+        let mut state = State { segments, flushing: None, sealed: None, active, durable, snapshot: Arc::default() };
+        state.publish();
+        Ok(Arc::new(Self {
+            root,
+            options,
+            retention,
+            manifest,
+            open_segments,
+            upkeep: Mutex::default(),
+            flushing: Mutex::default(),
+            commit: RwLock::default(),
+            state: Mutex::new(state),
+            next_segment: AtomicU64::new(next_segment),
+            _lock: lock,
+        }))
+    }
+
+    /// Everything that is visible now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.state().snapshot.clone()
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+
+    /// While this is held, manifest and [`State`] say the same.
+    pub(crate) fn consistent(&self) -> RwLockReadGuard<'_, ()> {
+        self.commit.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits to the manifest, then changes what is visible, with nobody in between who looks at both.
+    pub(crate) fn commit(&self, write: impl FnOnce() -> Result<(), StoreError>, show: impl FnOnce(&mut State)) -> Result<(), StoreError> {
+        let _commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
+        write()?;
+        let mut state = self.state();
+        show(&mut state);
+        state.publish();
+        Ok(())
+    }
+
+    pub(crate) fn next_segment_id(&self) -> u64 {
+        self.next_segment.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn segment(&self, info: SegmentInfo) -> Arc<Part> {
+        let mut info = info;
+        if info.apps.as_ref().is_some_and(|apps| apps.len() > crate::segment::MAX_LISTED_APPS) {
+            info.apps = None;
+        }
+        Arc::new(Part::Segment(Segment::new(info, self.root.clone(), self.open_segments.clone())))
+    }
+
+    pub(crate) fn raw_retention_ms(&self, app: &str) -> Option<i64> {
+        AppId::new(app).and_then(|app| self.retention.raw_retention_ms(&app))
+    }
+
+    /// Merges small parts in memory until no size class is full.
+    fn merge_small_parts(&self) -> Result<(), StoreError> {
+        loop {
+            let Some(parts) = self.state().active.to_merge() else { return Ok(()) };
+            let merged =
+                Resident::new(parts.iter().filter_map(memory)).and_then(Resident::into_part).map_err(|error| column_error(&error))?;
+            let mut state = self.state();
+            // A flush that began meanwhile has taken the parts: it merges them itself.
+            if !state.active.replace(&parts, merged) {
+                return Ok(());
+            }
+            state.publish();
+        }
+    }
+
+    fn check_room(&self) -> Result<(), StoreError> {
+        let (rows, bytes) = self.unflushed();
+        let ParquetStoreOptions { max_unflushed_rows, max_unflushed_bytes, .. } = self.options;
+        if rows >= max_unflushed_rows || bytes >= max_unflushed_bytes {
+            let limits = format!("{max_unflushed_rows} rows and {max_unflushed_bytes} bytes");
+            return Err(StoreError::Full(format!("{rows} unflushed rows of {bytes} bytes reach the limit of {limits}")));
+        }
+        Ok(())
+    }
+}
+
+impl EventSink for ParquetStore {
+    fn position(&self) -> u64 {
+        self.state().durable()
+    }
+
+    fn append(&self, commit: Commit) -> Result<(), StoreError> {
+        self.check_room()?;
+        let part = columnize(&commit.batches).map_err(|error| column_error(&error))?;
+        let ledger = LedgerDelta::of(&commit.batches);
+        {
+            let mut state = self.state();
+            state.active.push(part, ledger, commit.end);
+            state.publish();
+        }
+        self.merge_small_parts()
+    }
+
+    fn unflushed(&self) -> (usize, usize) {
+        self.state().unflushed().fold((0, 0), |(rows, bytes), pending| (rows + pending.rows, bytes + pending.bytes()))
+    }
+
+    fn seal(&self) -> u64 {
+        let mut state = self.state();
+        let end = state.active.end;
+        let newest = std::mem::replace(&mut state.active, Pending::starting_at(end));
+        match &mut state.sealed {
+            Some(sealed) => sealed.append(newest),
+            none => *none = Some(newest),
+        }
+        end
+    }
+
+    fn flush(&self) -> Result<u64, StoreError> {
+        let _flushing = locked(&self.flushing);
+        let (pending, has_line) = self.state().begin_flush();
+        match self.write_pending(&pending) {
+            Ok(()) => Ok(pending.end),
+            Err(error) => {
+                self.state().undo_flush(pending, has_line);
+                Err(error)
+            }
+        }
+    }
+
+    fn maintain(&self, now_ms: i64) -> Result<bool, StoreError> {
+        let _upkeep = locked(&self.upkeep);
+        Ok(self.drop_expired(now_ms)? || self.rewrite_expired(now_ms)? || self.compact(now_ms)? || self.manifest.purge_rejected(now_ms)?)
+    }
+
+    fn rebuild_rollups(&self, app: &AppId) -> Result<(), StoreError> {
+        self.recount_rollups(app)
+    }
+}
+
+impl ParquetStore {
+    /// Shows the segments of a flush instead of its rows in memory.
+    pub(crate) fn flushed(state: &mut State, segments: Vec<Arc<Part>>, end: u64) {
+        state.segments.extend(segments);
+        state.flushing = None;
+        state.durable = end;
+    }
+}
+
+/// The lock's guard. A panic while it was held left nothing half-done: every change of guarded state is a few assignments.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses a folder that another process has open, and says which.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let open = File::options().read(true).write(true).create(true).truncate(false).open(dir.join("lock"));
+    let mut file = open.map_err(|error| io_error(&error))?;
+    if let Err(error) = file.try_lock() {
+        let mut owner = String::new();
+        let _ = file.read_to_string(&mut owner);
+        return Err(StoreError::Io(format!("{} is in use by process {}: {error}", dir.display(), owner.trim())));
+    }
+    let write = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    write.map_err(|error| io_error(&error))?;
+    Ok(file)
+}
+
+/// Deletes segment files that no committed transaction names: what a crash left behind.
+fn delete_orphans(dir: &Path, live: &[SegmentInfo]) -> Result<(), StoreError> {
+    let live: HashSet<PathBuf> = live.iter().map(|info| dir.join(&info.path)).collect();
+    let failed = |error: std::io::Error| io_error(&error);
+    for folder in std::fs::read_dir(dir).map_err(failed)? {
+        let folder = folder.map_err(failed)?;
+        if !folder.file_name().to_string_lossy().starts_with("date=") {
+            continue;
+        }
+        for file in std::fs::read_dir(folder.path()).map_err(failed)? {
+            let path = file.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "parquet") && !live.contains(&path) {
+                tracing::info!(path = %path.display(), "deleting a segment that was never committed or is replaced");
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the caller can do about a failure of the disk.
+pub(crate) fn io_error(error: &std::io::Error) -> StoreError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
+        _ => StoreError::Io(error.to_string()),
+    }
+}
+
+pub(crate) fn column_error(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Io(format!("rows could not be put into columns: {error}"))
+}
