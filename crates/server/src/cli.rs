@@ -8,6 +8,7 @@ use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::import::ImportArgs;
 use crate::serve::ServeArgs;
+use crate::simulate::SimulateArgs;
 
 /// Product analytics in one program: events in over HTTP, durable, counted live, kept in columns, asked in seconds.
 #[derive(Parser)]
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Query(AskArgs),
     /// Send a file of events to a running server
     Import(ImportArgs),
+    /// Send the history and live traffic of a believable shop to a running server
+    Simulate(SimulateArgs),
     /// Check a data folder while no server runs on it
     Check(CheckArgs),
     /// Show the configuration in effect, or the reference of all keys

@@ -13,6 +13,7 @@ mod import;
 mod key_cache;
 mod output;
 mod serve;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::App(args) => app::run(&args),
         Command::Query(args) => ask::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
     };

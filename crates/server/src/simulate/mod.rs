@@ -1,0 +1,105 @@
+//! `throng simulate`: the history and the live traffic of a believable shop, sent through the public API.
+
+mod history;
+mod live;
+mod random;
+mod send;
+mod shop;
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::http_client::Target;
+use crate::output;
+use history::History;
+use send::Sender;
+use shop::Shop;
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  throng simulate --write-key wk_...                                     30 days of history, then 50 events a second until stopped
+  throng simulate --write-key wk_... --events 20000000 --days 90 --users 500000 --rate 0
+  throng simulate --out shop.ndjson --events 1000000 --days 90           write a file for `throng import` instead")]
+pub(crate) struct SimulateArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Write key of the app that gets the events
+    #[arg(long, value_name = "KEY", env = "THRONG_WRITE_KEY", required_unless_present = "out")]
+    pub(crate) write_key: Option<String>,
+    /// Events of history; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    pub(crate) events: u64,
+    /// Days that the history covers
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) days: u32,
+    /// Persons who visit the shop
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub(crate) users: u64,
+    /// Live events a second after the history, until stopped; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 50.0)]
+    pub(crate) rate: f64,
+    /// The same seed makes the same shop
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// End of the history, ISO 8601 [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+    /// Write the history as JSON lines to a file instead of sending it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// Sends the history, then live traffic until the process is stopped.
+pub(crate) fn run(args: &SimulateArgs) -> Result<()> {
+    simulate(args, &Arc::new(AtomicBool::new(false)))
+}
+
+/// As [`run`], until `stop` is set.
+pub(crate) fn simulate(args: &SimulateArgs, stop: &Arc<AtomicBool>) -> Result<()> {
+    if !(0.0..=1e6).contains(&args.rate) {
+        bail!("--rate takes 0 to 1,000,000 events a second, not {}", args.rate);
+    }
+    let until_ms = args.until.unwrap_or_else(Timestamp::now).as_millisecond();
+    let history = History::new(Shop::new(args.seed, args.users), args.days, until_ms, args.events);
+    if let Some(path) = &args.out {
+        return write(history, path);
+    }
+    let key = args.write_key.as_deref().context("--write-key is missing")?;
+    let mut sender = Sender::start(&args.target, key, args.events)?;
+    for event in history {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        sender.push(&event.json)?;
+    }
+    let sent = sender.finish()?;
+    if args.events > 0 {
+        output::note(&format!("{sent} events of history sent"));
+    }
+    if args.rate > 0.0 && !stop.load(Ordering::Relaxed) {
+        // Another seed, else the live visitors would repeat the first days of the history.
+        live::run(Shop::new(args.seed ^ u64::MAX, args.users), &args.target, key, args.rate, stop)?;
+    }
+    Ok(())
+}
+
+fn write(history: History, path: &PathBuf) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut written = 0u64;
+    for event in history {
+        out.write_all(event.json.as_bytes())?;
+        out.write_all(b"\n")?;
+        written += 1;
+    }
+    out.flush()?;
+    output::note(&format!("{written} events written to {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! A believable shop: who visits it, what they do in a session, and how a day and a week breathe.
+
+use std::fmt::Write as _;
+
+use super::random::Random;
+
+const COUNTRIES: [(&str, f64); 20] = [
+    ("US", 24.0),
+    ("IN", 11.0),
+    ("DE", 9.0),
+    ("BR", 8.0),
+    ("GB", 8.0),
+    ("FR", 6.0),
+    ("JP", 5.0),
+    ("ES", 4.0),
+    ("IT", 4.0),
+    ("CA", 4.0),
+    ("NL", 3.0),
+    ("MX", 3.0),
+    ("AU", 2.5),
+    ("PL", 2.0),
+    ("SE", 1.5),
+    ("KR", 1.5),
+    ("CH", 1.0),
+    ("AR", 1.0),
+    ("ZA", 1.0),
+    ("NZ", 0.5),
+];
+const DEVICES: [(&str, f64); 3] = [("mobile", 58.0), ("desktop", 36.0), ("tablet", 6.0)];
+const BROWSERS: [(&str, f64); 6] =
+    [("Chrome", 62.0), ("Safari", 20.0), ("Edge", 7.0), ("Firefox", 6.0), ("Samsung Internet", 3.0), ("Opera", 2.0)];
+const PLANS: [(&str, f64); 3] = [("free", 80.0), ("pro", 16.0), ("team", 4.0)];
+const WORDS: [&str; 24] = [
+    "red", "blue", "warm", "light", "running", "winter", "summer", "leather", "cotton", "small", "large", "kids", "shoes", "jacket", "bag",
+    "watch", "lamp", "chair", "desk", "mug", "tent", "bike", "phone", "case",
+];
+const REFERRERS: [&str; 5] =
+    ["https://www.google.com/", "https://www.bing.com/", "https://news.example.org/", "https://t.example.com/", ""];
+
+/// Pages of the shop.
+pub(super) const URLS: u64 = 5_000;
+const URL_SKEW: f64 = 0.8;
+const USER_SKEW: f64 = 0.5;
+
+/// Share of a day's sessions by hour, UTC: quiet at night, busiest in the evening.
+const HOUR_WEIGHTS: [f64; 24] =
+    [2.0, 1.5, 1.2, 1.0, 1.0, 1.2, 1.8, 2.6, 3.6, 4.4, 5.0, 5.2, 5.4, 5.4, 5.2, 5.2, 5.4, 5.8, 6.4, 6.8, 6.6, 5.8, 4.4, 3.1];
+/// Monday to Sunday.
+const DAY_WEIGHTS: [f64; 7] = [1.0, 1.0, 1.02, 1.0, 1.05, 0.9, 0.85];
+
+/// How busy an hour is beside an average one.
+pub(super) fn rhythm(hour_start_ms: i64) -> f64 {
+    let hours = hour_start_ms.div_euclid(3_600_000);
+    let hour = HOUR_WEIGHTS[hours.rem_euclid(24) as usize] * 24.0 / HOUR_WEIGHTS.iter().sum::<f64>();
+    // 1970-01-01 was a Thursday.
+    hour * DAY_WEIGHTS[(hours.div_euclid(24) + 3).rem_euclid(7) as usize]
+}
+
+/// What a visitor may do after a page view, with weights; a purchase follows one of three add_to_carts. Together with the page view each session begins with, the shares of events are those of
+/// `docs/benchmarks.md`: page_view 50 %, click 25 %, search 10 %, add_to_cart 6 %, video_play 4 %, purchase 2 %, custom 2 %, signup 1 %.
+const ACTIONS: [(&str, f64); 6] =
+    [("page_view", 43.0), ("click", 28.9), ("search", 11.6), ("add_to_cart", 6.9), ("video_play", 4.6), ("custom", 2.3)];
+const MORE_ACTIONS: f64 = 0.87;
+const MAX_ACTIONS: usize = 60;
+const SIGNUP_SHARE: f64 = 0.082;
+const PURCHASE_SHARE: f64 = 0.333;
+
+/// One event: when, and its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SimulatedEvent {
+    pub(super) time_ms: i64,
+    pub(super) json: String,
+}
+
+/// Makes sessions; the same seed makes the same ones.
+pub(super) struct Shop {
+    random: Random,
+    users: u64,
+    seed: u64,
+    sessions: u64,
+}
+
+/// A user's fixed traits, from the id alone.
+struct User {
+    id: u64,
+    country: &'static str,
+    device: &'static str,
+    browser: &'static str,
+    plan: &'static str,
+}
+
+fn pick(random: &mut Random, choices: &[(&'static str, f64)]) -> &'static str {
+    let total: f64 = choices.iter().map(|(_, weight)| weight).sum();
+    let mut left = random.unit() * total;
+    for (value, weight) in choices {
+        left -= weight;
+        if left < 0.0 {
+            return value;
+        }
+    }
+    choices[0].0
+}
+
+impl User {
+    fn new(id: u64, seed: u64) -> Self {
+        let mut random = Random::new(seed ^ id.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let country = pick(&mut random, &COUNTRIES);
+        let device = pick(&mut random, &DEVICES);
+        let browser = pick(&mut random, &BROWSERS);
+        let plan = pick(&mut random, &PLANS);
+        Self { id, country, device, browser, plan }
+    }
+}
+
+impl Shop {
+    pub(super) fn new(seed: u64, users: u64) -> Self {
+        Self { random: Random::new(seed), users: users.max(1), seed, sessions: 0 }
+    }
+
+    /// Appends the events of one session that begins at `start_ms`, in time order, and returns their number.
+    pub(super) fn session(&mut self, start_ms: i64, out: &mut Vec<SimulatedEvent>) -> usize {
+        let rank = self.random.skewed(self.users, USER_SKEW);
+        // Ids are spread over ranks, so that an id does not tell how active its user is.
+        let user = User::new(rank.wrapping_mul(7_368_787) % self.users.max(1), self.seed);
+        let session = self.sessions;
+        self.sessions += 1;
+        let before = out.len();
+        let mut time_ms = start_ms;
+        let mut url = self.random.skewed(URLS, URL_SKEW);
+        if self.random.chance(SIGNUP_SHARE) {
+            self.push("signup", time_ms, &user, session, url, out);
+            time_ms += self.pause_ms();
+        }
+        self.push("page_view", time_ms, &user, session, url, out);
+        for _ in 0..MAX_ACTIONS {
+            if !self.random.chance(MORE_ACTIONS) {
+                break;
+            }
+            time_ms += self.pause_ms();
+            let action = pick(&mut self.random, &ACTIONS);
+            if action == "page_view" {
+                url = self.random.skewed(URLS, URL_SKEW);
+            }
+            self.push(action, time_ms, &user, session, url, out);
+            if action == "add_to_cart" && self.random.chance(PURCHASE_SHARE) {
+                time_ms += self.pause_ms();
+                self.push("purchase", time_ms, &user, session, url, out);
+            }
+        }
+        out.len() - before
+    }
+
+    /// Two seconds to a minute and a half between actions, short ones more often; now and then somebody goes for a coffee.
+    fn pause_ms(&mut self) -> i64 {
+        let pause = 2_000 + self.random.skewed(88_000, 0.6) as i64;
+        if self.random.chance(0.01) { pause + 600_000 } else { pause }
+    }
+
+    fn push(&mut self, name: &str, time_ms: i64, user: &User, session: u64, url: u64, out: &mut Vec<SimulatedEvent>) {
+        let mut json = String::with_capacity(340);
+        let insert_id = self.random.bits();
+        let reference = self.random.bits() >> 16;
+        // Writing to a string cannot fail.
+        let _ = write!(
+            json,
+            "{{\"name\":\"{name}\",\"user_id\":\"user-{}\",\"timestamp\":{time_ms},\"insert_id\":\"{insert_id:016x}\",\"session_id\":\"s{session:x}-{}\",\
+             \"properties\":{{\"url\":\"/shop/item-{url}\",\"country\":\"{}\",\"device_type\":\"{}\",\"browser\":\"{}\",\"plan\":\"{}\",\"ref_id\":\"{reference:012x}\"",
+            user.id, user.id, user.country, user.device, user.browser, user.plan
+        );
+        let _ = match name {
+            "purchase" => {
+                let cents = 199 + self.random.skewed(30_000, 0.5);
+                write!(json, ",\"price\":{}.{:02},\"currency\":\"EUR\"", cents / 100, cents % 100)
+            }
+            "search" => write!(json, ",\"term\":\"{}\"", self.term()),
+            "page_view" => {
+                let referrer = REFERRERS[self.random.below(REFERRERS.len() as u64) as usize];
+                write!(json, ",\"referrer\":\"{referrer}\"")
+            }
+            _ => Ok(()),
+        };
+        json.push_str("}}");
+        out.push(SimulatedEvent { time_ms, json });
+    }
+
+    fn term(&mut self) -> String {
+        let words = 1 + self.random.below(3);
+        let mut word = || WORDS[self.random.below(WORDS.len() as u64) as usize];
+        (0..words).map(|_| word()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A start within the hour that begins at `hour_start_ms`.
+    pub(super) fn start_within(&mut self, hour_start_ms: i64, length_ms: i64) -> i64 {
+        hour_start_ms + self.random.below(length_ms.max(1) as u64) as i64
+    }
+}
