@@ -79,9 +79,9 @@ impl App {
         }
     }
 
-    /// The oldest event time the app still keeps at `now_ms`; `TimestampMs::MIN` when it keeps everything.
-    pub fn oldest_kept_ms(&self, now_ms: TimestampMs) -> TimestampMs {
-        self.raw_retention_days.map_or(TimestampMs::MIN, |days| now_ms.saturating_sub(i64::from(days) * 86_400_000))
+    /// How long raw events are kept, in milliseconds; `None` for ever.
+    pub fn raw_retention_ms(&self) -> Option<i64> {
+        self.raw_retention_days.map(|days| i64::from(days) * 86_400_000)
     }
 }
 
@@ -112,13 +112,5 @@ mod tests {
             assert_eq!(serde_json::to_string(&day).unwrap(), format!("\"{}\"", day.as_str()));
         }
         assert_eq!(WeekDay::from_name("Monday"), None);
-    }
-
-    #[test]
-    fn retention() {
-        let mut app = App::new(AppId::new("APP-1").unwrap(), "Shop", 0);
-        assert_eq!(app.oldest_kept_ms(730 * 86_400_000 + 5), 5);
-        app.raw_retention_days = None;
-        assert_eq!(app.oldest_kept_ms(5), TimestampMs::MIN);
     }
 }

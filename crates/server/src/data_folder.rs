@@ -53,11 +53,6 @@ impl DataFolder {
         self.root.join("stream")
     }
 
-    /// Keys of the demo's app, which the metadata store could not give back.
-    pub(crate) fn demo(&self) -> PathBuf {
-        self.root.join("demo.json")
-    }
-
     /// Takes the folder for this process until the lock is dropped or the process ends, however it ends.
     pub(crate) fn lock(&self) -> Result<FolderLock> {
         let path = self.root.join("LOCK");

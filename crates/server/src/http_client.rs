@@ -58,11 +58,6 @@ impl HttpClient {
         self.read(request.send(body))
     }
 
-    /// Asks without a body.
-    pub(crate) fn get(&self, path: &str) -> Result<Answer> {
-        self.read(self.agent.get(format!("{}{path}", self.base)).header("authorization", format!("Bearer {}", self.key)).call())
-    }
-
     fn read(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer> {
         const MAX_ANSWER_BYTES: u64 = 1 << 30;
         let mut response = response.with_context(|| format!("{} does not answer", self.base))?;

@@ -11,7 +11,6 @@ const FOUND_TTL: Duration = Duration::from_secs(5);
 const MISSING_TTL: Duration = Duration::from_secs(1);
 /// Keys remembered; the least used are forgotten first, so unknown keys cannot push out those in use.
 const MAX_CACHED_KEYS: usize = 200_000;
-const DAY_MS: i64 = 86_400_000;
 
 /// The keys as the gateway and the API ask for them, kept in memory by hash.
 ///
@@ -77,10 +76,7 @@ impl WriteKeys for KeyCache {
         Ok(match owner {
             None => KeyLookup::Unknown,
             Some(owner) if owner.kind != KeyKind::Write => KeyLookup::NotWrite,
-            Some(owner) => KeyLookup::Write(AppAccess {
-                app: owner.app.id.clone(),
-                raw_retention_ms: owner.app.raw_retention_days.map(|days| i64::from(days) * DAY_MS),
-            }),
+            Some(owner) => KeyLookup::Write(AppAccess { app: owner.app.id.clone(), raw_retention_ms: owner.app.raw_retention_ms() }),
         })
     }
 }
@@ -126,7 +122,7 @@ mod tests {
         let world = world();
         let (write, _) = add(&world, KeyKind::Write);
         let (read, _) = add(&world, KeyKind::Read);
-        let access = AppAccess { app: world.app.id.clone(), raw_retention_ms: Some(730 * DAY_MS) };
+        let access = AppAccess { app: world.app.id.clone(), raw_retention_ms: Some(730 * 86_400_000) };
         assert_eq!(world.cache.look_up(write.as_str()), Ok(KeyLookup::Write(access)));
         assert_eq!(world.cache.look_up(read.as_str()), Ok(KeyLookup::NotWrite));
         assert_eq!(world.cache.look_up("wk_x"), Ok(KeyLookup::Unknown));

@@ -1,9 +1,8 @@
 mod listener;
+mod log_metrics;
 mod logging;
 mod platform;
 mod shutdown;
-
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,6 +12,7 @@ use crate::cli::Place;
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
 use platform::Platform;
+pub(crate) use platform::open_store;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -46,12 +46,12 @@ impl ServeArgs {
 
 /// Runs `throng serve` until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
-    let config = args.config()?;
+    let mut config = args.config()?;
     logging::start(&config.log)?;
     let folder = DataFolder::create(&config.data_folder())?;
     // Held until everything below has ended.
     let _lock = folder.lock()?;
-    listener::raise_open_files_limit(config.server.max_connections);
+    config.server.max_connections = listener::connections_within_limit(config.server.max_connections);
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let listener = listener::bind(config.listen()?, config.server.peer_timeout_ms)?;

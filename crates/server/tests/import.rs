@@ -19,7 +19,8 @@ fn import(server: &Server, app: &TestApp, arguments: &[&str]) -> (Value, String)
 }
 
 fn lines(rows: usize) -> String {
-    let line = |n: usize| json!({"id": format!("e{n}"), "name": "view", "user_id": n % 7, "timestamp": 1_780_000_000 + n, "properties": {"n": n}});
+    let line =
+        |n: usize| json!({"id": format!("e{n}"), "name": "view", "user_id": n % 7, "timestamp": 1_780_000_000 + n, "properties": {"n": n}});
     (0..rows).map(|n| line(n).to_string() + "\n").collect()
 }
 
@@ -91,7 +92,8 @@ fn the_query_command_asks_and_prints() {
     import(&server, &app, &[&file]);
     server.wait_for_count(&app, 10);
     let url = format!("http://{}", server.address);
-    let query = |arguments: &[&str]| throng(&[&["query", "--url", &url, "--app", &app.id, "--read-key", &app.read_key], arguments].concat());
+    let query =
+        |arguments: &[&str]| throng(&[&["query", "--url", &url, "--app", &app.id, "--read-key", &app.read_key], arguments].concat());
     let question = r#"{"metric": "events", "group_by": "user_id", "from": "2020-01-01", "to": "2100-01-01", "limit": 3}"#;
     let json: Value = serde_json::from_slice(&query(&[question]).stdout).unwrap();
     assert_eq!(json["results"].as_array().map(Vec::len), Some(4), "{json}");

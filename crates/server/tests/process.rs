@@ -52,6 +52,14 @@ fn a_taken_port_and_a_wrong_configuration_are_said() {
     assert!(!refused.status.success() && stderr(&refused).contains("event_log.url"), "{}", stderr(&refused));
 }
 
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Fault 17.
 #[test]
 fn sigterm_at_peak_loses_nothing_and_ends_in_seconds() {
@@ -69,7 +77,9 @@ fn sigterm_at_peak_loses_nothing_and_ends_in_seconds() {
                     let event = |i: u64| json!({"name": "a", "user_id": format!("u{i}"), "insert_id": format!("{sender}-{n}-{i}")});
                     let batch = json!({"events": (0..BATCH_EVENTS).map(event).collect::<Vec<_>>()});
                     // Sent again until answered, as an SDK does; what was stored without an answer is recognised.
-                    while support::send(address, "POST", "/api/v1/events/batch", write_key, Some(&batch)).is_none_or(|(status, _)| status != 200) {
+                    while support::send(address, "POST", "/api/v1/events/batch", write_key, Some(&batch))
+                        .is_none_or(|(status, _)| status != 200)
+                    {
                         std::thread::sleep(Duration::from_millis(10));
                     }
                     answered.fetch_add(BATCH_EVENTS, Ordering::Relaxed);
@@ -79,6 +89,8 @@ fn sigterm_at_peak_loses_nothing_and_ends_in_seconds() {
                 }
             });
         }
+        // However this ends, the senders must end too.
+        let _stop = StopOnDrop(&stop);
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(700));
             server.terminate();
@@ -88,7 +100,6 @@ fn sigterm_at_peak_loses_nothing_and_ends_in_seconds() {
             assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
             server.restart(&[]);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let answered = answered.load(Ordering::Relaxed);
     assert!(answered > 1_000, "{answered}");

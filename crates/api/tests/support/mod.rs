@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger};
-use event_store_parquet::ParquetStore;
+use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 use metadata_store::{App, KeyHash, KeyKind, KeyOwner, MetadataStore, NewKey, SecretKey, SqliteMetadataStore};
 use query::{QueryOptions, QueryService};
 use realtime_store::{MemoryRealtimeStore, RealtimeStore};
@@ -75,7 +75,7 @@ impl Running {
         let folder = TempDir::new().unwrap();
         let metadata = SqliteMetadataStore::open(&folder.path().join("metadata.sqlite"), 0).unwrap();
         let (ours, theirs) = (make_app(&metadata, "ours"), make_app(&metadata, "theirs"));
-        let store = open_store(&folder);
+        let store = ParquetStore::open(&folder.path().join("store"), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None)).unwrap();
         let realtime = Arc::new(MemoryRealtimeStore::default());
         let keys = Arc::new(TestKeys { store: metadata, unavailable: AtomicBool::new(false), panics: AtomicBool::new(false) });
         let shutdown = CancellationToken::new();

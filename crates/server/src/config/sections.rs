@@ -76,6 +76,12 @@ section! {
     EventLogConfig {
         /// `file:` in the data folder, or `file:PATH`.
         url: String = "file:".to_owned(),
+        /// Least time between two fsyncs under load; requests that arrive in between share one.
+        group_commit_wait_ms: u64 = 2,
+        /// What the event store has made durable is kept this many hours longer ...
+        max_age_hours: u64 = 24,
+        /// ... unless the log takes more than so many MiB.
+        max_mib: u64 = 8_192,
     }
 }
 

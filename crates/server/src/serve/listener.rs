@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 const BACKLOG: i32 = 4_096;
 /// Open files beside connections: segments, log files, databases.
 const OTHER_FILES: u64 = 4_096;
+/// Served in any case.
+const MIN_CONNECTIONS: usize = 64;
 
 /// Listens on `address`. Accepted sockets inherit the options set here.
 pub(super) fn bind(address: SocketAddr, peer_timeout_ms: u32) -> Result<TcpListener> {
@@ -27,18 +29,24 @@ pub(super) fn bind(address: SocketAddr, peer_timeout_ms: u32) -> Result<TcpListe
     bound().with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Many shells allow 1,024 open files where the system allows far more.
-pub(super) fn raise_open_files_limit(max_connections: usize) {
+/// Raises this process' limit of open files as far as needed (many shells allow 1,024 where the system allows far more), and returns
+/// how many connections fit under it, `wanted` at most.
+pub(super) fn connections_within_limit(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = max_connections as u64 + OTHER_FILES;
-    let reachable = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
-    if limit.current.is_some_and(|current| current < reachable) {
-        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum });
-        if let Err(error) = raised {
-            tracing::warn!(%error, wanted = reachable, "the limit of open files cannot be raised");
-        }
+    let files = wanted as u64 + OTHER_FILES;
+    let reachable = limit.maximum.map_or(files, |maximum| files.min(maximum));
+    let mut current = limit.current.unwrap_or(u64::MAX);
+    if current < reachable && setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum: limit.maximum }).is_ok() {
+        current = reachable;
     }
-    if reachable < wanted {
-        tracing::warn!(limit = reachable, wanted, "the system allows fewer open files than server.max_connections needs");
+    let connections = usize::try_from(current.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(MIN_CONNECTIONS.min(wanted), wanted);
+    if connections < wanted {
+        tracing::info!(
+            limit = current,
+            connections,
+            wanted,
+            "the limit of open files allows fewer connections than server.max_connections"
+        );
     }
+    connections
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use api::{ApiOptions, ApiParts, ApiState, Operations};
 use axum::Router;
+use event::AppId;
 use event_log::{EventLog, FileLog, FileLogOptions};
 use event_store::{EventSink, EventSource, Ledger};
-use event_store_parquet::ParquetStore;
-use gateway::{Gateway, GatewayOptions, GeoIp, ServeOptions};
+use event_store_parquet::{ParquetStore, ParquetStoreOptions};
+use gateway::{Gateway, GatewayOptions, GeoIp, ServeOptions, WriteKeys};
 use metadata_store::{MetadataStore, SqliteMetadataStore};
 use prometheus::Registry;
 use query::{QueryOptions, QueryService};
@@ -18,6 +19,7 @@ use stream::{Stream, StreamOptions, StreamParts};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::log_metrics;
 use super::shutdown::watch_signals;
 use crate::app::{now_ms, open_metadata};
 use crate::config::{Config, Role};
@@ -67,29 +69,37 @@ impl Platform {
         let troubles = Troubles::default();
         troubles.set(vec!["starting".to_owned()]);
 
-        let log = match has(Role::Gateway) || has(Role::Stream) {
-            true => Some(open_log(&backends.event_log.path_or(&folder.log()))?),
+        let store = match has(Role::Stream) || has(Role::Query) {
+            true => Some(open_store(config, folder, &metadata)?),
             false => None,
         };
-        let store = match has(Role::Stream) || has(Role::Query) {
-            true => Some(open_store(&backends.event_store.path_or(&folder.store()), &metadata)?),
+        let log = match has(Role::Gateway) || has(Role::Stream) {
+            true => {
+                let stored = store.as_ref().map_or(0, |store| store.position());
+                Some(open_log(&backends.event_log.path_or(&folder.log()), config, stored, &registry)?)
+            }
             false => None,
         };
         let options = MemoryOptions { max_bytes: config.realtime_store.max_memory_mib * MIB };
         let realtime = Arc::new(MemoryRealtimeStore::new(options));
 
-        let reported = troubles.clone();
-        let operations = Operations { registry: registry.clone(), not_ready: Arc::new(move || reported.get()) };
+        let operations = Operations { registry: registry.clone(), not_ready: readiness(troubles.clone(), log.clone()) };
         let mut router = api::operations_router(operations);
         if let (true, Some(log)) = (has(Role::Gateway), &log) {
             let geo = config.gateway.geo_ip_file.as_deref().map(open_geo).transpose()?;
-            let gateway = Gateway::new(Arc::clone(log), Arc::clone(&keys) as _, geo, &registry, gateway_options(config)?)?;
+            let gateway = Gateway::new(
+                Arc::clone(log) as Arc<dyn EventLog>,
+                Arc::clone(&keys) as Arc<dyn WriteKeys>,
+                geo,
+                &registry,
+                gateway_options(config)?,
+            )?;
             router = router.merge(Arc::new(gateway).router());
         }
         let stream = match (has(Role::Stream), &log, &store) {
             (true, Some(log), Some(store)) => {
                 let parts = StreamParts {
-                    log: Arc::clone(log),
+                    log: Arc::clone(log) as Arc<dyn EventLog>,
                     sink: Arc::clone(store) as Arc<dyn EventSink>,
                     source: Arc::clone(store) as Arc<dyn EventSource>,
                     realtime: Arc::clone(&realtime) as Arc<dyn RealtimeStore>,
@@ -164,13 +174,46 @@ fn announce(address: SocketAddr, config: &Config, metadata: &dyn MetadataStore) 
     }
 }
 
-fn open_log(folder: &Path) -> Result<Arc<dyn EventLog>> {
-    let log = FileLog::open(folder, FileLogOptions::default());
-    Ok(Arc::new(log.with_context(|| format!("the event log {} cannot be opened", folder.display()))?))
+/// `stored` is the store's position: offsets it has seen are never given again.
+fn open_log(folder: &Path, config: &Config, stored: u64, registry: &Registry) -> Result<Arc<FileLog>> {
+    let options = FileLogOptions {
+        group_commit_wait: Duration::from_millis(config.event_log.group_commit_wait_ms),
+        max_age: Duration::from_secs(config.event_log.max_age_hours * 3_600),
+        max_bytes: config.event_log.max_mib * MIB as u64,
+        min_end: stored,
+        ..FileLogOptions::default()
+    };
+    let log = Arc::new(FileLog::open(folder, options)?);
+    log_metrics::register(&log, registry)?;
+    Ok(log)
 }
 
-fn open_store(folder: &Path, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
-    ParquetStore::open(folder, StoreOptions::default()).with_context(|| format!("the event store {} cannot be opened", folder.display()))
+/// A log that has stopped taking events makes the process not ready; questions are still answered.
+fn readiness(troubles: Troubles, log: Option<Arc<FileLog>>) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
+    Arc::new(move || {
+        let latched = log.as_ref().and_then(|log| log.figures().latched);
+        let latched = latched.map(|reason| format!("the event log takes no more events until a restart: {reason}"));
+        troubles.get().into_iter().chain(latched).collect()
+    })
+}
+
+/// Opens the event store. A retention that cannot be read, or an app that is not known, keeps everything.
+pub(crate) fn open_store(config: &Config, folder: &DataFolder, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
+    /// The store refuses rows only well beyond the point where the stream flushes.
+    const HEADROOM: usize = 3;
+    let folder = config.backends()?.event_store.path_or(&folder.store());
+    let options = ParquetStoreOptions {
+        max_unflushed_rows: config.stream.max_unflushed_rows * HEADROOM,
+        max_unflushed_bytes: config.stream.max_unflushed_mib * MIB * HEADROOM,
+        ..ParquetStoreOptions::default()
+    };
+    let metadata = Arc::clone(metadata);
+    let retention = move |app: &AppId| -> Option<i64> {
+        let known = metadata.app(app).inspect_err(|error| tracing::warn!(%error, %app, "the raw retention of an app cannot be read"));
+        known.ok().flatten().and_then(|app| app.raw_retention_ms())
+    };
+    let store = ParquetStore::open(&folder, options, Arc::new(retention));
+    store.with_context(|| format!("the event store {} cannot be opened", folder.display()))
 }
 
 fn open_geo(file: &str) -> Result<GeoIp> {
@@ -213,10 +256,7 @@ fn query_options(config: &Config) -> QueryOptions {
 }
 
 fn api_options(config: &Config) -> ApiOptions {
-    ApiOptions {
-        max_live_streams: config.api.max_live_streams,
-        live_interval: Duration::from_millis(config.api.live_interval_ms),
-    }
+    ApiOptions { max_live_streams: config.api.max_live_streams, live_interval: Duration::from_millis(config.api.live_interval_ms) }
 }
 
 fn serve_options(config: &Config) -> ServeOptions {
