@@ -2,7 +2,8 @@
 
 use arrow::array::RecordBatch;
 use event_store::{
-    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, ScanStats, Value,
+    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, ScanStats,
+    Value,
 };
 
 use super::bucket::BucketFinder;
@@ -29,7 +30,7 @@ pub fn aggregate(query: &Query<'_>, plan: &AggregatePlan) -> Result<AggregateTab
     let prepared = Prepared::new(query, plan, &mut stats)?;
     let workers = prepared.scan(query, plan, &mut stats)?;
     let sessions = sessions::count(query, plan, &prepared, &mut stats)?;
-    let counted = Counted::merge(query, plan, &prepared, workers, sessions)?;
+    let counted = Counted::merge(query, plan, &prepared, workers, &sessions)?;
     let groups = prepared.groups.groups();
     let layout = counted.layout(query, plan, &groups)?;
     let results: Vec<Results> = counted.results(query, plan, &layout)?;
@@ -112,13 +113,8 @@ impl Prepared {
     fn scan(&self, query: &Query<'_>, plan: &AggregatePlan, stats: &mut ScanStats) -> Result<Vec<Worker<'_>>, QueryError> {
         let requests = self.requests(plan);
         let scan = &plan.scan;
-        let request = ScanRequest {
-            app: &scan.app,
-            from_ms: scan.from_ms,
-            to_ms: scan.to_ms,
-            events: scan.events.as_deref(),
-            columns: &requests,
-        };
+        let request =
+            ScanRequest { app: &scan.app, from_ms: scan.from_ms, to_ms: scan.to_ms, events: scan.events.as_deref(), columns: &requests };
         let make = || Worker::new(self, plan, query.context);
         let (workers, scanned) = query.scan(&request, &make, &|worker, batch| worker.update(plan, batch))?;
         add_stats(stats, scanned);
@@ -146,11 +142,9 @@ fn read_field(function: &MeasureFn) -> Option<&Field> {
         | MeasureFn::Quantile(field, _)
         | MeasureFn::CountDistinct(field)
         | MeasureFn::AvgPerUser(field) => Some(field),
-        MeasureFn::Events
-        | MeasureFn::UniqueUsers
-        | MeasureFn::UniqueUsersApprox
-        | MeasureFn::Sessions(_)
-        | MeasureFn::EventsPerUser => None,
+        MeasureFn::Events | MeasureFn::UniqueUsers | MeasureFn::UniqueUsersApprox | MeasureFn::Sessions(_) | MeasureFn::EventsPerUser => {
+            None
+        }
     }
 }
 
@@ -254,7 +248,7 @@ impl Counted {
         plan: &AggregatePlan,
         prepared: &Prepared,
         workers: Vec<Worker<'_>>,
-        sessions: SessionCounts,
+        sessions: &SessionCounts,
     ) -> Result<Self, QueryError> {
         let buckets = prepared.buckets.count();
         let mut cells = CellTable::new(buckets);

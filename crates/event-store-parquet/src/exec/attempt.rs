@@ -288,10 +288,9 @@ mod tests {
     }
 
     fn shown_by_search(rule: FunnelRule, events: &[StepEvent]) -> Option<Attempt> {
-        let shown = attempts(rule, events).into_iter().map(|chosen| Attempt {
-            times: chosen.iter().map(|&i| events[i].time_ms).collect(),
-            entry_order: events[chosen[0]].order,
-        });
+        let shown = attempts(rule, events)
+            .into_iter()
+            .map(|chosen| Attempt { times: chosen.iter().map(|&i| events[i].time_ms).collect(), entry_order: events[chosen[0]].order });
         shown.min_by_key(|attempt| (std::cmp::Reverse(attempt.times.len()), attempt.times.clone(), attempt.entry_order))
     }
 

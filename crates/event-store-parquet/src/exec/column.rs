@@ -236,10 +236,9 @@ impl Column {
         if let Some(text) = column.as_string_opt::<i32>() {
             return Self::Text(text.clone());
         }
-        column.as_primitive_opt::<TimestampMillisecondType>().map_or(Self::Absent, |times| Self::Time {
-            values: times.values().clone(),
-            nulls: times.nulls().cloned(),
-        })
+        column
+            .as_primitive_opt::<TimestampMillisecondType>()
+            .map_or(Self::Absent, |times| Self::Time { values: times.values().clone(), nulls: times.nulls().cloned() })
     }
 
     fn property(batch: &RecordBatch, name: &str, overflow: Option<Arc<[OwnedScalar]>>) -> Self {

@@ -146,36 +146,36 @@ fn compile_regex(pattern: &str) -> Result<Regex, QueryError> {
 mod tests {
     use super::*;
 
-    fn holds(op: Op, value: Scalar<'_>) -> bool {
-        Comparison::new(&op).unwrap().holds(value)
+    fn holds(op: &Op, value: Scalar<'_>) -> bool {
+        Comparison::new(op).unwrap().holds(value)
     }
 
     #[test]
     fn types_never_mix() {
-        assert!(holds(Op::In(vec![Value::Int(1)]), Scalar::Float(1.0)));
-        assert!(!holds(Op::In(vec![Value::Int(1)]), Scalar::Str("1")));
-        assert!(!holds(Op::In(vec![Value::Int(1)]), Scalar::Bool(true)));
+        assert!(holds(&Op::In(vec![Value::Int(1)]), Scalar::Float(1.0)));
+        assert!(!holds(&Op::In(vec![Value::Int(1)]), Scalar::Str("1")));
+        assert!(!holds(&Op::In(vec![Value::Int(1)]), Scalar::Bool(true)));
         let two_53 = 1i64 << 53;
-        assert!(!holds(Op::In(vec![Value::Int(two_53 + 1)]), Scalar::Float(two_53 as f64)));
-        assert!(holds(Op::In(vec![Value::Null]), Scalar::Null));
-        assert!(!holds(Op::In(vec![Value::Other]), Scalar::Null));
+        assert!(!holds(&Op::In(vec![Value::Int(two_53 + 1)]), Scalar::Float(two_53 as f64)));
+        assert!(holds(&Op::In(vec![Value::Null]), Scalar::Null));
+        assert!(!holds(&Op::In(vec![Value::Other]), Scalar::Null));
         let above_ten = || Op::Range { low: Some((Value::Int(10), false)), high: None };
-        assert!(holds(above_ten(), Scalar::Float(10.5)));
-        assert!(!holds(above_ten(), Scalar::Int(10)));
-        assert!(!holds(above_ten(), Scalar::Str("11")));
-        assert!(holds(above_ten(), Scalar::BigUint(u64::MAX)));
-        assert!(!holds(Op::Range { low: Some((Value::Int(1), true)), high: Some((Value::Str("z".into()), true)) }, Scalar::Str("a")));
+        assert!(holds(&above_ten(), Scalar::Float(10.5)));
+        assert!(!holds(&above_ten(), Scalar::Int(10)));
+        assert!(!holds(&above_ten(), Scalar::Str("11")));
+        assert!(holds(&above_ten(), Scalar::BigUint(u64::MAX)));
+        assert!(!holds(&Op::Range { low: Some((Value::Int(1), true)), high: Some((Value::Str("z".into()), true)) }, Scalar::Str("a")));
     }
 
     #[test]
     fn text_operators() {
-        assert!(holds(Op::Contains("b".into()), Scalar::Str("abc")));
-        assert!(holds(Op::Contains("b".into()), Scalar::Json(r#"["a","b"]"#)));
-        assert!(!holds(Op::Contains("a".into()), Scalar::Json(r#"{"a":1}"#)));
-        assert!(holds(Op::StartsWith("a".into()), Scalar::Str("abc")));
-        assert!(holds(Op::EndsWith("c".into()), Scalar::Str("abc")));
-        assert!(holds(Op::Matches("^a.c$".into()), Scalar::Str("abc")));
-        assert!(!holds(Op::Matches(".".into()), Scalar::Int(5)));
+        assert!(holds(&Op::Contains("b".into()), Scalar::Str("abc")));
+        assert!(holds(&Op::Contains("b".into()), Scalar::Json(r#"["a","b"]"#)));
+        assert!(!holds(&Op::Contains("a".into()), Scalar::Json(r#"{"a":1}"#)));
+        assert!(holds(&Op::StartsWith("a".into()), Scalar::Str("abc")));
+        assert!(holds(&Op::EndsWith("c".into()), Scalar::Str("abc")));
+        assert!(holds(&Op::Matches("^a.c$".into()), Scalar::Str("abc")));
+        assert!(!holds(&Op::Matches(".".into()), Scalar::Int(5)));
         assert!(matches!(Comparison::new(&Op::Matches("(".into())), Err(QueryError::Invalid { .. })));
         assert!(matches!(Comparison::new(&Op::Matches("(a{1000}){1000}".into())), Err(QueryError::Invalid { .. })));
     }

@@ -101,7 +101,8 @@ impl Reading<'_> {
         let mut requests = self.fields.requests();
         requests.push(ColumnRequest::Fixed(columns::TIME));
         let request = self.request(from_ms, &requests);
-        let make = || NewestTimes { memos: Memos::new(self.memo_count), times: BinaryHeap::new(), memory: Reserved::new(self.query.context) };
+        let make =
+            || NewestTimes { memos: Memos::new(self.memo_count), times: BinaryHeap::new(), memory: Reserved::new(self.query.context) };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, batch| {
             let batch = Batch::new(batch, &self.fields);
             let mask = self.filter.evaluate(&batch, &mut newest.memos);
@@ -123,7 +124,8 @@ impl Reading<'_> {
         requests.extend(FIXED.map(ColumnRequest::Fixed));
         requests.push(ColumnRequest::AllProperties);
         let request = self.request(from_ms, &requests);
-        let make = || NewestRows { memos: Memos::new(self.memo_count), rows: Vec::new(), bytes: 0, memory: Reserved::new(self.query.context) };
+        let make =
+            || NewestRows { memos: Memos::new(self.memo_count), rows: Vec::new(), bytes: 0, memory: Reserved::new(self.query.context) };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, record_batch| {
             let batch = Batch::new(record_batch, &self.fields);
             let mask = self.filter.evaluate(&batch, &mut newest.memos);
@@ -177,13 +179,15 @@ impl SortedRow {
         let (a_key, b_key) = (key(a), key(b));
         let (a, b) = (&a.row, &b.row);
         let by_person = || a.name.cmp(&b.name).then_with(|| a_key.1.cmp(&b_key.1));
-        let by_text = || (&a.insert_id, &a.properties_json, &a.session_id, &a.user_id, &a.anonymous_id).cmp(&(
-            &b.insert_id,
-            &b.properties_json,
-            &b.session_id,
-            &b.user_id,
-            &b.anonymous_id,
-        ));
+        let by_text = || {
+            (&a.insert_id, &a.properties_json, &a.session_id, &a.user_id, &a.anonymous_id).cmp(&(
+                &b.insert_id,
+                &b.properties_json,
+                &b.session_id,
+                &b.user_id,
+                &b.anonymous_id,
+            ))
+        };
         a_key.0.cmp(&b_key.0).then_with(by_person).then_with(by_text).then_with(|| (a_key.2, a_key.3).cmp(&(b_key.2, b_key.3)))
     }
 

@@ -268,7 +268,8 @@ fn walk(query: &Query<'_>, plan: &FunnelPlan, gathering: &Gathering<'_>, events:
     let mut order_of_group = vec![0u32; values.len()];
     group_by_order.iter().zip(0..).for_each(|(&group, order)| order_of_group[group as usize] = order);
     let labels = gathering.labels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let labels: Vec<(u64, u32)> = labels.list.iter().map(|&(mask, group)| (mask, order_of_group.get(group as usize).copied().unwrap_or(0))).collect();
+    let labels: Vec<(u64, u32)> =
+        labels.list.iter().map(|&(mask, group)| (mask, order_of_group.get(group as usize).copied().unwrap_or(0))).collect();
 
     let make = || Walker { groups: FxHashMap::default(), events: Vec::new(), memory: Reserved::new(query.context) };
     let walkers = events.for_each_key(query, &make, &|walker, pairs| {

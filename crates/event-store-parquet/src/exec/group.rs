@@ -124,14 +124,14 @@ impl<'t> GroupCoder<'t> {
             let KeyCoder { memo, local, shared_codes } = coder;
             let codes = &mut self.codes[key];
             codes.clear();
-            batch.column(table.fields[key]).number_rows(rows, memo, codes, &mut |value| shared_code(table, key, value, local, shared_codes))?;
+            batch
+                .column(table.fields[key])
+                .number_rows(rows, memo, codes, &mut |value| shared_code(table, key, value, local, shared_codes))?;
         }
         let mut last: Option<(u128, u32)> = None;
         for i in 0..rows.len() {
             let mut tuple = [0; MAX_KEYS];
-            for key in 0..self.keys.len() {
-                tuple[key] = self.codes[key][i];
-            }
+            tuple.iter_mut().zip(&self.codes[..self.keys.len()]).for_each(|(code, codes)| *code = codes[i]);
             let packed = pack(tuple);
             let number = match last {
                 Some((known, number)) if known == packed => number,

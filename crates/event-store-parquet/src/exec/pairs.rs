@@ -133,6 +133,9 @@ impl Partition {
     }
 }
 
+/// What is done with the pairs of one key, in the state of the thread.
+type EachKey<'e, W> = dyn Fn(&mut W, &[u128]) -> Result<(), QueryError> + Sync + 'e;
+
 /// All pairs of a query, each partition ascending; all pairs of one key are in one partition.
 pub(super) struct SortedPairs {
     partitions: Vec<Vec<u128>>,
@@ -148,7 +151,7 @@ impl SortedPairs {
         &self,
         query: &Query<'_>,
         make: &(dyn Fn() -> W + Sync),
-        each: &(dyn Fn(&mut W, &[u128]) -> Result<(), QueryError> + Sync),
+        each: &EachKey<'_, W>,
     ) -> Result<Vec<W>, QueryError> {
         /// Keys between two looks at the query's limits.
         const KEYS_PER_CHECK: usize = 4_096;

@@ -48,11 +48,7 @@ impl Selection<'_> {
     }
 
     /// Calls `each` with the person and the cell of every row that has a person.
-    fn for_each_person(
-        &self,
-        batch: &Batch,
-        mut each: impl FnMut(usize, u64, usize) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
+    fn for_each_person(&self, batch: &Batch, mut each: impl FnMut(usize, u64, usize) -> Result<(), QueryError>) -> Result<(), QueryError> {
         let (persons, nulls) = batch.persons();
         for (row, cell) in self.iter() {
             if nulls.is_none_or(|nulls| nulls.is_valid(row)) {

@@ -22,9 +22,7 @@ impl ValueTable {
             other => other,
         };
         let hash = value.distinct_hash().unwrap_or(0);
-        if let Some(&(_, code)) =
-            self.table.find(hash, |&(known, code)| known == hash && self.values[code as usize].as_scalar() == value)
-        {
+        if let Some(&(_, code)) = self.table.find(hash, |&(known, code)| known == hash && self.values[code as usize].as_scalar() == value) {
             return (code, false);
         }
         let code = self.values.len() as u32;

@@ -119,7 +119,9 @@ impl Oracle<'_> {
             }
             MeasureFn::CountDistinct(field) => {
                 let values = own.iter().map(|e| group_value(&field_value(self.world, e, field)));
-                Measured::Count(values.filter(|value| *value != Value::Null).map(|value| format!("{value:?}")).collect::<BTreeSet<_>>().len() as u64)
+                Measured::Count(
+                    values.filter(|value| *value != Value::Null).map(|value| format!("{value:?}")).collect::<BTreeSet<_>>().len() as u64,
+                )
             }
             MeasureFn::EventsPerUser => {
                 let of_persons = own.iter().filter(|e| e.person().is_some()).count();
@@ -135,18 +137,25 @@ impl Oracle<'_> {
 
     fn answer(&self) -> (Vec<AggregateRow>, Vec<AggregateRow>) {
         let mut placed = self.matching();
-        let sessions: Vec<Vec<(Vec<Value>, u32)>> = self.plan.measures.iter().map(|measure| match measure.function {
-            MeasureFn::Sessions(rule) => self.sessions(measure, rule),
-            _ => Vec::new(),
-        }).collect();
+        let sessions: Vec<Vec<(Vec<Value>, u32)>> = self
+            .plan
+            .measures
+            .iter()
+            .map(|measure| match measure.function {
+                MeasureFn::Sessions(rule) => self.sessions(measure, rule),
+                _ => Vec::new(),
+            })
+            .collect();
         let mut groups: Vec<Vec<Value>> = placed.iter().map(|(group, ..)| group.clone()).collect();
         groups.sort_by(|a, b| compare_groups(a, b));
         groups.dedup();
-        let measures = |placed: &Placed<'_>, sessions: &[Vec<(Vec<Value>, u32)>], chosen: &dyn Fn(&[Value], u32) -> bool| -> Vec<Measured> {
-            let events: Vec<&PlainEvent> = placed.iter().filter(|(group, bucket, _)| chosen(group, *bucket)).map(|(.., event)| *event).collect();
-            let count = |begun: &Vec<(Vec<Value>, u32)>| begun.iter().filter(|(group, bucket)| chosen(group, *bucket)).count() as u64;
-            self.plan.measures.iter().zip(sessions).map(|(measure, begun)| self.measure(measure, &events, count(begun))).collect()
-        };
+        let measures =
+            |placed: &Placed<'_>, sessions: &[Vec<(Vec<Value>, u32)>], chosen: &dyn Fn(&[Value], u32) -> bool| -> Vec<Measured> {
+                let events: Vec<&PlainEvent> =
+                    placed.iter().filter(|(group, bucket, _)| chosen(group, *bucket)).map(|(.., event)| *event).collect();
+                let count = |begun: &Vec<(Vec<Value>, u32)>| begun.iter().filter(|(group, bucket)| chosen(group, *bucket)).count() as u64;
+                self.plan.measures.iter().zip(sessions).map(|(measure, begun)| self.measure(measure, &events, count(begun))).collect()
+            };
         let Fold { keep, by_measure, descending } = self.plan.fold;
         let total = |group: &Vec<Value>| measures(&placed, &sessions, &|of, _| of == group)[by_measure];
         let mut ranked: Vec<(Measured, Vec<Value>)> = groups.iter().map(|group| (total(group), group.clone())).collect();
@@ -277,7 +286,7 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(1_200))]
 
     #[test]
     fn agrees_with_nested_loops(world in prop::collection::vec(any_event(), 0..50), plan in any_plan(), forms in any_forms()) {

@@ -104,7 +104,10 @@ pub(super) fn op_holds(value: &OwnedScalar, op: &Op) -> bool {
         }
         Op::Contains(part) => match value {
             OwnedScalar::Json(json) => match serde_json::from_str(json).unwrap() {
-                serde_json::Value::Array(elements) => elements.iter().any(|e| e.as_str().map_or(e.to_string() == *part, |e| e == part)),
+                serde_json::Value::Array(elements) => elements.iter().any(|e| match e {
+                    serde_json::Value::String(text) => text == part,
+                    other => serde_json::to_string(other).unwrap() == *part,
+                }),
                 _ => false,
             },
             _ => text.is_some_and(|text| text.contains(part.as_str())),

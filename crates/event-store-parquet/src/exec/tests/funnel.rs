@@ -87,9 +87,10 @@ fn expected(plan: &FunnelPlan, world: &[PlainEvent]) -> (Vec<FunnelStepResult>, 
     values.dedup();
     let of = |value: &Value| attempts.iter().filter(|(_, v)| v == value).map(|(times, _)| times).collect::<Vec<_>>();
     values.sort_by_key(|value| std::cmp::Reverse(of(value).len()));
-    let rest: Vec<&Vec<i64>> = values.iter().skip(plan.fold_keep).flat_map(|value| of(value)).collect();
+    let rest: Vec<&Vec<i64>> = values.iter().skip(plan.fold_keep).flat_map(of).collect();
     let kept = values.iter().take(plan.fold_keep);
-    let mut groups: Vec<FunnelGroup> = kept.map(|value| FunnelGroup { value: Some(value.clone()), steps: results(steps, &of(value)) }).collect();
+    let mut groups: Vec<FunnelGroup> =
+        kept.map(|value| FunnelGroup { value: Some(value.clone()), steps: results(steps, &of(value)) }).collect();
     if values.len() > plan.fold_keep {
         groups.push(FunnelGroup { value: Some(Value::Other), steps: results(steps, &rest) });
     }
@@ -118,7 +119,7 @@ fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
 
     #[test]
     fn agrees_with_a_search_over_all_choices(

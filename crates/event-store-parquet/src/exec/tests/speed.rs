@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{
-    AggregatePlan, AppendedBatch, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, QueryError, Scan,
-    SessionRule, Value,
+    AggregatePlan, AppendedBatch, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, QueryError,
+    Scan, SessionRule, Value,
 };
 
 use super::world::{BASE_MS, MINUTE_MS, app, context};
@@ -150,19 +150,28 @@ fn questions() -> Vec<Question> {
     let sessions = MeasureFn::Sessions(SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None });
     vec![
         counting("Q1 events per day", question(all(), true, &[], &[Events])),
-        counting("Q2 page views by country, 7 days", question(scan(Some(&["page_view"]), 7, Filter::all()), false, &["country"], &[Events])),
+        counting(
+            "Q2 page views by country, 7 days",
+            question(scan(Some(&["page_view"]), 7, Filter::all()), false, &["country"], &[Events]),
+        ),
         counting("Q3 unique users exact", question(all(), false, &[], &[UniqueUsers])),
         counting("Q3 unique users sketch", question(all(), false, &[], &[UniqueUsersApprox])),
         counting("Q4 unique purchasers by device", question(of(&["purchase"]), false, &["device"], &[UniqueUsers])),
         counting("Q5 daily unique users", question(all(), true, &[], &[UniqueUsers])),
         counting("Q6 urls by page views", question(of(&["page_view"]), false, &["url"], &[Events])),
-        counting("Q7 revenue, p95 by plan, country", question(of(&["purchase"]), false, &["plan", "country"], &[Sum(property("price")), Quantile(property("price"), 0.95)])),
+        counting(
+            "Q7 revenue, p95 by plan, country",
+            question(of(&["purchase"]), false, &["plan", "country"], &[Sum(property("price")), Quantile(property("price"), 0.95)]),
+        ),
         counting("Q8 url contains, country", question(scan(None, DAYS, us_items), false, &[], &[Events, UniqueUsers])),
         counting("Q12 by country, device, browser", question(all(), false, &["country", "device", "browser"], &[Events, UniqueUsers])),
         counting("Q13 sessions per day", question(all(), true, &[], &[sessions])),
         ("Q9 funnel, 7 days window", Box::new(|query| funnel(query, &steps(7 * DAY_MS, DAYS, None)).map(drop))),
         ("Q10 funnel by device, 30 days", Box::new(|query| funnel(query, &steps(DAY_MS, 30, Some("device"))).map(drop))),
-        ("newest 100 events", Box::new(|query| events(query, &EventsPlan { scan: scan(None, DAYS, Filter::all()), limit: 100, skip: 0 }).map(drop))),
+        (
+            "newest 100 events",
+            Box::new(|query| events(query, &EventsPlan { scan: scan(None, DAYS, Filter::all()), limit: 100, skip: 0 }).map(drop)),
+        ),
     ]
 }
 

@@ -76,7 +76,7 @@ pub(super) fn snapshot(events: &[PlainEvent], forms: &[PartForm], folder: &Path)
         batches.extend(of_part.iter().map(|event| batch(&other, std::slice::from_ref(*event))));
         if form.crowded {
             let plain = PlainEvent { properties: Vec::new(), ..of_part.first().copied()?.clone() };
-            batches.push(batch(&AppId::new("APP-2").unwrap(), &vec![plain; 1_500]));
+            batches.push(batch(&AppId::new("APP-2").unwrap(), &vec![plain; 1_100]));
         }
         let part = columnize(&batches).unwrap()?;
         Some(Arc::new(if form.segment { Part::Segment(segment(&part, i as u64, folder)) } else { Part::Memory(part) }))
@@ -149,28 +149,30 @@ pub(super) fn any_event() -> impl Strategy<Value = PlainEvent> {
     let properties = prop::collection::vec((prop::sample::select(PROPERTIES.to_vec()), any_value()), 0..3);
     let names = prop::sample::select(vec!["a", "a", "a", "b", "b", "c", "$identify", "$set"]);
     let ids = (any_id("u", 4), any_id("d", 3), prop::option::weighted(0.2, 0u8..2), any_id("i", 3));
-    (names, 0i64..300, 0i64..3, ids, properties).prop_map(|(name, step, received, (user_id, anonymous_id, session, insert_id), properties)| {
-        let mut own: Vec<(String, OwnedScalar)> = Vec::new();
-        for (name, value) in properties {
-            // The last of a repeated name counts; plain events have each name once.
-            own.retain(|(known, _)| known != name);
-            own.push((name.to_string(), value));
-        }
-        PlainEvent {
-            name: name.to_string(),
-            time_ms: BASE_MS + step * 10 * MINUTE_MS,
-            received_at_ms: BASE_MS + (300 + received) * 10 * MINUTE_MS,
-            user_id,
-            anonymous_id,
-            session_id: session.map(|session| format!("s{session}")),
-            insert_id,
-            properties: own,
-        }
-    })
+    (names, 0i64..300, 0i64..3, ids, properties).prop_map(
+        |(name, step, received, (user_id, anonymous_id, session, insert_id), properties)| {
+            let mut own: Vec<(String, OwnedScalar)> = Vec::new();
+            for (name, value) in properties {
+                // The last of a repeated name counts; plain events have each name once.
+                own.retain(|(known, _)| known != name);
+                own.push((name.to_string(), value));
+            }
+            PlainEvent {
+                name: name.to_string(),
+                time_ms: BASE_MS + step * 10 * MINUTE_MS,
+                received_at_ms: BASE_MS + (300 + received) * 10 * MINUTE_MS,
+                user_id,
+                anonymous_id,
+                session_id: session.map(|session| format!("s{session}")),
+                insert_id,
+                properties: own,
+            }
+        },
+    )
 }
 
 pub(super) fn any_forms() -> impl Strategy<Value = Vec<PartForm>> {
-    let form = (prop::bool::weighted(0.3), any::<bool>()).prop_map(|(segment, crowded)| PartForm { segment, crowded });
+    let form = (prop::bool::weighted(0.3), prop::bool::weighted(0.3)).prop_map(|(segment, crowded)| PartForm { segment, crowded });
     prop::collection::vec(form, 1..4)
 }
 
