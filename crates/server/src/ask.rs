@@ -113,6 +113,8 @@ fn table(rows: &[Value]) -> String {
     let cell = |row: &Value, column: &str| match row.get(column) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.chars().flat_map(shown).collect(),
+        // JSON has every digit; a person compares the first ones.
+        Some(Value::Number(number)) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or_default()),
         Some(other) => other.to_string().chars().flat_map(shown).collect(),
     };
     let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
@@ -143,8 +145,9 @@ mod tests {
 
     #[test]
     fn a_table_lines_up() {
-        let rows = [json!({"country": "US", "users": 1200}), json!({"country": null, "users": 7, "note": "\u{1b}[31mx"})];
-        assert_eq!(table(&rows), "country  users  note\nUS        1200  -\n-            7  \\u{1b}[31mx");
+        let rows =
+            [json!({"country": "US", "users": 1200, "share": 0.123456}), json!({"country": null, "users": 7, "note": "\u{1b}[31mx"})];
+        assert_eq!(table(&rows), "country  users   share  note\nUS        1200  0.1235  -\n-            7       -  \\u{1b}[31mx");
         assert_eq!(table(&[]), "");
     }
 }

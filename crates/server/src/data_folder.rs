@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 /// DIR/metadata.sqlite   apps, keys, definitions
 /// DIR/log/              the event log
 /// DIR/store/            segments and their manifest
+/// DIR/demo.json         app and keys of `serve --demo`
 /// DIR/stream/           dedupe runs, snapshots of the live windows, records that cannot be read
 /// ```
 #[derive(Clone, Debug)]
@@ -51,6 +52,11 @@ impl DataFolder {
 
     pub(crate) fn stream(&self) -> PathBuf {
         self.root.join("stream")
+    }
+
+    /// The demo's app with its keys.
+    pub(crate) fn demo(&self) -> PathBuf {
+        self.root.join("demo.json")
     }
 
     /// Takes the folder for this process until the lock is dropped or the process ends, however it ends.

@@ -1,3 +1,4 @@
+mod demo;
 mod listener;
 mod log_metrics;
 mod logging;
@@ -8,9 +9,11 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::open_metadata;
 use crate::cli::Place;
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
+use demo::Demo;
 use platform::Platform;
 pub(crate) use platform::open_store;
 
@@ -28,6 +31,9 @@ pub(crate) struct ServeArgs {
     /// Parts to run, separated by commas [default: gateway,stream,query]
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     roles: Option<Vec<Role>>,
+    /// Make a demo app with a month of history, send live traffic to it, and print the page's address
+    #[arg(long, conflicts_with = "roles")]
+    demo: bool,
 }
 
 impl ServeArgs {
@@ -52,10 +58,11 @@ pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     // Held until everything below has ended.
     let _lock = folder.lock()?;
     config.server.max_connections = listener::connections_within_limit(config.server.max_connections);
+    let demo = args.demo.then(|| Demo::prepare(open_metadata(&config, &folder)?.as_ref(), &folder)).transpose()?;
     let runtime = runtime()?;
     let result = runtime.block_on(async {
         let listener = listener::bind(config.listen()?, config.server.peer_timeout_ms)?;
-        Platform::open(&config, &folder).await?.serve(listener).await
+        Platform::open(&config, &folder)?.serve(listener, demo).await
     });
     // What still blocks (a query whose client left) has no more to say.
     runtime.shutdown_background();

@@ -19,8 +19,7 @@ fn import(server: &Server, app: &TestApp, arguments: &[&str]) -> (Value, String)
 }
 
 fn lines(rows: usize) -> String {
-    let line =
-        |n: usize| json!({"id": format!("e{n}"), "name": "view", "user_id": n % 7, "timestamp": 1_780_000_000 + n, "properties": {"n": n}});
+    let line = |n: usize| json!({"id": format!("e{n}"), "name": "view", "user_id": format!("u{}", n % 7), "timestamp": 1_780_000_000 + n, "properties": {"n": n}});
     (0..rows).map(|n| line(n).to_string() + "\n").collect()
 }
 
@@ -98,7 +97,7 @@ fn the_query_command_asks_and_prints() {
     let json: Value = serde_json::from_slice(&query(&[question]).stdout).unwrap();
     assert_eq!(json["results"].as_array().map(Vec::len), Some(4), "{json}");
     let table = String::from_utf8(query(&[question, "--format", "table"]).stdout).unwrap();
-    assert!(table.starts_with("user_id  events\n0             2\n"), "{table}");
+    assert!(table.starts_with("user_id  events\nu0            2\n"), "{table}");
     let from_file = write(server.folder.path(), "funnel.json", br#"{"steps": ["view", "view"], "from": "2020-01-01", "to": "2100-01-01"}"#);
     let funnel: Value = serde_json::from_slice(&query(&[&from_file]).stdout).unwrap();
     assert_eq!((&funnel["funnel"][0]["users"], &funnel["funnel"][1]["users"]), (&json!(7), &json!(3)));

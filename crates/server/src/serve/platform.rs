@@ -19,6 +19,7 @@ use stream::{Stream, StreamOptions, StreamParts};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::demo::{Demo, Traffic};
 use super::log_metrics;
 use super::shutdown::watch_signals;
 use crate::app::{now_ms, open_metadata};
@@ -58,7 +59,7 @@ impl Troubles {
 
 impl Platform {
     /// Opens what the roles of this process need, in the order in which events flow.
-    pub(super) async fn open(config: &Config, folder: &DataFolder) -> Result<Self> {
+    pub(super) fn open(config: &Config, folder: &DataFolder) -> Result<Self> {
         let has = |role| config.server.roles.contains(&role);
         let stopping = CancellationToken::new();
         watch_signals(stopping.clone())?;
@@ -131,16 +132,26 @@ impl Platform {
     }
 
     /// Serves until a signal or a failure, then lets everything under way come to its end, in the order in which events flow.
-    pub(super) async fn serve(self, listener: TcpListener) -> Result<()> {
+    pub(super) async fn serve(self, listener: TcpListener, demo: Option<Demo>) -> Result<()> {
         let Self { config, router, stream, api, metadata, stopping, troubles } = self;
         let address = listener.local_addr()?;
         let draining = CancellationToken::new();
         let stream = stream.map(|stream| tokio::spawn(watched(stream, draining.clone(), stopping.clone(), troubles.clone())));
-        let serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
+        let mut serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
         troubles.set(Vec::new());
         announce(address, &config, metadata.as_ref());
+        let traffic = demo.map(|demo| demo.start(address)).transpose()?;
 
-        serving.await.context("the accept loop panicked")??;
+        let ended_early = tokio::select! {
+            () = stopping.cancelled() => None,
+            ended = &mut serving => Some(ended),
+        };
+        traffic.iter().for_each(Traffic::stop);
+        let ended = match ended_early {
+            Some(ended) => ended,
+            None => serving.await,
+        };
+        ended.context("the accept loop panicked")??;
         if let Some(api) = &api {
             api.closed().await;
         }
@@ -148,6 +159,9 @@ impl Platform {
         draining.cancel();
         if let Some(stream) = stream {
             stream.await.context("the stream panicked")??;
+        }
+        if let Some(traffic) = traffic {
+            tokio::task::spawn_blocking(|| traffic.join()).await?;
         }
         tracing::info!("stopped");
         Ok(())
