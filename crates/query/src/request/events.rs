@@ -9,7 +9,7 @@ use crate::node::Node;
 use crate::options::AppSettings;
 
 const DEFAULT_EVENTS: usize = 100;
-const MAX_EVENTS: usize = 1_000;
+const MAX_EVENTS: usize = 10_000;
 
 /// A request for raw events.
 #[derive(Clone, Debug)]
