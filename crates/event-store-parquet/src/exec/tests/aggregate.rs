@@ -286,7 +286,7 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_200))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn agrees_with_nested_loops(world in prop::collection::vec(any_event(), 0..50), plan in any_plan(), forms in any_forms()) {

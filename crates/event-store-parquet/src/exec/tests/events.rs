@@ -33,7 +33,7 @@ fn properties(event: &PlainEvent) -> BTreeMap<String, serde_json::Value> {
 type Told = (i64, String, Option<String>, Option<String>, Option<String>, Option<String>, String);
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn pages_tell_every_event_once_newest_first(

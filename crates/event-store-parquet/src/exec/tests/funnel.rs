@@ -119,7 +119,7 @@ fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn agrees_with_a_search_over_all_choices(
