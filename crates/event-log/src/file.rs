@@ -40,7 +40,7 @@ use tokio::sync::watch;
 use writer::{Active, Writer, WriterOptions};
 
 /// Bounds and habits of a [`FileLog`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct FileLogOptions {
     /// A segment is sealed before it grows beyond this; a record larger than it gets a segment of its own.
     pub segment_bytes: u64,
@@ -141,8 +141,8 @@ impl FileLog {
         let recovered = recover(folder, disk.as_ref())?;
         let seen = releases.positions.values().copied().max().unwrap_or(0).max(options.min_end);
         let end = recovered.end.max(seen);
-        if end > recovered.end && recovered.end > 0 {
-            tracing::error!(from = recovered.end, to = end, "the event log has lost records that consumers have already stored");
+        if end > recovered.end {
+            tracing::warn!(from = recovered.end, to = end, "the event log lacks records that a consumer has already stored");
         }
         // Offsets within a segment are dense, so a leap begins a new one.
         let active = recovered.active.filter(|_| end == recovered.end).zip(recovered.segments.back());
@@ -150,21 +150,16 @@ impl FileLog {
         let start = recovered.segments.front().map_or(end, |segment| segment.base);
         let durable = Durable { segments: recovered.segments, start, end, recent: Recent::new(end, options.recent_bytes) };
         let shared = Arc::new(Shared::new(folder.to_owned(), durable));
-        let queue = Arc::new(Queue::new(QueueBounds {
-            max_bytes: options.max_queued_bytes,
-            max_appends: options.max_queued_appends,
-            group_bytes: options.group_commit_bytes,
-        }));
+        // A group never spans segments, so it is no larger than one.
+        let group_bytes = options.group_commit_bytes.min(usize::try_from(options.segment_bytes).unwrap_or(usize::MAX));
+        let bounds = QueueBounds { max_bytes: options.max_queued_bytes, max_appends: options.max_queued_appends, group_bytes };
+        let queue = Arc::new(Queue::new(bounds));
         let (end_sender, end_receiver) = watch::channel(end);
         let writer = Writer {
             queue: Arc::clone(&queue),
             shared: Arc::clone(&shared),
             disk,
-            options: WriterOptions {
-                segment_bytes: options.segment_bytes,
-                group_bytes: options.group_commit_bytes,
-                group_commit_wait: options.group_commit_wait,
-            },
+            options: WriterOptions { segment_bytes: options.segment_bytes, group_bytes, group_commit_wait: options.group_commit_wait },
             marker: recovered.marker.unwrap_or_else(random_marker),
             active,
             next: end,
@@ -201,13 +196,15 @@ impl FileLog {
     }
 
     /// Deletes the segments that every consumer has released and retention does not keep.
-    fn trim(&self, released: Offset) -> io::Result<()> {
+    fn trim(&self, released: Offset) {
         let removed = self.shared.durable().trim(released, self.retention, SystemTime::now());
         for base in removed {
-            fs::remove_file(segment_path(&self.shared.folder, base))?;
-            tracing::debug!(base, "trimmed a segment of the event log");
+            match fs::remove_file(segment_path(&self.shared.folder, base)) {
+                Ok(()) => tracing::debug!(base, "trimmed a segment of the event log"),
+                // It is tried again after the next start, which finds the file.
+                Err(error) => tracing::warn!(base, %error, "a released segment of the event log could not be deleted"),
+            }
         }
-        Ok(())
     }
 }
 
@@ -251,7 +248,8 @@ impl EventLog for FileLog {
         let stored = releases.store(consumer, position);
         stored.map_err(|error| LogError::Io(format!("cannot store the position of {consumer}: {error}")))?;
         let released = releases.positions.values().copied().min().unwrap_or(0);
-        self.trim(released).map_err(|error| LogError::Io(format!("cannot trim the log: {error}")))
+        self.trim(released);
+        Ok(())
     }
 }
 

@@ -120,6 +120,11 @@ pub(super) fn parse_record(bytes: &[u8], marker: Option<Marker>) -> Result<Found
     Ok(FoundRecord { offset: offset_field(bytes), payload_bytes, marker: found })
 }
 
+/// True when `bytes` holds as many bytes as its record header claims, before any check.
+pub(super) fn is_whole_record(bytes: &[u8]) -> bool {
+    bytes.len() >= RECORD_HEADER_BYTES && bytes.len() - RECORD_HEADER_BYTES >= u32_at(bytes, 8) as usize
+}
+
 /// The offset a record header claims, before any check; `bytes` holds at least a record header.
 pub(super) fn offset_field(bytes: &[u8]) -> Offset {
     u64_at(bytes, 12)

@@ -134,6 +134,16 @@ impl Queue {
         self.wake_writer.notify_one();
     }
 
+    pub(super) fn latched(&self) -> Option<String> {
+        self.lock().latched.clone()
+    }
+
+    /// Appends and bytes that wait.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.waiting.len(), state.waiting_bytes)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -82,11 +82,25 @@ fn read_segments(shared: &Shared, mut cursor: Cursor, max_bytes: usize) -> (Curs
             Err(ReadError::Io(error)) => {
                 // The segment may have been trimmed since it was looked up.
                 let start = shared.durable().start;
-                let error = if offset < start { LogError::Trimmed { wanted: offset, start } } else { LogError::Io(error.to_string()) };
+                let error = if offset < start {
+                    LogError::Trimmed { wanted: offset, start }
+                } else if error.kind() == io::ErrorKind::NotFound {
+                    skip_segment(&mut cursor, location)
+                } else {
+                    LogError::Io(error.to_string())
+                };
                 return (cursor, Err(error));
             }
         }
     }
+}
+
+/// A segment file that somebody deleted is damage like any other: its offsets are named, and reading goes on behind them.
+fn skip_segment(cursor: &mut Cursor, location: Option<Location>) -> LogError {
+    let from = cursor.offset;
+    let to = location.map_or(from + 1, |location| location.limit);
+    cursor.offset = to;
+    LogError::Damaged { from, to, reason: "the segment file is missing".to_owned() }
 }
 
 enum ReadError {
@@ -115,7 +129,7 @@ fn read_segment(shared: &Shared, cursor: &mut Cursor, location: Location, max_by
     let mut scan = Scan::new(&file, bounds, place.position, expected);
     let mut records = Vec::new();
     let mut bytes = 0;
-    while scan.expected < limit {
+    while scan.expected < limit && (records.is_empty() || scan.is_next_loaded()) {
         let before = scan.position;
         let (to, reason) = match scan.step()? {
             Step::Record(record) if record.offset < cursor.offset => continue,
@@ -143,9 +157,6 @@ fn read_segment(shared: &Shared, cursor: &mut Cursor, location: Location, max_by
             let behind = if to < limit { scan.position } else { segment.length };
             cursor.place = Some(Place { segment: segment.base, position: behind });
             return Err(ReadError::Damaged(LogError::Damaged { from, to, reason }));
-        }
-        if to == limit {
-            break;
         }
     }
     Ok(records)

@@ -1,6 +1,6 @@
 //! Walks one segment file record by record and finds its way again after damage.
 
-use super::format::{FoundRecord, MARKER_AT, Marker, RECORD_HEADER_BYTES, RecordError, offset_field, parse_record};
+use super::format::{FoundRecord, MARKER_AT, Marker, RECORD_HEADER_BYTES, RecordError, is_whole_record, offset_field, parse_record};
 use crate::log::{Offset, Record};
 use bytes::Bytes;
 use std::fs::File;
@@ -58,11 +58,6 @@ impl<'a> Scan<'a> {
         Self { file, marker, length, limit, chunk_bytes, chunk: Bytes::new(), chunk_at: position, position, expected }
     }
 
-    /// The log's marker, once the header or a record told it.
-    pub(super) fn marker(&self) -> Option<Marker> {
-        self.marker
-    }
-
     /// Goes one step on.
     pub(super) fn step(&mut self) -> io::Result<Step> {
         if self.position >= self.length {
@@ -88,6 +83,12 @@ impl<'a> Scan<'a> {
             return self.step();
         }
         Ok(self.gap_to(offset, reason))
+    }
+
+    /// True when the next record can be taken without reading the file.
+    pub(super) fn is_next_loaded(&self) -> bool {
+        let held = self.position.checked_sub(self.chunk_at).and_then(|skip| self.chunk.get(usize::try_from(skip).ok()?..));
+        held.is_some_and(is_whole_record)
     }
 
     fn gap_to(&mut self, to: Offset, reason: String) -> Step {
