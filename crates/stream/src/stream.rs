@@ -35,6 +35,15 @@ pub struct Stream {
     pub(crate) metrics: Metrics,
     pub(crate) dedupe: Dedupe,
     pub(crate) position: u64,
+    pub(crate) caught_up: CaughtUp,
+}
+
+/// Told once everything that the log held when the stream was opened is visible, live windows included.
+#[derive(Clone)]
+pub(crate) struct CaughtUp {
+    /// Where the log ended.
+    pub(crate) end: u64,
+    pub(crate) signal: CancellationToken,
 }
 
 impl Stream {
@@ -54,7 +63,14 @@ impl Stream {
         }
         let metrics = Metrics::register(registry)?;
         let dedupe = Dedupe::open(&options.data_dir.join("dedupe"), position, options.dedupe_window_ms)?;
-        Ok(Self { parts, options, metrics, dedupe, position })
+        let caught_up = CaughtUp { end, signal: CancellationToken::new() };
+        Ok(Self { parts, options, metrics, dedupe, position, caught_up })
+    }
+
+    /// Cancelled once everything that the log held when the stream was opened is visible in the stores, live windows included.
+    /// A process that waits for it before it calls itself ready never answers with less than it did before its restart.
+    pub fn caught_up(&self) -> CancellationToken {
+        self.caught_up.signal.clone()
     }
 
     /// Reads until `shutdown`: restores or rebuilds the live windows, then follows the log. On shutdown it drains what the log already

@@ -73,6 +73,7 @@ struct Process {
     realtime: Arc<MemoryRealtimeStore>,
     registry: Registry,
     shutdown: CancellationToken,
+    caught_up: CancellationToken,
     task: JoinHandle<Result<(), StreamError>>,
 }
 
@@ -92,8 +93,9 @@ fn start_with(log: &Log, dir: &Path, max_unflushed_rows: usize, options: StreamO
     };
     let (registry, shutdown) = (Registry::new(), CancellationToken::new());
     let stream = Stream::open(parts, &registry, options).unwrap();
+    let caught_up = stream.caught_up();
     let task = tokio::spawn(stream.run(shutdown.clone()));
-    Process { store, realtime, registry, shutdown, task }
+    Process { store, realtime, registry, shutdown, caught_up, task }
 }
 
 fn start(log: &Log, dir: &Path) -> Process {
@@ -174,6 +176,31 @@ async fn an_event_is_visible_at_once_stored_once_and_survives_a_restart() {
     assert_eq!(store.counts(), (8, 4, 0));
     assert_eq!(live(&realtime).await, expected, "duplicates change no window");
     assert_eq!(rebuilt(&log, dir.path()).await, expected);
+}
+
+#[tokio::test]
+async fn caught_up_means_that_all_the_log_held_is_visible() {
+    let (dir, log) = (TempDir::new().unwrap(), memory_log());
+    let process = start(&log, dir.path());
+    process.caught_up.cancelled().await;
+    for id in 0..50 {
+        log.append(record("A", &[(Some(id), 0)])).await.unwrap();
+    }
+    process.until("the first half is there", |store| store.counts().0 == 50).await;
+    let (_, realtime) = process.stop().await;
+    let before = live(&realtime).await;
+    // No snapshot, and records that were appended while nobody read them.
+    fs::remove_dir_all(dir.path().join("realtime")).unwrap();
+    let process = start(&log, dir.path());
+    tokio::time::timeout(Duration::from_secs(20), process.caught_up.cancelled()).await.unwrap();
+    assert_eq!(live(&process.realtime).await, before, "windows are rebuilt by then");
+    process.stop().await;
+    for id in 50..100 {
+        log.append(record("B", &[(Some(id), 0)])).await.unwrap();
+    }
+    let process = start(&log, dir.path());
+    tokio::time::timeout(Duration::from_secs(20), process.caught_up.cancelled()).await.unwrap();
+    assert_eq!(process.store.counts().0, 100);
 }
 
 /// Random traffic with client retries, through every kind of crash. Returns what was sent with an id, without one, and the store.

@@ -136,10 +136,14 @@ impl Platform {
         let Self { config, router, stream, api, metadata, stopping, troubles } = self;
         let address = listener.local_addr()?;
         let draining = CancellationToken::new();
+        let caught_up = stream.as_ref().map(Stream::caught_up);
         let stream = stream.map(|stream| tokio::spawn(watched(stream, draining.clone(), stopping.clone(), troubles.clone())));
         let mut serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
-        troubles.set(Vec::new());
-        announce(address, &config, metadata.as_ref());
+        wait_until_caught_up(caught_up, &stopping).await;
+        if !stopping.is_cancelled() {
+            troubles.set(Vec::new());
+            announce(address, &config, metadata.as_ref());
+        }
         let traffic = demo.map(|demo| demo.start(address)).transpose()?;
 
         let ended_early = tokio::select! {
@@ -165,6 +169,18 @@ impl Platform {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Readiness waits for what a crash left in the log to be visible, so that no answer after a restart says less than one before it;
+/// but not for ever: events are taken all the same, and a load balancer should not turn them away for what only answers lack.
+async fn wait_until_caught_up(caught_up: Option<CancellationToken>, stopping: &CancellationToken) {
+    const LONGEST: Duration = Duration::from_secs(3);
+    let Some(caught_up) = caught_up else { return };
+    tokio::select! {
+        () = caught_up.cancelled() => {}
+        () = stopping.cancelled() => {}
+        () = tokio::time::sleep(LONGEST) => tracing::warn!("serving while the stream catches up: answers lack the newest events for now"),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::options::StreamOptions;
 use crate::pending::Pending;
 use crate::quarantine::Quarantine;
 use crate::reader::{Read, read_log};
-use crate::stream::{Stream, StreamParts};
+use crate::stream::{CaughtUp, Stream, StreamParts};
 use crate::windows::Windows;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -80,6 +80,7 @@ pub(crate) struct Runner {
     end: Offset,
     /// Log offset after the last record whose rows are in the store.
     appended: Offset,
+    caught_up: CaughtUp,
     /// True when the next checkpoint would make something durable that is not.
     dirty: bool,
     /// True after the store refused a commit for want of space; nothing is read until it takes it.
@@ -100,7 +101,7 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) fn new(stream: Stream) -> Self {
-        let Stream { parts, options, metrics, dedupe, position } = stream;
+        let Stream { parts, options, metrics, dedupe, position, caught_up } = stream;
         let now = Instant::now();
         let quarantine = Quarantine::new(options.data_dir.join("quarantine"), options.max_quarantined_records);
         Self {
@@ -114,6 +115,7 @@ impl Runner {
             pending: Pending::default(),
             end: position,
             appended: position,
+            caught_up,
             dirty: false,
             full: false,
             // Long enough ago for the first event to be published at once.
@@ -168,6 +170,9 @@ impl Runner {
     async fn follow(&mut self, reads: &mut Receiver<Read>, shutdown: &CancellationToken) -> Result<(), StreamError> {
         loop {
             self.act().await?;
+            if self.appended >= self.caught_up.end {
+                self.caught_up.signal.cancel();
+            }
             match self.wait(reads, shutdown, None).await {
                 Wake::Shutdown | Wake::Read(None) => return Ok(()),
                 wake => self.handle(wake).await?,
