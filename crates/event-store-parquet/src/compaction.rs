@@ -65,7 +65,12 @@ impl ParquetStore {
         Ok(true)
     }
 
-    fn write_merged(&self, inputs: &[Arc<OpenSegment>], without: HashSet<Arc<str>>, day: i64) -> Result<Option<SegmentInfo>, Failure> {
+    pub(crate) fn write_merged(
+        &self,
+        inputs: &[Arc<OpenSegment>],
+        without: HashSet<Arc<str>>,
+        day: i64,
+    ) -> Result<Option<SegmentInfo>, Failure> {
         let columns: Vec<InputColumns> = inputs.iter().map(input_columns).collect();
         let batch_rows = (INPUT_ROWS / inputs.len()).clamp(1_024, 8_192);
         let scans = inputs.iter().map(|open| WholeScan::new(open.clone(), batch_rows)).collect();
@@ -108,7 +113,7 @@ impl ParquetStore {
     }
 }
 
-enum Failure {
+pub(crate) enum Failure {
     Merge(MergeFailure),
     Store(StoreError),
 }

@@ -25,10 +25,13 @@ mod segment;
 mod snapshot;
 mod source;
 mod store;
+#[cfg(test)]
+mod tests;
 mod text;
 mod windows;
 
 pub use check::CheckSummary;
+pub use columns::ColumnRequest;
 pub use memory::MemoryPart;
 pub use options::{AppRetention, ParquetStoreOptions};
 pub use part::{Part, PartColumns, PartScan, SCAN_BATCH_ROWS, ScanRequest};

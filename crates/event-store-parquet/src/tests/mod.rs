@@ -1,0 +1,11 @@
+//! The write side as its owner and its readers see it: what goes in comes out once, whatever happens between.
+
+mod crash;
+mod damage;
+mod equivalence;
+mod ledger;
+mod properties;
+mod retention;
+mod rollups;
+mod visible;
+mod world;
