@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_day_that_did_not_exist_has_no_bucket() {
-        let days = labels("Pacific/Apia", Interval::Day, "2011-12-29T10:00:00Z", "2012-01-01T10:00:00Z");
+        let days = labels("Pacific/Apia", Interval::Day, "2011-12-29T10:00:00Z", "2012-01-01T10:00:00.001Z");
         let expected = ["2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00", "2012-01-02T00:00:00+14:00"];
         assert_eq!(days, expected);
     }

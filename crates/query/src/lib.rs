@@ -2,6 +2,9 @@
 //! Gives the answer as JSON: the request is read with precise errors, planned once, run on the event store under limits, and laid out in rows.
 //! Knows nothing of HTTP, of credentials, or of which event store answers.
 
+// Tests write requests in place.
+#![cfg_attr(test, allow(clippy::needless_pass_by_value))]
+
 mod cache;
 mod calendar;
 mod failure;

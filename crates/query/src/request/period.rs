@@ -149,7 +149,7 @@ fn time_from_text(text: &str, zone: &TimeZone) -> Option<TimestampMs> {
     }
     // A text with an offset was read above or is wrong; jiff would take the wall clock and drop the rest.
     let time_of_day = text.get(10..)?;
-    if time_of_day.contains(|c: char| matches!(c, 'Z' | 'z' | '+' | '-' | '[')) {
+    if time_of_day.contains(['Z', 'z', '+', '-', '[']) {
         return None;
     }
     text.parse::<DateTime>().ok().map(|reading| calendar::at_wall_clock(zone, reading))
