@@ -13,9 +13,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Args)]
 #[command(after_help = "Examples:
-  throng query --app APP-1 --read-key rk_... '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
-  throng query --app APP-1 --read-key rk_... funnel.json        a request with \"steps\" is a funnel
-  echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --app APP-1 --read-key rk_... --call events -")]
+  export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
+  throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
+  throng query funnel.json               a request with \"steps\" is a funnel
+  echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --call events -")]
 pub(crate) struct AskArgs {
     /// The request: JSON, a file, or - for standard input
     #[arg(value_name = "REQUEST")]

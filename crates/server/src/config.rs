@@ -17,6 +17,9 @@ use sections::{ApiConfig, EventLogConfig, EventStoreConfig, GatewayConfig, Metad
 pub(crate) use sections::{LogConfig, LogFormat, Role};
 use sections::{QueryConfig, RealtimeStoreConfig, ServerConfig, StreamConfig};
 
+/// A hundred years.
+const MAX_LOG_AGE_HOURS: u64 = 876_600;
+
 /// Everything that can be set. Missing keys have their defaults, unknown ones are errors.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -84,6 +87,9 @@ impl Config {
         }
         self.listen()?;
         self.backends()?;
+        if self.event_log.max_age_hours > MAX_LOG_AGE_HOURS {
+            bail!("event_log.max_age_hours: at most {MAX_LOG_AGE_HOURS}");
+        }
         for (key, value) in [
             ("server.max_connections", self.server.max_connections),
             ("gateway.max_in_flight_mib", self.gateway.max_in_flight_mib),
@@ -149,6 +155,7 @@ mod tests {
             ("[event_log]\nurl = \"kafka://broker:9092\"", "event_log.url"),
             ("[event_store]\nurl = \"s3://bucket\"", "event_store.url"),
             ("[query]\nmax_memory_mib = 0", "query.max_memory_mib"),
+            ("[event_log]\nmax_age_hours = 9000000", "event_log.max_age_hours"),
         ] {
             let error = format!("{:#}", parse(text).err().unwrap_or_else(|| panic!("{text}")));
             assert!(error.contains(expected), "{text}: {error}");

@@ -22,11 +22,12 @@ use sender::{Sender, SenderOptions};
 #[derive(Args)]
 #[command(after_help = "Examples:
   throng import events.jsonl.gz --write-key wk_...
-  throng import orders.csv --write-key wk_... --map name=event_type,user_id=customer,timestamp=created_at
+  throng import orders.csv --write-key wk_... --map name=type,user_id=customer,timestamp=at
   throng import events.parquet --write-key wk_... --map insert_id=event_id
 
-Running it again is safe: each event has an insert id (mapped, or made from its content and its place in the file), and one that
-was stored in the last 7 days is not stored twice. So an import that was cut off is resumed by running it again.")]
+Running it again is safe: each event has an insert id (mapped, or made from its content and its
+place in the file), and one that was stored in the last 7 days is not stored twice. So an import
+that was cut off is resumed by running it again.")]
 pub(crate) struct ImportArgs {
     /// File to read: JSON lines, CSV with a header line, or Parquet; the first two also compressed with gzip
     #[arg(value_name = "FILE")]

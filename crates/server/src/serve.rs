@@ -2,8 +2,10 @@ mod demo;
 mod listener;
 mod log_metrics;
 mod logging;
+mod options;
 mod platform;
 mod shutdown;
+mod stores;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -15,7 +17,7 @@ use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
 use demo::Demo;
 use platform::Platform;
-pub(crate) use platform::open_store;
+pub(crate) use stores::open_store;
 
 #[derive(Args)]
 #[command(after_help = "Examples:

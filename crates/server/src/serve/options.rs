@@ -1,0 +1,90 @@
+//! The configuration as each room takes it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use api::ApiOptions;
+use event_log::FileLogOptions;
+use event_store_parquet::ParquetStoreOptions;
+use gateway::{GatewayOptions, ServeOptions};
+use query::QueryOptions;
+use realtime_store::MemoryOptions;
+use stream::StreamOptions;
+
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+
+const MIB: usize = 1 << 20;
+
+/// `stored` is the store's position: offsets it has seen are never given again.
+pub(super) fn log_options(config: &Config, stored: u64) -> FileLogOptions {
+    FileLogOptions {
+        group_commit_wait: Duration::from_millis(config.event_log.group_commit_wait_ms),
+        max_age: Duration::from_secs(config.event_log.max_age_hours * 3_600),
+        max_bytes: config.event_log.max_mib.saturating_mul(MIB as u64),
+        min_end: stored,
+        ..FileLogOptions::default()
+    }
+}
+
+pub(super) fn store_options(config: &Config) -> ParquetStoreOptions {
+    /// The store refuses rows only well beyond the point where the stream flushes.
+    const HEADROOM: usize = 3;
+    ParquetStoreOptions {
+        max_unflushed_rows: config.stream.max_unflushed_rows.saturating_mul(HEADROOM),
+        max_unflushed_bytes: config.stream.max_unflushed_mib.saturating_mul(MIB * HEADROOM),
+        ..ParquetStoreOptions::default()
+    }
+}
+
+pub(super) fn realtime_options(config: &Config) -> MemoryOptions {
+    MemoryOptions { max_bytes: config.realtime_store.max_memory_mib.saturating_mul(MIB) }
+}
+
+pub(super) fn gateway_options(config: &Config) -> Result<GatewayOptions> {
+    let gateway = &config.gateway;
+    let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
+    Ok(GatewayOptions {
+        max_in_flight_bytes: gateway.max_in_flight_mib.saturating_mul(MIB),
+        body_timeout: Duration::from_millis(gateway.body_timeout_ms),
+        trusted_proxies: gateway.trusted_proxies.iter().map(parse).collect::<Result<_>>()?,
+        quota_events_per_second: gateway.quota_events_per_second,
+        ..GatewayOptions::default()
+    })
+}
+
+pub(super) fn stream_options(config: &Config, folder: &DataFolder) -> StreamOptions {
+    let stream = &config.stream;
+    StreamOptions {
+        publish_interval_ms: stream.publish_interval_ms,
+        flush_interval_ms: stream.flush_interval_ms,
+        max_unflushed_rows: stream.max_unflushed_rows,
+        max_unflushed_bytes: stream.max_unflushed_mib.saturating_mul(MIB),
+        dedupe_enabled: stream.dedupe_enabled,
+        drain_timeout_ms: stream.drain_timeout_ms,
+        ..StreamOptions::new(folder.stream())
+    }
+}
+
+pub(super) fn query_options(config: &Config) -> QueryOptions {
+    QueryOptions {
+        cache_ttl: Duration::from_millis(config.query.cache_ttl_ms),
+        time_limit: Duration::from_millis(config.query.time_limit_ms),
+        memory_bytes_per_query: config.query.max_memory_mib.saturating_mul(MIB),
+        max_concurrent: config.query.max_concurrent,
+        ..QueryOptions::default()
+    }
+}
+
+pub(super) fn api_options(config: &Config) -> ApiOptions {
+    ApiOptions { max_live_streams: config.api.max_live_streams, live_interval: Duration::from_millis(config.api.live_interval_ms) }
+}
+
+pub(super) fn serve_options(config: &Config) -> ServeOptions {
+    ServeOptions {
+        header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        max_connections: config.server.max_connections,
+        drain_timeout: Duration::from_millis(config.server.drain_timeout_ms),
+        ..ServeOptions::default()
+    }
+}

@@ -1,0 +1,108 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use api::{ApiParts, ApiState};
+use event::AppId;
+use event_log::{EventLog, FileLog};
+use event_store::{EventSink, EventSource, Ledger};
+use event_store_parquet::ParquetStore;
+use gateway::{Gateway, GeoIp, WriteKeys};
+use metadata_store::{MetadataStore, SqliteMetadataStore};
+use prometheus::Registry;
+use query::QueryService;
+use realtime_store::{MemoryRealtimeStore, RealtimeStore};
+use stream::{Stream, StreamParts};
+use tokio_util::sync::CancellationToken;
+
+use super::log_metrics;
+use super::options::{api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options};
+use crate::app::{now_ms, open_metadata};
+use crate::config::{Config, Role};
+use crate::data_folder::DataFolder;
+use crate::key_cache::KeyCache;
+
+/// What lies between the rooms: opened once, shared by those who need it.
+pub(super) struct Stores {
+    pub(super) metadata: Arc<SqliteMetadataStore>,
+    keys: Arc<KeyCache>,
+    pub(super) log: Option<Arc<FileLog>>,
+    events: Option<Arc<ParquetStore>>,
+    realtime: Arc<MemoryRealtimeStore>,
+}
+
+impl Stores {
+    /// Opens the stores that the roles need. The event store comes before the log, which must not fall behind it.
+    pub(super) fn open(config: &Config, folder: &DataFolder, registry: &Registry) -> Result<Self> {
+        let has = |role| config.server.roles.contains(&role);
+        let metadata = open_metadata(config, folder)?;
+        let events = (has(Role::Stream) || has(Role::Query)).then(|| open_store(config, folder, &metadata)).transpose()?;
+        let stored = events.as_ref().map_or(0, |events| events.position());
+        let log = (has(Role::Gateway) || has(Role::Stream)).then(|| open_log(config, folder, stored, registry)).transpose()?;
+        let keys = Arc::new(KeyCache::new(Arc::clone(&metadata) as Arc<dyn MetadataStore>));
+        Ok(Self { metadata, keys, log, events, realtime: Arc::new(MemoryRealtimeStore::new(realtime_options(config))) })
+    }
+
+    fn log(&self) -> Result<Arc<dyn EventLog>> {
+        Ok(Arc::clone(self.log.as_ref().context("this role needs the event log")?) as Arc<dyn EventLog>)
+    }
+
+    fn events(&self) -> Result<&Arc<ParquetStore>> {
+        self.events.as_ref().context("this role needs the event store")
+    }
+
+    pub(super) fn gateway(&self, config: &Config, registry: &Registry) -> Result<Gateway> {
+        let geo = config.gateway.geo_ip_file.as_deref().map(open_geo).transpose()?;
+        let keys = Arc::clone(&self.keys) as Arc<dyn WriteKeys>;
+        Ok(Gateway::new(self.log()?, keys, geo, registry, gateway_options(config)?)?)
+    }
+
+    pub(super) fn stream(&self, config: &Config, folder: &DataFolder, registry: &Registry) -> Result<Stream> {
+        let events = self.events()?;
+        let parts = StreamParts {
+            log: self.log()?,
+            sink: Arc::clone(events) as Arc<dyn EventSink>,
+            source: Arc::clone(events) as Arc<dyn EventSource>,
+            realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
+            snapshots: Some(Arc::clone(&self.realtime)),
+        };
+        Stream::open(parts, registry, stream_options(config, folder)).context("the stream cannot start")
+    }
+
+    pub(super) fn api(&self, config: &Config, registry: &Registry, shutdown: CancellationToken) -> Result<ApiState> {
+        let events = self.events()?;
+        let parts = ApiParts {
+            queries: Arc::new(QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config))),
+            realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
+            ledger: Arc::clone(events) as Arc<dyn Ledger>,
+            keys: Arc::clone(&self.keys) as Arc<dyn api::ReadKeys>,
+            now_ms,
+            process: rand::random(),
+            shutdown,
+        };
+        Ok(ApiState::new(parts, &api_options(config), registry)?)
+    }
+}
+
+fn open_log(config: &Config, folder: &DataFolder, stored: u64, registry: &Registry) -> Result<Arc<FileLog>> {
+    let path = config.backends()?.event_log.path_or(&folder.log());
+    let log = Arc::new(FileLog::open(path, log_options(config, stored))?);
+    log_metrics::register(&log, registry)?;
+    Ok(log)
+}
+
+/// Opens the event store. A retention that cannot be read, or an app that is not known, keeps everything.
+pub(crate) fn open_store(config: &Config, folder: &DataFolder, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
+    let folder = config.backends()?.event_store.path_or(&folder.store());
+    let metadata = Arc::clone(metadata);
+    let retention = move |app: &AppId| -> Option<i64> {
+        let known = metadata.app(app).inspect_err(|error| tracing::warn!(%error, %app, "the raw retention of an app cannot be read"));
+        known.ok().flatten().and_then(|app| app.raw_retention_ms())
+    };
+    let store = ParquetStore::open(&folder, store_options(config), Arc::new(retention));
+    store.with_context(|| format!("the event store {} cannot be opened", folder.display()))
+}
+
+fn open_geo(file: &str) -> Result<GeoIp> {
+    GeoIp::open(Path::new(file)).with_context(|| format!("gateway.geo_ip_file: {file}"))
+}
