@@ -1,6 +1,7 @@
 //! Measures the CPU that an event costs from `append` to a durable flush, and what upkeep and opening cost after it.
 //!
-//! `cargo run --release -p event-store-parquet --example write_cost [EVENTS] [DAYS]`
+//! `cargo run --release -p event-store-parquet --example write_cost [EVENTS] [DAYS] [shuffled]`
+//! (`shuffled`: each batch is of a random time, the worst order for an import)
 
 #![allow(clippy::print_stdout)]
 
@@ -20,19 +21,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let events: usize = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
     let days: i64 = arguments.next().map_or(Ok(1), |n| n.parse())?;
+    let shuffled = arguments.next().is_some_and(|word| word == "shuffled");
     let dir = tempfile::tempdir()?;
     let open = || ParquetStore::open(dir.path(), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None));
     let store = open()?;
     let mut random = Random(7);
-    let (mut append_ns, mut flush_ns, mut made) = (0, 0, 0);
+    let (mut append_ns, mut flush_ns, mut made, mut max_unflushed) = (0, 0, 0, 0);
     while made < events {
         let batches: Vec<AppendedBatch> = (0..COMMIT_EVENTS / BATCH_EVENTS)
-            .map(|_| AppendedBatch { batch: generate(&mut random, made, events, days), duplicates: Vec::new() })
+            .map(|_| {
+                let position = if shuffled { random.below(1 << 20) as f64 / (1 << 20) as f64 } else { made as f64 / events as f64 };
+                let base_ms = START_MS + (days as f64 * 86_400_000.0 * position) as i64;
+                AppendedBatch { batch: generate(&mut random, base_ms), duplicates: Vec::new() }
+            })
             .collect();
         made += COMMIT_EVENTS;
         let start = cpu_ns()?;
         store.append(Commit { batches, end: made as u64 })?;
         append_ns += cpu_ns()? - start;
+        max_unflushed = max_unflushed.max(store.unflushed().1);
         if made % FLUSH_EVENTS == 0 || made >= events {
             let start = cpu_ns()?;
             store.flush()?;
@@ -45,6 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bytes: u64 = files(dir.path()).sum();
         format!("{segments} segments, {:.1} bytes an event", bytes as f64 / made as f64)
     };
+    println!("unflushed  {} MiB at most", max_unflushed >> 20);
     println!("append     {:.3} us CPU an event", per_event(append_ns));
     println!("flush      {:.3} us CPU an event ({})", per_event(flush_ns), size(&store));
     let start = cpu_ns()?;
@@ -88,9 +96,8 @@ impl Random {
     }
 }
 
-fn generate(random: &mut Random, made: usize, events: usize, days: i64) -> EventBatch {
+fn generate(random: &mut Random, base_ms: i64) -> EventBatch {
     let mut builder = EventBatchBuilder::default();
-    let base_ms = START_MS + days * 86_400_000 * made as i64 / events as i64;
     builder.start(base_ms + 300);
     let person = random.below(50_000);
     let (user, session) = (format!("user-{person}"), format!("s-{}-{}", person, random.below(5)));
@@ -100,7 +107,8 @@ fn generate(random: &mut Random, made: usize, events: usize, days: i64) -> Event
         let insert = format!("{:016x}{:016x}", random.next(), random.next());
         let url = format!("https://shop.example/products/{}", random.below(2_000));
         builder.property("url", PropertyValue::Str(&url));
-        builder.property("referrer", PropertyValue::Str(["https://search.example/", "", "https://social.example/"][random.below(3) as usize]));
+        builder
+            .property("referrer", PropertyValue::Str(["https://search.example/", "", "https://social.example/"][random.below(3) as usize]));
         builder.property("price", PropertyValue::Float(random.below(10_000) as f64 / 100.0));
         builder.property("quantity", PropertyValue::Int(random.below(5) as i64));
         builder.property("logged_in", PropertyValue::Bool(random.below(2) == 0));
@@ -114,7 +122,7 @@ fn generate(random: &mut Random, made: usize, events: usize, days: i64) -> Event
             name,
             time_ms,
             client_time_ms: time_ms,
-            user_id: (person % 4 == 0).then_some(&user),
+            user_id: person.is_multiple_of(4).then_some(&user),
             anonymous_id: Some(&anonymous),
             insert_id: Some(&insert),
             session_id: Some(&session),

@@ -12,7 +12,7 @@ use crate::columns;
 use crate::manifest::first_whole_period;
 use crate::part::Part;
 use crate::recount::count;
-use crate::segment::{AppRows, Segment, WholeScan};
+use crate::segment::{AppRows, Segment, SegmentFailure, WholeScan};
 use crate::store::{ParquetStore, locked};
 
 /// What a check found.
@@ -98,11 +98,12 @@ impl ParquetStore {
 }
 
 fn check_segment(segment: &Segment, listed: &[AppRows]) -> Result<(), String> {
-    let open = segment.open()?;
-    open.verify_all().map_err(|reason| segment.quarantine(&reason))?;
+    let text = |failure: SegmentFailure| failure.to_string();
+    let open = segment.open().map_err(text)?;
+    open.verify_all().map_err(|failure| text(segment.failed(failure)))?;
     let mut scan = WholeScan::new(open, 8_192);
     let mut checker = OrderCheck::default();
-    while let Some(batch) = scan.next_batch()? {
+    while let Some(batch) = scan.next_batch().map_err(|failure| text(segment.failed(failure)))? {
         checker.add(&batch)?;
     }
     let info = segment.info();

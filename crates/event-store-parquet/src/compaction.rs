@@ -9,7 +9,7 @@ use crate::flush::sync_folders;
 use crate::merge::{InputColumns, Layout, MergeFailure, StreamMerge};
 use crate::part::Part;
 use crate::rollup::size_ms;
-use crate::segment::{AppRows, OpenSegment, Segment, SegmentInfo, SegmentPlace, SegmentWriter, WholeScan};
+use crate::segment::{AppRows, OpenSegment, Segment, SegmentFailure, SegmentInfo, SegmentPlace, SegmentWriter, WholeScan};
 use crate::store::{ParquetStore, column_error, io_error};
 
 /// Segments one compaction reads at most: each has a batch of rows in memory.
@@ -48,18 +48,22 @@ impl ParquetStore {
     pub(crate) fn rewrite(&self, inputs: &[Arc<Part>], without: HashSet<Arc<str>>, gone: &[AppRows]) -> Result<bool, StoreError> {
         let segments: Vec<&Segment> =
             inputs.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s) } else { None }).collect();
-        // `open` has quarantined what it could not read: the next round chooses without it.
-        let opened: Result<Vec<Arc<OpenSegment>>, String> = segments.iter().map(|segment| segment.open()).collect();
-        let Ok(opened) = opened else { return Ok(false) };
+        let opened: Result<Vec<Arc<OpenSegment>>, SegmentFailure> = segments.iter().map(|segment| segment.open()).collect();
+        let opened = match opened {
+            Ok(opened) => opened,
+            // Quarantined by now: the next round chooses without it.
+            Err(SegmentFailure::Damaged(_)) => return Ok(false),
+            Err(SegmentFailure::Unreadable(reason)) => return Err(StoreError::Io(reason)),
+        };
         let day = segments.iter().map(|segment| day_of(segment.info().min_ms)).min().unwrap_or(0);
         let written = match self.write_merged(&opened, without, day) {
             Ok(written) => written,
             Err(Failure::Store(error)) => return Err(error),
             Err(Failure::Merge(MergeFailure::Columns(reason))) => return Err(column_error(&reason)),
-            Err(Failure::Merge(MergeFailure::Input(input, reason))) => {
-                segments[input].quarantine(&reason);
-                return Ok(false);
-            }
+            Err(Failure::Merge(MergeFailure::Input(input, failure))) => match segments[input].failed(failure) {
+                SegmentFailure::Damaged(_) => return Ok(false),
+                SegmentFailure::Unreadable(reason) => return Err(StoreError::Io(reason)),
+            },
         };
         self.replace(inputs, written.as_slice(), gone)?;
         Ok(true)

@@ -117,11 +117,11 @@ impl PartScan {
         self.scanned_rows
     }
 
-    /// Why the scan ended before its last row: a damaged segment. Belongs into [`event_store::ScanStats::missing`].
+    /// Why the scan ended before its last row: a segment that is damaged or cannot be read. Belongs into [`event_store::ScanStats::missing`].
     pub fn missing(&self) -> Option<&str> {
-        match &*self.part {
-            Part::Memory(_) => None,
-            Part::Segment(segment) => segment.damage(),
+        match &self.scan {
+            Scan::Memory(_) => None,
+            Scan::Segment(scan) => scan.missing(),
         }
     }
 }

@@ -103,7 +103,7 @@ impl ParquetStore {
     /// # Errors
     /// [`StoreError::Io`] when the folder cannot be used or another process has it open, [`StoreError::Damaged`] for another format.
     pub fn open(dir: &Path, options: ParquetStoreOptions, retention: Arc<dyn AppRetention>) -> Result<Arc<Self>, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|error| io_error(&error))?;
+        std::fs::create_dir_all(dir).and_then(|()| sync_parent(dir)).map_err(|error| io_error(&error))?;
         let lock = lock(dir)?;
         let manifest = Manifest::open(dir)?;
         let infos = manifest.segments()?;
@@ -264,6 +264,14 @@ impl ParquetStore {
 /// The lock's guard. A panic while it was held left nothing half-done: every change of guarded state is a few assignments.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the entry of the store's own folder durable.
+fn sync_parent(dir: &Path) -> std::io::Result<()> {
+    match dir.canonicalize()?.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a folder that another process has open, and says which.

@@ -10,7 +10,7 @@ use arrow::datatypes::{Int32Type, TimestampMillisecondType, UInt64Type};
 use super::gather::{RowRef, gather};
 use super::layout::Layout;
 use crate::columns;
-use crate::segment::WholeScan;
+use crate::segment::{SegmentFailure, WholeScan};
 
 /// Rows of an output batch.
 const OUTPUT_ROWS: usize = 65_536;
@@ -18,8 +18,8 @@ const OUTPUT_ROWS: usize = 65_536;
 /// Why a merge stopped.
 #[derive(Debug)]
 pub(crate) enum MergeFailure {
-    /// This input is damaged.
-    Input(usize, String),
+    /// This input gave no rows.
+    Input(usize, SegmentFailure),
     /// The columns could not be put together.
     Columns(String),
 }
@@ -141,7 +141,7 @@ impl StreamMerge {
         let Some(batch) = next else { return Ok(()) };
         let arrays = self.layout.conform(&batch).map_err(|error| MergeFailure::Columns(error.to_string()))?;
         let cursor = Cursor::new(scan, &batch, self.loaded.len() as u32);
-        self.cursors[input] = Some(cursor.ok_or_else(|| MergeFailure::Input(input, "a fixed column is missing".into()))?);
+        self.cursors[input] = Some(cursor.ok_or_else(|| MergeFailure::Input(input, SegmentFailure::from("a fixed column is missing")))?);
         self.loaded.push(Loaded { arrays });
         Ok(())
     }

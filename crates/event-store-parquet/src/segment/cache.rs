@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::failure::SegmentFailure;
 use super::read::OpenSegment;
 
 /// Footers by use: the least recently used one goes first. Holds file handles, so their number is bounded as well.
@@ -25,7 +26,11 @@ impl OpenSegments {
     }
 
     /// The open segment, opened outside of the lock when it is not here; two that open it at once both succeed.
-    pub(crate) fn get_or_open(&self, id: u64, open: impl FnOnce() -> Result<OpenSegment, String>) -> Result<Arc<OpenSegment>, String> {
+    pub(crate) fn get_or_open(
+        &self,
+        id: u64,
+        open: impl FnOnce() -> Result<OpenSegment, SegmentFailure>,
+    ) -> Result<Arc<OpenSegment>, SegmentFailure> {
         {
             let mut state = self.lock();
             state.clock += 1;

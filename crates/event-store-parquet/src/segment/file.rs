@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::failure::SegmentFailure;
+
 /// Unit of verification. A query that reads little of a large segment hashes little of it.
 pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -23,11 +25,11 @@ pub(crate) struct VerifiedFile {
 }
 
 impl VerifiedFile {
-    pub(crate) fn open(path: &Path, bytes: u64, hashes: Arc<[u64]>) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
-        let length = file.metadata().map_err(|error| error.to_string())?.len();
+    pub(crate) fn open(path: &Path, bytes: u64, hashes: Arc<[u64]>) -> Result<Self, SegmentFailure> {
+        let file = File::open(path).map_err(|error| SegmentFailure::of_io("cannot be opened", &error))?;
+        let length = file.metadata().map_err(|error| SegmentFailure::of_io("cannot be measured", &error))?.len();
         if length != bytes {
-            return Err(format!("has {length} bytes instead of {bytes}"));
+            return Err(format!("has {length} bytes instead of {bytes}").into());
         }
         if hashes.len() as u64 != bytes.div_ceil(BLOCK_BYTES as u64) {
             return Err("the manifest has a wrong number of hashes for it".into());
@@ -45,9 +47,11 @@ impl VerifiedFile {
     }
 
     /// Reads and verifies `[start, start + length)`.
-    pub(crate) fn read(&self, start: u64, length: usize) -> Result<Bytes, String> {
+    pub(crate) fn read(&self, start: u64, length: usize) -> Result<Bytes, SegmentFailure> {
         let end = start.checked_add(length as u64).filter(|&end| end <= self.bytes);
-        let Some(end) = end else { return Err(format!("bytes {start} to {} are beyond its end", start.saturating_add(length as u64))) };
+        let Some(end) = end else {
+            return Err(format!("bytes {start} to {} are beyond its end", start.saturating_add(length as u64)).into());
+        };
         if length == 0 {
             return Ok(Bytes::new());
         }
@@ -57,7 +61,7 @@ impl VerifiedFile {
         // Whole blocks only where one of them has to be hashed.
         let (from, to) = if all_verified { (start, end) } else { (first as u64 * block, ((last as u64 + 1) * block).min(self.bytes)) };
         let mut buffer = vec![0; (to - from) as usize];
-        self.file.read_exact_at(&mut buffer, from).map_err(|error: io::Error| format!("cannot be read: {error}"))?;
+        self.file.read_exact_at(&mut buffer, from).map_err(|error| SegmentFailure::of_io("cannot be read", &error))?;
         if !all_verified {
             for (index, bytes) in (first..=last).zip(buffer.chunks(BLOCK_BYTES)) {
                 self.verify(index, bytes)?;
@@ -71,12 +75,12 @@ impl VerifiedFile {
         self.verified[block / 64].load(Ordering::Relaxed) & (1 << (block % 64)) != 0
     }
 
-    fn verify(&self, block: usize, bytes: &[u8]) -> Result<(), String> {
+    fn verify(&self, block: usize, bytes: &[u8]) -> Result<(), SegmentFailure> {
         if self.is_verified(block) {
             return Ok(());
         }
         if xxh3_64(bytes) != self.hashes[block] {
-            return Err(format!("block {block} of {} is not what was written", self.hashes.len()));
+            return Err(format!("block {block} of {} is not what was written", self.hashes.len()).into());
         }
         self.verified[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
         Ok(())
@@ -138,7 +142,7 @@ mod tests {
     fn one_wrong_bit_is_found_in_its_block_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        let content: Vec<u8> = (0..200_000u32).map(|i| (i * 7 >> 3) as u8).collect();
+        let content: Vec<u8> = (0..200_000u32).map(|i| ((i * 7) >> 3) as u8).collect();
         let mut writer = HashingWriter::new(File::create(&path).unwrap());
         writer.write_all(&content).unwrap();
         let (_, bytes, hashes) = writer.finish().unwrap();

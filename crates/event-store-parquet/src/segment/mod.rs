@@ -1,6 +1,7 @@
 //! One Parquet file of the store: what the manifest knows of it, how it is written, verified and read.
 
 mod cache;
+mod failure;
 mod file;
 mod read;
 mod write;
@@ -14,6 +15,8 @@ use crate::part::PartColumns;
 use crate::runs::RunIndex;
 
 pub(crate) use cache::OpenSegments;
+pub(crate) use failure::SegmentFailure;
+#[cfg(test)]
 pub(crate) use file::BLOCK_BYTES;
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
 pub(crate) use write::{SegmentPlace, SegmentWriter};
@@ -104,28 +107,37 @@ impl Segment {
     }
 
     pub(crate) fn columns(&self) -> Result<PartColumns, String> {
-        let open = self.open()?;
+        let open = self.open().map_err(|failure| failure.to_string())?;
         Ok(PartColumns { fields: open.fields().to_vec(), overflow: open.overflow().clone() })
     }
 
-    /// Footer and file handle, from the cache of open segments.
-    pub(crate) fn open(&self) -> Result<Arc<OpenSegment>, String> {
+    /// Footer and file handle, from the cache of open segments. The failure's text is for answers.
+    pub(crate) fn open(&self) -> Result<Arc<OpenSegment>, SegmentFailure> {
         if let Some(damage) = self.damage() {
-            return Err(damage.to_string());
+            return Err(SegmentFailure::Damaged(damage.to_string()));
         }
         let opened = self.open.get_or_open(self.info.id, || OpenSegment::open(&self.path(), &self.info));
-        opened.map_err(|reason| self.quarantine(&reason))
+        opened.map_err(|failure| self.failed(failure))
     }
 
-    /// Leaves the segment out of every answer from now on; returns the text for the answers.
-    pub(crate) fn quarantine(&self, reason: &str) -> String {
+    /// What a failure means for the segment: damage leaves it out of every answer from now on. Returns it with a text for answers.
+    pub(crate) fn failed(&self, failure: SegmentFailure) -> SegmentFailure {
         let info = &self.info;
-        let text = self.damage.get_or_init(|| {
-            tracing::error!(segment = info.path, rows = info.rows, reason, "a segment is damaged and left out of answers");
-            self.open.forget(info.id);
-            format!("segment {} (event times {} to {} ms): {reason}", info.path, info.min_ms, info.max_ms)
-        });
-        text.clone()
+        let text = |reason: &str| format!("segment {} (event times {} to {} ms): {reason}", info.path, info.min_ms, info.max_ms);
+        match failure {
+            SegmentFailure::Unreadable(reason) => {
+                tracing::warn!(segment = info.path, rows = info.rows, reason, "a segment could not be read");
+                SegmentFailure::Unreadable(text(&reason))
+            }
+            SegmentFailure::Damaged(reason) => {
+                let damage = self.damage.get_or_init(|| {
+                    tracing::error!(segment = info.path, rows = info.rows, reason, "a segment is damaged and left out of answers");
+                    self.open.forget(info.id);
+                    text(&reason)
+                });
+                SegmentFailure::Damaged(damage.clone())
+            }
+        }
     }
 }
 

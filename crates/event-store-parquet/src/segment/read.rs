@@ -17,6 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
 use super::{Footer, Segment, SegmentInfo};
 use crate::columns::{self, OverflowNames};
@@ -37,13 +38,13 @@ pub(crate) struct OpenSegment {
 }
 
 impl OpenSegment {
-    pub(crate) fn open(path: &Path, info: &SegmentInfo) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path, info: &SegmentInfo) -> Result<Self, SegmentFailure> {
         let file = VerifiedFile::open(path, info.bytes, info.block_hashes.clone())?;
         let opened = catch_unwind(AssertUnwindSafe(|| Self::parse(file)));
         opened.unwrap_or_else(|_| Err("its footer cannot be parsed".into()))
     }
 
-    fn parse(file: VerifiedFile) -> Result<Self, String> {
+    fn parse(file: VerifiedFile) -> Result<Self, SegmentFailure> {
         let tail_at = file.len().checked_sub(TAIL_BYTES).ok_or("too short for a Parquet file")?;
         let tail = file.read(tail_at, TAIL_BYTES as usize)?;
         let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
@@ -91,8 +92,8 @@ impl OpenSegment {
     }
 
     /// Reads every block, so that each is verified.
-    pub(crate) fn verify_all(&self) -> Result<(), String> {
-        let step = 16 * super::BLOCK_BYTES as u64;
+    pub(crate) fn verify_all(&self) -> Result<(), SegmentFailure> {
+        let step = 16 * super::file::BLOCK_BYTES as u64;
         let mut at = 0;
         while at < self.file.len() {
             let length = step.min(self.file.len() - at);
@@ -114,12 +115,23 @@ impl OpenSegment {
         columns: &[usize],
         selection: Option<RowSelection>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchReader, String> {
+    ) -> Result<ParquetRecordBatchReader, SegmentFailure> {
+        let begin = || self.begin_group(group, columns, selection, batch_rows);
+        catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))
+    }
+
+    fn begin_group(
+        &self,
+        group: usize,
+        columns: &[usize],
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, SegmentFailure> {
         let chunks = columns.iter().map(|&column| {
             let (start, length) = self.metadata.metadata().row_group(group).column(column).byte_range();
             Ok((start, self.file.read(start, length as usize)?))
         });
-        let chunks = Chunks { chunks: chunks.collect::<Result<_, String>>()?, file_bytes: self.file.len() };
+        let chunks = Chunks { chunks: chunks.collect::<Result<_, SegmentFailure>>()?, file_bytes: self.file.len() };
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, self.metadata.clone())
             .with_row_groups(vec![group])
@@ -128,7 +140,7 @@ impl OpenSegment {
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }
-        builder.build().map_err(|error| error.to_string())
+        builder.build().map_err(|error| error.to_string().into())
     }
 }
 
@@ -171,10 +183,10 @@ impl ChunkReader for Chunks {
 }
 
 /// A reader's next batch; a panic in the decoder is damage like any other.
-fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, String>> {
+fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, SegmentFailure>> {
     let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
     match next {
-        Ok(next) => next.map(|batch| batch.map_err(|error| error.to_string())),
+        Ok(next) => next.map(|batch| batch.map_err(|error| error.to_string().into())),
         Err(_) => Some(Err("its data cannot be decoded".into())),
     }
 }
@@ -207,23 +219,41 @@ pub(crate) struct SegmentScan {
     current: Option<(ParquetRecordBatchReader, RowRange)>,
     /// Rows to give out as batches without columns.
     bare_rows: usize,
+    missing: Option<String>,
 }
 
 impl SegmentScan {
     pub(crate) fn new(segment: &Segment, request: &ScanRequest<'_>) -> Self {
         let check = RowCheck::new(request);
         let empty = Arc::new(Schema::empty());
-        let mut scan = Self { open: None, schema: empty, columns: Vec::new(), check, tasks: VecDeque::new(), current: None, bare_rows: 0 };
-        if let Ok(open) = segment.open() {
-            scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
-            scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
-            scan.tasks = group_tasks(&plan_ranges(open.runs(), request), &open.group_starts);
-            scan.open = Some(open);
+        let mut scan = Self {
+            open: None,
+            schema: empty,
+            columns: Vec::new(),
+            check,
+            tasks: VecDeque::new(),
+            current: None,
+            bare_rows: 0,
+            missing: None,
+        };
+        match segment.open() {
+            Ok(open) => {
+                scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
+                scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
+                scan.tasks = group_tasks(&plan_ranges(open.runs(), request), &open.group_starts);
+                scan.open = Some(open);
+            }
+            Err(failure) => scan.missing = Some(failure.to_string()),
         }
         scan
     }
 
-    /// The next batch; `None` at the end, also where it came early because the segment was found damaged.
+    /// Why rows are missing from what was given out.
+    pub(crate) fn missing(&self) -> Option<&str> {
+        self.missing.as_deref()
+    }
+
+    /// The next batch; `None` at the end, also where it came early: [`SegmentScan::missing`] says why.
     pub(crate) fn next(&mut self, segment: &Segment) -> Option<Result<RecordBatch, QueryError>> {
         loop {
             if self.bare_rows > 0 {
@@ -235,18 +265,18 @@ impl SegmentScan {
                         Ok(batch) if batch.num_rows() == 0 => continue,
                         other => return Some(other),
                     },
-                    Some(Err(reason)) => return self.give_up(segment, &reason),
+                    Some(Err(reason)) => return self.give_up(segment, reason),
                     None => self.current = None,
                 }
             }
             let (Some(open), Some(task)) = (self.open.clone(), self.tasks.pop_front()) else { return None };
             if let Err(reason) = self.begin(&open, &task) {
-                return self.give_up(segment, &reason);
+                return self.give_up(segment, reason);
             }
         }
     }
 
-    fn begin(&mut self, open: &OpenSegment, task: &GroupTask) -> Result<(), String> {
+    fn begin(&mut self, open: &OpenSegment, task: &GroupTask) -> Result<(), SegmentFailure> {
         let check = task.check();
         let mut columns = self.columns.clone();
         let extra = [(check.check_time, columns::TIME), (check.check_event, columns::EVENT)];
@@ -274,8 +304,8 @@ impl SegmentScan {
         RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &options).map_err(|e| crate::part::store_error(&e))
     }
 
-    fn give_up<T>(&mut self, segment: &Segment, reason: &str) -> Option<T> {
-        segment.quarantine(reason);
+    fn give_up<T>(&mut self, segment: &Segment, failure: SegmentFailure) -> Option<T> {
+        self.missing = Some(segment.failed(failure).to_string());
         self.current = None;
         self.tasks.clear();
         None
@@ -301,7 +331,7 @@ fn group_tasks(ranges: &[RowRange], group_starts: &[usize]) -> VecDeque<GroupTas
     tasks
 }
 
-/// All rows and columns of a segment in stored order: for compaction and checking. An error means that the segment is damaged.
+/// All rows and columns of a segment in stored order: for compaction and checking. An error is for [`Segment::failed`] to judge.
 pub(crate) struct WholeScan {
     open: Arc<OpenSegment>,
     columns: Vec<usize>,
@@ -316,7 +346,7 @@ impl WholeScan {
         Self { open, columns, batch_rows, next_group: 0, current: None }
     }
 
-    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, String> {
+    pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, SegmentFailure> {
         loop {
             if let Some(reader) = &mut self.current {
                 if let Some(batch) = next_batch(reader) {

@@ -89,3 +89,20 @@ fn control_without_damage_nothing_is_missing() {
     assert_eq!(read(&store), (1_000, Vec::new()));
     assert_eq!(rows(&store, &["A"]).len(), 1_000);
 }
+
+#[test]
+fn a_segment_that_cannot_be_read_for_a_while_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(two_days(dir.path()));
+    let path = files(dir.path())[0].clone();
+    let aside = dir.path().join("aside");
+    let store = open(dir.path());
+    // A link to itself cannot be opened, and is no sign that the file is lost.
+    std::fs::rename(&path, &aside).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let (rows, missing) = read(&store);
+    assert_eq!((rows, missing.len()), (500, 1));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    assert_eq!(read(&store), (1_000, Vec::new()));
+}
