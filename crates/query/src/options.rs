@@ -53,7 +53,7 @@ impl Default for QueryOptions {
             cache_bytes: 32 << 20,
             time_limit: Duration::from_secs(10),
             max_queue_wait: Duration::from_secs(10),
-            memory_bytes_per_query: 512 << 20,
+            memory_bytes_per_query: 1 << 30,
             max_groups: 1_000_000,
             max_result_rows: 100_000,
             max_concurrent: 4,

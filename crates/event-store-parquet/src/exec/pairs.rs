@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use event_store::{QueryContext, QueryError};
 
 use super::scan::{Query, Reserved};
+use super::timeline::Timeline;
 
 const PARTITION_BITS: u32 = 6;
 const PARTITIONS: usize = 1 << PARTITION_BITS;
@@ -33,35 +34,51 @@ pub(super) fn payload(pair: u128) -> u64 {
     pair as u64
 }
 
+/// Which pairs of a key matter; the others are removed before more memory is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    /// All, repeated ones too.
+    All,
+    /// Each pair once.
+    Distinct,
+    /// Of moments (see [`Timeline`]): the earliest, and of those with a label the earliest, all of them where several have one time.
+    Leading,
+}
+
 /// Pairs one thread collects.
 pub(super) struct PairList {
     partitions: Vec<Partition>,
     last: u128,
-    distinct: bool,
+    keep: Keep,
     memory: Reserved,
 }
 
 #[derive(Default)]
 struct Partition {
     pairs: Vec<u128>,
-    /// Length after the last removal of repeated pairs.
-    distinct_length: usize,
+    /// Length after the last removal of pairs that do not matter.
+    kept_length: usize,
 }
 
 impl PairList {
     /// A set: a pair counts once, and repeated ones are removed before more memory is taken.
     pub(super) fn distinct(context: &QueryContext) -> Self {
-        Self::new(context, true)
+        Self::new(context, Keep::Distinct)
     }
 
     /// A list that keeps repeated pairs.
     pub(super) fn repeating(context: &QueryContext) -> Self {
-        Self::new(context, false)
+        Self::new(context, Keep::All)
     }
 
-    fn new(context: &QueryContext, distinct: bool) -> Self {
+    /// Moments by key, of which only where a key begins and its first match count: memory grows with the keys, not with the events.
+    pub(super) fn leading(context: &QueryContext) -> Self {
+        Self::new(context, Keep::Leading)
+    }
+
+    fn new(context: &QueryContext, keep: Keep) -> Self {
         let partitions = (0..PARTITIONS).map(|_| Partition::default()).collect();
-        Self { partitions, last: NO_PAIR, distinct, memory: Reserved::new(context) }
+        Self { partitions, last: NO_PAIR, keep, memory: Reserved::new(context) }
     }
 
     /// Adds a pair; the payload is below `u64::MAX`.
@@ -71,13 +88,13 @@ impl PairList {
     #[inline]
     pub(super) fn push(&mut self, key: u64, payload: u64) -> Result<(), QueryError> {
         let pair = pair(key, payload);
-        if self.distinct && pair == self.last {
+        if self.keep != Keep::All && pair == self.last {
             return Ok(());
         }
         self.last = pair;
         let partition = &mut self.partitions[(key >> (64 - PARTITION_BITS)) as usize];
         if partition.pairs.len() == partition.pairs.capacity() {
-            partition.make_room(self.distinct, &mut self.memory)?;
+            partition.make_room(self.keep, &mut self.memory)?;
         }
         partition.pairs.push(pair);
         Ok(())
@@ -88,7 +105,7 @@ impl PairList {
     /// # Errors
     /// [`QueryError::Memory`]; limits of the query.
     pub(super) fn merge(lists: Vec<Self>, query: &Query<'_>) -> Result<SortedPairs, QueryError> {
-        let distinct = lists.iter().any(|list| list.distinct);
+        let keep = lists.first().map_or(Keep::All, |list| list.keep);
         let mut memory = Vec::with_capacity(lists.len());
         let mut collected: Vec<Vec<Vec<u128>>> = vec![Vec::new(); PARTITIONS];
         for list in lists {
@@ -102,11 +119,7 @@ impl PairList {
             let mut lists = partitions[task].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let mut pairs = lists.pop().unwrap_or_default();
             lists.drain(..).for_each(|list| pairs.extend_from_slice(&list));
-            // Stable on purpose: it finds the sorted runs and merges them.
-            pairs.sort();
-            if distinct {
-                pairs.dedup();
-            }
+            reduce(&mut pairs, keep);
             *lists = vec![pairs];
             Ok(())
         })?;
@@ -117,11 +130,10 @@ impl PairList {
 
 impl Partition {
     #[cold]
-    fn make_room(&mut self, distinct: bool, memory: &mut Reserved) -> Result<(), QueryError> {
-        if distinct && self.pairs.len() >= MIN_DISTINCT_PAIRS.max(2 * self.distinct_length) {
-            self.pairs.sort();
-            self.pairs.dedup();
-            self.distinct_length = self.pairs.len();
+    fn make_room(&mut self, keep: Keep, memory: &mut Reserved) -> Result<(), QueryError> {
+        if keep != Keep::All && self.pairs.len() >= MIN_DISTINCT_PAIRS.max(2 * self.kept_length) {
+            reduce(&mut self.pairs, keep);
+            self.kept_length = self.pairs.len();
             if self.pairs.len() <= self.pairs.capacity() / 2 {
                 return Ok(());
             }
@@ -131,6 +143,36 @@ impl Partition {
         self.pairs.reserve_exact(self.pairs.capacity() - self.pairs.len() + more);
         Ok(())
     }
+}
+
+/// Sorts, and removes what does not matter.
+fn reduce(pairs: &mut Vec<u128>, keep: Keep) {
+    // Stable on purpose: it finds the sorted runs and merges them.
+    pairs.sort();
+    if keep != Keep::All {
+        pairs.dedup();
+    }
+    if keep == Keep::Leading {
+        keep_leading(pairs);
+    }
+}
+
+fn keep_leading(pairs: &mut Vec<u128>) {
+    let mut current = None;
+    let mut match_time = None;
+    pairs.retain(|&pair| {
+        let (time, label) = Timeline::parts(payload(pair));
+        let begins = current != Some(key(pair));
+        if begins {
+            current = Some(key(pair));
+            match_time = None;
+        }
+        let matches = label != 0 && match_time.is_none_or(|first| first == time);
+        if matches {
+            match_time = Some(time);
+        }
+        begins || matches
+    });
 }
 
 /// What is done with the pairs of one key, in the state of the thread.
@@ -193,20 +235,39 @@ mod tests {
     }
 
     #[test]
+    fn leading_moments_are_the_beginning_and_the_first_matches() {
+        let timeline = Timeline::from(1_700_000_000_000);
+        let at = |key: u64, time: i64, label: u32| pair(key, timeline.payload(1_700_000_000_000 + time, label));
+        let mut pairs =
+            vec![at(1, 9, 3), at(1, 5, 2), at(1, 5, 7), at(1, 3, 0), at(1, 4, 0), at(1, 5, 2), at(2, 1, 4), at(2, 2, 1), at(3, 8, 0)];
+        reduce(&mut pairs, Keep::Leading);
+        assert_eq!(pairs, [at(1, 3, 0), at(1, 5, 2), at(1, 5, 7), at(2, 1, 4), at(3, 8, 0)]);
+
+        // A million events of a thousand keys fit where their list would not.
+        let context = context(4 << 20);
+        let mut list = PairList::leading(&context);
+        (0..1_000_000u64)
+            .try_for_each(|i| {
+                list.push((i % 1_000).wrapping_mul(0x9e37_79b9_7f4a_7c15), timeline.payload(1_700_000_000_000 + i as i64, (i % 7) as u32))
+            })
+            .unwrap();
+    }
+
+    #[test]
     fn sets_and_lists_are_complete_and_bounded() {
         let context = context(64 << 20);
         let snapshot = Snapshot::default();
         let query = Query { snapshot: &snapshot, context: &context, threads: 2 };
-        for distinct in [true, false] {
+        for keep in [Keep::Distinct, Keep::All] {
             let fill = |offset: u64| {
-                let mut list = PairList::new(&context, distinct);
+                let mut list = PairList::new(&context, keep);
                 for i in 0..300_000u64 {
                     list.push((offset + i % 50_000).wrapping_mul(0x9e37_79b9_7f4a_7c15), i % 3).unwrap();
                 }
                 list
             };
             let merged = PairList::merge(vec![fill(0), fill(25_000)], &query).unwrap();
-            assert_eq!(merged.len(), if distinct { 3 * 75_000 } else { 600_000 });
+            assert_eq!(merged.len(), if keep == Keep::Distinct { 3 * 75_000 } else { 600_000 });
             let keys = merged.for_each_key(&query, &|| 0, &|n, _| {
                 *n += 1;
                 Ok(())

@@ -140,7 +140,7 @@ impl<'p> Worker<'p> {
             memos: Memos::new(prepared.memo_count),
             coder: GroupCoder::new(&prepared.groups),
             without_id: PairList::distinct(context),
-            with_id: PairList::distinct(context),
+            with_id: PairList::leading(context),
             rows: Vec::new(),
             groups: Vec::new(),
             labels: Vec::new(),

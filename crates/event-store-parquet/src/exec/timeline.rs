@@ -33,9 +33,15 @@ impl Timeline {
         offset.min(MAX_OFFSET) << LABEL_BITS | u64::from(label)
     }
 
+    /// Time and label of a payload, the time counted from wherever its timeline begins.
+    pub(super) fn parts(payload: u64) -> (u64, u32) {
+        (payload >> LABEL_BITS, payload as u32 & ((1 << LABEL_BITS) - 1))
+    }
+
     /// What [`Timeline::payload`] packed.
     pub(super) fn moment(self, payload: u64) -> Moment {
-        Moment { time_ms: self.base_ms + (payload >> LABEL_BITS) as i64, label: payload as u32 & ((1 << LABEL_BITS) - 1) }
+        let (offset, label) = Self::parts(payload);
+        Moment { time_ms: self.base_ms + offset as i64, label }
     }
 }
 
