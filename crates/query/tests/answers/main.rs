@@ -1,5 +1,7 @@
 //! Whole questions, from JSON to JSON, on the real Parquet store.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod dataset;
 mod golden;
 mod pages;
