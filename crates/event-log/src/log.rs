@@ -91,6 +91,7 @@ pub trait LogReader: Send {
     /// The next records in order, at least one and about `max_bytes` of them; waits at the end of the log.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] once per damaged range, after which the next call goes on behind it; [`LogError::Io`].
+    /// [`LogError::Damaged`] once per damaged range, after which the next call goes on behind it; [`LogError::Trimmed`] when the
+    /// records were released by everybody else meanwhile; [`LogError::Io`].
     fn next(&mut self, max_bytes: usize) -> BoxFuture<'_, Result<Vec<Record>, LogError>>;
 }

@@ -1,3 +1,8 @@
+//! One file log: restarts, torn tails, refusals, trimming; `damage` and `power_cut` go further.
+
+mod damage;
+mod power_cut;
+
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -88,13 +88,9 @@ impl Writer {
         let bytes = self.buffer.len() as u64;
         let active = match self.active.take() {
             Some(active) if active.length == HEADER_BYTES || active.length + bytes <= self.options.segment_bytes => active,
-            sealed => match self.create_segment() {
-                Ok(created) => created,
-                Err(refusal) => {
-                    self.active = sealed;
-                    return Err(refusal);
-                }
-            },
+            // When this is refused no segment is active: the one before stays sealed, because the new one's file may already be there
+            // with the next offset as its name, and only that offset may follow.
+            _ => self.create_segment()?,
         };
         let active = self.active.insert(active);
         if let Err(error) = self.disk.write(&active.file, &self.buffer, active.length) {
