@@ -16,7 +16,9 @@ and start it again. The API works without it: see <a href=\"/api/v1/openapi.json
 ";
 
 fn main() -> io::Result<()> {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/dist");
+    // Asked when the script runs: a path compiled in would be that of another checkout with the same target folder.
+    let here = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| io::Error::other("cargo sets CARGO_MANIFEST_DIR for build scripts"))?;
+    let built = Path::new(&here).join("../../web/dist");
     println!("cargo::rerun-if-changed={}", built.display());
     println!("cargo::rerun-if-changed=build.rs");
     let folder = if built.join("index.html").is_file() { built } else { placeholder()? };

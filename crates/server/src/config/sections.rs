@@ -135,7 +135,7 @@ section! {
         /// Longest time.
         time_limit_ms: u64 = 10_000,
         /// Most working memory of one question, MiB; `max_concurrent` times this is the most all of them use.
-        max_memory_mib: usize = 512,
+        max_memory_mib: usize = 1_024,
         /// Questions that are worked on at once; further ones wait for their turn.
         max_concurrent: usize = 4,
         /// How long an answer is given again to the same question of the same app.
