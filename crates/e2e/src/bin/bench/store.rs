@@ -13,9 +13,11 @@ use crate::report::{Table, machine, milliseconds, publish, thousands};
 const DEFAULT_EVENTS: u64 = 20_000_000;
 const ROUNDS: usize = 5;
 
-fn questions() -> Vec<(&'static str, &'static str, Value)> {
+type Question = (&'static str, &'static str, Value);
+
+/// The questions of the benchmark that have a call today; Q3 by sketch, Q11 and Q14 to Q16 come with their analyses.
+fn benchmark_questions() -> Vec<Question> {
     let funnel = json!(["page_view", "add_to_cart", "purchase"]);
-    let country_us = json!([{"property": "country", "op": "eq", "value": "US"}]);
     vec![
         ("Q1 events per day, 90 days", "query", json!({"metric": "events", "interval": "day", "range": "90d"})),
         (
@@ -57,6 +59,13 @@ fn questions() -> Vec<(&'static str, &'static str, Value)> {
             json!({"metrics": ["events", "unique_users"], "group_by": ["country", "device_type", "browser"], "limit": 20, "range": "90d"}),
         ),
         ("Q13 sessions per day", "query", json!({"metric": "sessions", "interval": "day", "range": "90d"})),
+    ]
+}
+
+/// What the benchmark leaves out of the API's forms: regex, nesting, months in another zone, comparison, formulas, quantiles, raw pages.
+fn other_questions() -> Vec<Question> {
+    let country_us = json!([{"property": "country", "op": "eq", "value": "US"}]);
+    vec![
         (
             "regex on url, by week",
             "query",
@@ -178,7 +187,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
     let (idle, _) = server.memory_bytes()?;
     let mut table = Table::new(&["question", "cold", "median of 5 warm", "best", "events scanned"]);
-    for (name, call, request) in questions() {
+    for (name, call, request) in benchmark_questions().into_iter().chain(other_questions()) {
         let (cold, median, best, scanned) = ask(&client, &app, call, &request).with_context(|| name.to_owned())?;
         table.row(&[name.to_owned(), milliseconds(cold), milliseconds(median), milliseconds(best), thousands(scanned as f64)]);
     }
