@@ -79,7 +79,7 @@ fn other_questions() -> Vec<Question> {
         (
             "formula, compare, month, New York",
             "query",
-            json!({"metric": {"formula": "A / B * 100", "A": {"metric": "unique_users", "event": "purchase"}, "B": {"metric": "unique_users", "event": "page_view"}}, "interval": "month", "timezone": "America/New_York", "range": "60d", "compare": "previous_period"}),
+            json!({"metric": {"formula": "A / B * 100", "A": {"fn": "unique_users", "event": "purchase"}, "B": {"fn": "unique_users", "event": "page_view"}}, "interval": "month", "timezone": "America/New_York", "range": "60d", "compare": "previous_period"}),
         ),
         (
             "events_per_user and median price, by browser",
