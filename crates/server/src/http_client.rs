@@ -23,6 +23,8 @@ pub(crate) struct HttpClient {
 /// A status and the body as JSON, or as a string where it is not.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// How long the server asks to wait before the next attempt.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Value,
 }
 
@@ -62,9 +64,10 @@ impl HttpClient {
         const MAX_ANSWER_BYTES: u64 = 1 << 30;
         let mut response = response.with_context(|| format!("{} does not answer", self.base))?;
         let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let text = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_string();
         let text = text.with_context(|| format!("{} broke off its answer", self.base))?;
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, body })
+        Ok(Answer { status, retry_after: retry_after.map(Duration::from_secs), body })
     }
 }

@@ -77,8 +77,8 @@ impl Demo {
             days: HISTORY_DAYS,
             users: USERS,
             rate: LIVE_EVENTS_PER_SECOND,
-            // A seed of its own each time: with the one before, its events would be recognised as sent already.
-            seed: rand::random(),
+            // The same seed as the history's: the same users go on.
+            seed: self.remembered.history_seed,
             until: None,
             out: None,
             target,
@@ -86,7 +86,6 @@ impl Demo {
         let history = SimulateArgs {
             events: HISTORY_EVENTS,
             rate: 0.0,
-            seed: self.remembered.history_seed,
             until: Some(self.remembered.history_until),
             ..live.clone()
         };

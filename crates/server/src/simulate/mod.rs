@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::http_client::Target;
 use crate::output;
 use history::History;
-use send::Sender;
+use send::{Sender, SenderOptions};
 use shop::Shop;
 
 #[derive(Args, Clone, Debug)]
@@ -72,22 +72,36 @@ pub(crate) fn simulate(args: &SimulateArgs, stop: &Arc<AtomicBool>) -> Result<()
         return write(history, path);
     }
     let key = args.write_key.as_deref().context("--write-key is missing")?;
-    let mut sender = Sender::start(&args.target, key, args.events)?;
-    for event in history {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        sender.push(&event.json)?;
-    }
-    let sent = sender.finish()?;
     if args.events > 0 {
-        output::note(&format!("{sent} events of history sent"));
+        let mut sender = Sender::start(&args.target, key, history_options(args.events), stop)?;
+        for event in history {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            sender.push(&event.json)?;
+        }
+        let sent = sender.finish()?;
+        output::note(&format!("{} events of history sent, {} of them rejected", sent.accepted + sent.rejected, sent.rejected));
     }
     if args.rate > 0.0 && !stop.load(Ordering::Relaxed) {
-        // Another seed, else the live visitors would repeat the first days of the history.
-        live::run(Shop::new(args.seed ^ u64::MAX, args.users), &args.target, key, args.rate, stop)?;
+        let started_ms = Timestamp::now().as_millisecond();
+        let shop = Shop::from_moment(args.seed, args.users, started_ms, live::pace(args.rate));
+        let sender = Sender::start(&args.target, key, live_options(args.rate), stop)?;
+        output::note(&format!("live traffic: {} events a second until stopped", args.rate));
+        live::run(shop, sender, args.rate, started_ms, stop)?;
     }
     Ok(())
+}
+
+fn history_options(events: u64) -> SenderOptions {
+    SenderOptions { batch_events: 2_000, in_flight: 4, expected_events: Some(events) }
+}
+
+/// Batches as SDKs send them, and connections enough for the rate when each answer takes a few milliseconds.
+fn live_options(rate: f64) -> SenderOptions {
+    const EVENTS_PER_CONNECTION: f64 = 1_000.0;
+    let in_flight = (rate / EVENTS_PER_CONNECTION).ceil().clamp(1.0, 64.0) as usize;
+    SenderOptions { batch_events: 20, in_flight, expected_events: None }
 }
 
 fn write(history: History, path: &PathBuf) -> Result<()> {

@@ -78,6 +78,15 @@ pub(super) struct Shop {
     users: u64,
     seed: u64,
     sessions: u64,
+    /// Times the pauses between a visitor's actions.
+    pace: f64,
+}
+
+/// Who acts, in which session, on which page.
+struct Visit {
+    user: User,
+    session: u64,
+    url: u64,
 }
 
 /// A user's fixed traits, from the id alone.
@@ -113,8 +122,16 @@ impl User {
 }
 
 impl Shop {
+    /// The shop as its history goes.
     pub(super) fn new(seed: u64, users: u64) -> Self {
-        Self { random: Random::new(seed), users: users.max(1), seed, sessions: 0 }
+        Self { random: Random::new(seed), users: users.max(1), seed, sessions: 0, pace: 1.0 }
+    }
+
+    /// The same shop with the same users, as it goes on from `moment_ms`: what they do and the ids of it are new each time,
+    /// so that nothing is taken for an event sent before. A `pace` below 1 makes visitors hurry.
+    pub(super) fn from_moment(seed: u64, users: u64, moment_ms: i64, pace: f64) -> Self {
+        let stream = Random::new(seed ^ moment_ms.cast_unsigned()).bits();
+        Self { random: Random::new(stream), sessions: moment_ms.cast_unsigned(), pace, ..Self::new(seed, users) }
     }
 
     /// Appends the events of one session that begins at `start_ms`, in time order, and returns their number.
@@ -122,16 +139,16 @@ impl Shop {
         let rank = self.random.skewed(self.users, USER_SKEW);
         // Ids are spread over ranks, so that an id does not tell how active its user is.
         let user = User::new(rank.wrapping_mul(7_368_787) % self.users.max(1), self.seed);
-        let session = self.sessions;
+        let mut visit = Visit { user, session: self.sessions, url: 0 };
         self.sessions += 1;
         let before = out.len();
         let mut time_ms = start_ms;
-        let mut url = self.random.skewed(URLS, URL_SKEW);
+        visit.url = self.random.skewed(URLS, URL_SKEW);
         if self.random.chance(SIGNUP_SHARE) {
-            self.push("signup", time_ms, &user, session, url, out);
+            self.push("signup", time_ms, &visit, out);
             time_ms += self.pause_ms();
         }
-        self.push("page_view", time_ms, &user, session, url, out);
+        self.push("page_view", time_ms, &visit, out);
         for _ in 0..MAX_ACTIONS {
             if !self.random.chance(MORE_ACTIONS) {
                 break;
@@ -139,12 +156,12 @@ impl Shop {
             time_ms += self.pause_ms();
             let action = pick(&mut self.random, &ACTIONS);
             if action == "page_view" {
-                url = self.random.skewed(URLS, URL_SKEW);
+                visit.url = self.random.skewed(URLS, URL_SKEW);
             }
-            self.push(action, time_ms, &user, session, url, out);
+            self.push(action, time_ms, &visit, out);
             if action == "add_to_cart" && self.random.chance(PURCHASE_SHARE) {
                 time_ms += self.pause_ms();
-                self.push("purchase", time_ms, &user, session, url, out);
+                self.push("purchase", time_ms, &visit, out);
             }
         }
         out.len() - before
@@ -153,10 +170,12 @@ impl Shop {
     /// Two seconds to a minute and a half between actions, short ones more often; now and then somebody goes for a coffee.
     fn pause_ms(&mut self) -> i64 {
         let pause = 2_000 + self.random.skewed(88_000, 0.6) as i64;
-        if self.random.chance(0.01) { pause + 600_000 } else { pause }
+        let pause = if self.random.chance(0.01) { pause + 600_000 } else { pause };
+        (pause as f64 * self.pace) as i64
     }
 
-    fn push(&mut self, name: &str, time_ms: i64, user: &User, session: u64, url: u64, out: &mut Vec<SimulatedEvent>) {
+    fn push(&mut self, name: &str, time_ms: i64, visit: &Visit, out: &mut Vec<SimulatedEvent>) {
+        let Visit { user, session, url } = visit;
         let mut json = String::with_capacity(340);
         let insert_id = self.random.bits();
         let reference = self.random.bits() >> 16;
@@ -192,5 +211,62 @@ impl Shop {
     /// A start within the hour that begins at `hour_start_ms`.
     pub(super) fn start_within(&mut self, hour_start_ms: i64, length_ms: i64) -> i64 {
         hour_start_ms + self.random.below(length_ms.max(1) as u64) as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const NOW: i64 = 1_780_000_000_000;
+
+    fn events(mut shop: Shop) -> Vec<Value> {
+        let mut events = Vec::new();
+        for _ in 0..2_000 {
+            shop.session(NOW, &mut events);
+        }
+        events.iter().map(|event| serde_json::from_str(&event.json).unwrap()).collect()
+    }
+
+    #[test]
+    fn users_keep_their_traits_and_every_moment_has_ids_of_its_own() {
+        let mut traits: BTreeMap<String, [Value; 4]> = BTreeMap::new();
+        let (mut insert_ids, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+        for shop in [Shop::new(7, 100), Shop::from_moment(7, 100, NOW, 1.0), Shop::from_moment(7, 100, NOW + 1, 0.1)] {
+            let mut of_this = BTreeSet::new();
+            for event in events(shop) {
+                let user = event["user_id"].as_str().unwrap().to_owned();
+                let seen = ["country", "device_type", "browser", "plan"].map(|name| event["properties"][name].clone());
+                assert_eq!(traits.entry(user).or_insert_with(|| seen.clone()), &seen);
+                assert!(insert_ids.insert(event["insert_id"].to_string()), "an insert_id came twice");
+                of_this.insert(event["session_id"].to_string());
+            }
+            // Two moments a millisecond apart overlap in session numbers, but hardly ever for the same user.
+            let again = of_this.intersection(&sessions).count();
+            assert!(again < 100, "{again} session ids came twice");
+            sessions.extend(of_this);
+        }
+        assert!(traits.len() > 90);
+    }
+
+    #[test]
+    fn a_purchase_follows_an_add_to_cart_of_its_session() {
+        let mut last: BTreeMap<String, String> = BTreeMap::new();
+        for event in events(Shop::new(3, 500)) {
+            let (session, name) = (event["session_id"].to_string(), event["name"].as_str().unwrap().to_owned());
+            let before = last.insert(session, name.clone());
+            match name.as_str() {
+                "purchase" => {
+                    assert_eq!(before.as_deref(), Some("add_to_cart"));
+                    assert!(event["properties"]["price"].as_f64().unwrap() > 1.0);
+                }
+                "signup" => assert_eq!(before, None),
+                _ => assert!(event["properties"].get("price").is_none()),
+            }
+        }
     }
 }
