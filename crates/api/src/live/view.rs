@@ -55,6 +55,11 @@ pub(crate) struct LiveSeries {
     step_ms: i64,
     events: Vec<u64>,
     users: Vec<u64>,
+    sessions: Vec<u64>,
+    /// Persons with the event that the conversion starts from.
+    from_users: Vec<u64>,
+    /// Persons with the event that the conversion ends with.
+    to_users: Vec<u64>,
 }
 
 /// An event name by its count.
@@ -117,6 +122,22 @@ pub(crate) struct Viewer {
 struct Seen {
     cell: Arc<Cell>,
     users: u64,
+    sessions: u64,
+    from_users: u64,
+    to_users: u64,
+}
+
+impl Seen {
+    fn new(cell: Arc<Cell>, question: &LiveQuestion) -> Self {
+        let users_of = |name: &str| cell.by_event.get(name).map_or(0, |event| round(event.users.estimate()));
+        Self {
+            users: round(cell.users.estimate()),
+            sessions: round(cell.sessions.estimate()),
+            from_users: users_of(&question.from),
+            to_users: users_of(&question.to),
+            cell,
+        }
+    }
 }
 
 impl Viewer {
@@ -140,8 +161,7 @@ impl Viewer {
                 cell.by_event.iter().for_each(|(name, event)| self.events.add(name, event.events));
                 cell.pages.iter().for_each(|(page, views)| self.pages.add(page, *views));
             }
-            let users = round(cell.users.estimate());
-            self.windows.insert(start_ms, Seen { cell, users });
+            self.windows.insert(start_ms, Seen::new(cell, question));
         }
     }
 
@@ -169,13 +189,23 @@ impl Viewer {
     }
 
     fn series(&self, windows: usize, range: CellRange) -> LiveSeries {
-        let (mut events, mut users) = (vec![0; windows], vec![0; windows]);
         let from_ms = range.last(windows);
-        for (start_ms, seen) in self.windows.range(from_ms..range.to_ms) {
-            let window = ((start_ms - from_ms) / WINDOW_MS) as usize;
-            (events[window], users[window]) = (seen.cell.events, seen.users);
+        let column = |read: fn(&Seen) -> u64| {
+            let mut column = vec![0; windows];
+            for (start_ms, seen) in self.windows.range(from_ms..range.to_ms) {
+                column[((start_ms - from_ms) / WINDOW_MS) as usize] = read(seen);
+            }
+            column
+        };
+        LiveSeries {
+            start: iso_utc(from_ms),
+            step_ms: WINDOW_MS,
+            events: column(|seen| seen.cell.events),
+            users: column(|seen| seen.users),
+            sessions: column(|seen| seen.sessions),
+            from_users: column(|seen| seen.from_users),
+            to_users: column(|seen| seen.to_users),
         }
-        LiveSeries { start: iso_utc(from_ms), step_ms: WINDOW_MS, events, users }
     }
 }
 
@@ -292,6 +322,9 @@ mod tests {
         assert_eq!(view.series.events.len(), 60);
         assert_eq!(view.series.events[56..], [1, 1, 2, 2]);
         assert_eq!(view.series.users[56..], [1, 1, 2, 1]);
+        assert_eq!(view.series.sessions[56..], [1, 1, 2, 1]);
+        assert_eq!(view.series.from_users[56..], [0, 0, 2, 1]);
+        assert_eq!(view.series.to_users[56..], [0, 0, 0, 1]);
         assert_eq!(view.series.events[0], 1, "a window 295 s ago is the first of five minutes");
         let names: Vec<_> = view.top_events.iter().map(|top| (top.event.as_str(), top.events)).collect();
         assert_eq!(names, [("page_view", 4), ("click", 2), ("purchase", 1)]);
