@@ -53,14 +53,18 @@ impl Filter {
         })
     }
 
-    /// Reads what [`Filter::to_bytes`] gave; at least one whole block.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (blocks, rest) = bytes.as_chunks::<{ Self::BLOCK_BYTES }>();
+    /// No blocks yet, with room for so many, for [`Filter::extend`].
+    pub(crate) fn with_room_for(blocks: usize) -> Self {
+        Self { blocks: Vec::with_capacity(blocks) }
+    }
+
+    /// Appends whole blocks as [`Filter::to_bytes`] gave them, so that a filter is read without a second copy of it in memory.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let words = |block: &[u8; Self::BLOCK_BYTES]| {
             let (words, _) = block.as_chunks::<4>();
             std::array::from_fn(|word| u32::from_le_bytes(words[word]))
         };
-        (rest.is_empty() && !blocks.is_empty()).then(|| Self { blocks: blocks.iter().map(words).collect() })
+        self.blocks.extend(bytes.as_chunks::<{ Self::BLOCK_BYTES }>().0.iter().map(words));
     }
 }
 
@@ -77,7 +81,8 @@ mod tests {
         let mut filter = Filter::for_keys(keys.len());
         keys.iter().for_each(|&key| filter.insert(key));
         let bytes: Vec<u8> = filter.to_bytes().flatten().collect();
-        let filter = Filter::from_bytes(&bytes).unwrap();
+        let mut filter = Filter::with_room_for(bytes.len() / Filter::BLOCK_BYTES);
+        bytes.chunks(3 * Filter::BLOCK_BYTES).for_each(|part| filter.extend(part));
         assert!(keys.iter().all(|&key| filter.may_contain(key)));
         let passed = (0..100_000).filter(|_| filter.may_contain(rng.random())).count();
         assert!(passed < 2_500, "{passed} of 100,000 absent keys passed");

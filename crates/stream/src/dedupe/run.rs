@@ -95,19 +95,21 @@ impl Run {
         if Self::range_of(path) != Some((footer.span.from, footer.span.to)) {
             return Err(damaged("range"));
         }
-        let mut tail = vec![0u8; footer.tail_bytes() as usize];
-        file.read_exact_at(&mut tail, footer.index_at()).map_err(at)?;
-        if crc32fast::hash(&tail) != footer.tail_checksum {
-            return Err(damaged("index and filter"));
-        }
-        let (index, filter) = tail.split_at(footer.blocks() as usize * INDEX_ENTRY_BYTES);
+        let mut checksum = crc32fast::Hasher::new();
+        let mut index = vec![0u8; footer.blocks() as usize * INDEX_ENTRY_BYTES];
+        file.read_exact_at(&mut index, footer.index_at()).map_err(at)?;
+        checksum.update(&index);
         let (mut firsts, mut checksums) = (Vec::new(), Vec::new());
         for entry in index.as_chunks::<INDEX_ENTRY_BYTES>().0 {
             let [a, b, c, d, e, f, g, h, rest @ ..] = *entry;
             firsts.push(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
             checksums.push(u32::from_le_bytes(rest));
         }
-        let filter = Filter::from_bytes(filter).ok_or_else(|| damaged("filter"))?;
+        let filter_at = footer.index_at() + index.len() as u64;
+        let filter = read_filter(&file, filter_at, footer.filter_blocks as usize, &mut checksum).map_err(at)?;
+        if footer.filter_blocks == 0 || checksum.finalize() != footer.tail_checksum {
+            return Err(damaged("index and filter"));
+        }
         let damage_reported = AtomicBool::new(false);
         Ok(Self { path: path.to_owned(), file, span: footer.span, keys: footer.keys as usize, firsts, checksums, filter, damage_reported })
     }
@@ -178,6 +180,20 @@ impl Run {
     pub(crate) fn scan(&self) -> RunScan<'_> {
         RunScan { run: self, block: 0, keys: Vec::new().into_iter() }
     }
+}
+
+/// Reads a filter in pieces: the largest runs' filters are most of an idle process's memory, and a second copy would stay with it.
+fn read_filter(file: &File, at: u64, blocks: usize, checksum: &mut crc32fast::Hasher) -> io::Result<Filter> {
+    const PIECE_BLOCKS: usize = 4_096;
+    let mut filter = Filter::with_room_for(blocks);
+    let mut piece = vec![0u8; PIECE_BLOCKS.min(blocks) * Filter::BLOCK_BYTES];
+    for first in (0..blocks).step_by(PIECE_BLOCKS) {
+        let bytes = &mut piece[..PIECE_BLOCKS.min(blocks - first) * Filter::BLOCK_BYTES];
+        file.read_exact_at(bytes, at + (first * Filter::BLOCK_BYTES) as u64)?;
+        checksum.update(bytes);
+        filter.extend(bytes);
+    }
+    Ok(filter)
 }
 
 /// A walk through a run, one block in memory.
