@@ -83,12 +83,7 @@ impl Demo {
             out: None,
             target,
         };
-        let history = SimulateArgs {
-            events: HISTORY_EVENTS,
-            rate: 0.0,
-            until: Some(self.remembered.history_until),
-            ..live.clone()
-        };
+        let history = SimulateArgs { events: HISTORY_EVENTS, rate: 0.0, until: Some(self.remembered.history_until), ..live.clone() };
         let mut threads = vec![spawn(live, &stop, || Ok(()))];
         if !self.remembered.history_sent {
             threads.push(spawn(history, &stop, move || write(&self.file, &Remembered { history_sent: true, ..self.remembered })));
