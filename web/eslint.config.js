@@ -6,8 +6,9 @@ import tseslint from "typescript-eslint";
 export default defineConfig(
   { ignores: ["dist"] },
   tseslint.configs.strictTypeChecked,
-  { languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } } },
+  { languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js", "public/*.js"] } } } },
+  { files: ["public/*.js"], languageOptions: { globals: { document: "readonly", localStorage: "readonly", matchMedia: "readonly" } } },
   { files: ["**/*.tsx"], extends: [a11y.configs.recommended] },
-  { files: ["**/*.{ts,tsx}"], plugins: { "react-hooks": hooks }, rules: { "react-hooks/rules-of-hooks": "error", "react-hooks/exhaustive-deps": "error" } },
+  { files: ["src/**/*.{ts,tsx}"], extends: [hooks.configs.flat.recommended] },
   { rules: { "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }] } },
 );

@@ -21,28 +21,56 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A real server on a free port and a temporary folder. */
+/** How long a server may take to be ready. */
+const READY_MS = 10_000;
+
+/** A real server on a free port and a temporary folder, which can be stopped and started again. */
 export class Throng {
+  private child: ChildProcess | null = null;
+
   private constructor(
-    private readonly child: ChildProcess,
     private readonly data: string,
-    readonly url: string,
+    private readonly address: string,
   ) {}
 
   static async start(): Promise<Throng> {
-    const data = mkdtempSync(join(tmpdir(), "throng-web-"));
-    const address = `127.0.0.1:${await freePort()}`;
-    const child = spawn(program, ["serve", "--data", data, "--listen", address], { stdio: "ignore" });
-    const server = new Throng(child, data, `http://${address}`);
-    for (let attempt = 0; attempt < 200; attempt += 1) {
-      const ready = await fetch(`${server.url}/ready`).then(
+    const server = new Throng(mkdtempSync(join(tmpdir(), "throng-web-")), `127.0.0.1:${await freePort()}`);
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `http://${this.address}`;
+  }
+
+  /** Starts the program on the folder and port it had. */
+  async run(): Promise<void> {
+    this.child = spawn(program, ["serve", "--data", this.data, "--listen", this.address], { stdio: "ignore" });
+    for (const started = Date.now(); Date.now() - started < READY_MS; ) {
+      const ready = await fetch(`${this.url}/ready`).then(
         (response) => response.ok,
         () => false,
       );
-      if (ready) return server;
+      if (ready) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`${program} was not ready after 10 s`);
+    throw new Error(`${program} was not ready after ${READY_MS} ms: build it with \`cargo build --release -p throng\`, or set THRONG_BIN`);
+  }
+
+  /** Ends the program; its data stays. */
+  async halt(): Promise<void> {
+    const { child } = this;
+    if (child === null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGTERM");
+    await ended;
+    this.child = null;
+  }
+
+  /** The value of a gauge or counter without labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN);
   }
 
   createApp(name: string): App {
@@ -58,10 +86,9 @@ export class Throng {
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
   }
 
+  /** Ends the program and removes its data. */
   async stop(): Promise<void> {
-    const ended = new Promise((resolve) => this.child.once("exit", resolve));
-    this.child.kill("SIGTERM");
-    await ended;
+    await this.halt();
     rmSync(this.data, { recursive: true, force: true });
   }
 }

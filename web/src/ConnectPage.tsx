@@ -1,7 +1,7 @@
 import { Button, PasswordInput, TextInput } from "@mantine/core";
 import { type SyntheticEvent, useState } from "react";
 
-import { ApiError, ask } from "./api/client.ts";
+import { asApiError, ask } from "./api/client.ts";
 import type { Session } from "./session.ts";
 
 /** Asks for an app and its read key, and tries them before it lets one in. */
@@ -15,42 +15,53 @@ export function ConnectPage({ onConnect }: { onConnect: (session: Session) => vo
     const session = { app: app.trim(), key: key.trim() };
     setTrying(true);
     try {
-      await ask(session, "realtime");
+      await ask(session, "realtime?minutes=1");
       onConnect(session);
     } catch (error) {
-      setProblem(error instanceof ApiError ? error.message : "The server cannot be reached.");
+      setProblem(asApiError(error).message);
     } finally {
       setTrying(false);
     }
   };
   return (
-    <form className="panel connect" onSubmit={(event) => void submit(event)}>
-      <h1>Open an app</h1>
-      <p className="quiet">
-        <code>throng app create NAME</code> prints the app&rsquo;s id and its read key. The key stays in this tab.
-      </p>
-      <TextInput
-        label="App id"
-        required
-        autoComplete="off"
-        value={app}
-        onChange={(event) => {
-          setApp(event.currentTarget.value);
-        }}
-      />
-      <PasswordInput
-        label="Read key"
-        required
-        autoComplete="off"
-        value={key}
-        error={problem}
-        onChange={(event) => {
-          setKey(event.currentTarget.value);
-        }}
-      />
-      <Button type="submit" loading={trying}>
-        Open
-      </Button>
-    </form>
+    <main>
+      <form className="panel connect" onSubmit={(event) => void submit(event)}>
+        <h1>
+          <img src="/icon.svg" alt="" />
+          Open an app
+        </h1>
+        <p className="quiet">
+          <code>throng app create NAME</code> prints an app&rsquo;s id and its read key. The key stays in this tab.
+        </p>
+        <TextInput
+          label="App id"
+          placeholder="app_..."
+          required
+          withAsterisk={false}
+          autoComplete="off"
+          spellCheck={false}
+          value={app}
+          onChange={(event) => {
+            setApp(event.currentTarget.value);
+          }}
+        />
+        <PasswordInput
+          label="Read key"
+          placeholder="rk_..."
+          required
+          withAsterisk={false}
+          autoComplete="off"
+          value={key}
+          error={problem}
+          onChange={(event) => {
+            setKey(event.currentTarget.value);
+            setProblem(null);
+          }}
+        />
+        <Button type="submit" loading={trying}>
+          Open
+        </Button>
+      </form>
+    </main>
   );
 }

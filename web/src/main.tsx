@@ -1,4 +1,4 @@
-import "./styles.css";
+import "./styles/index.css";
 
 import { MantineProvider, createTheme } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
@@ -7,8 +7,8 @@ import { createRoot } from "react-dom/client";
 
 import { App } from "./App.tsx";
 
-const theme = createTheme({ primaryColor: "indigo", defaultRadius: 6, fontFamily: "var(--mantine-font-family)" });
-const queries = new QueryClient({ defaultOptions: { queries: { retry: 1, refetchOnWindowFocus: false, staleTime: 5_000 } } });
+const theme = createTheme({ defaultRadius: 6, respectReducedMotion: true, cursorType: "pointer" });
+const queries = new QueryClient({ defaultOptions: { queries: { retry: false, refetchOnWindowFocus: false, staleTime: 5_000 } } });
 
 const root = document.getElementById("root");
 if (root !== null) {

@@ -16,8 +16,7 @@ export function loadSession(): Session | null {
     saveSession({ app, key });
     return { app, key };
   }
-  const stored: unknown = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "null");
-  return isSession(stored) ? stored : null;
+  return readSession(sessionStorage.getItem(STORAGE_KEY));
 }
 
 export function saveSession(session: Session): void {
@@ -26,6 +25,16 @@ export function saveSession(session: Session): void {
 
 export function forgetSession(): void {
   sessionStorage.removeItem(STORAGE_KEY);
+}
+
+/** What was stored, or nothing where it is not what we store. */
+export function readSession(stored: string | null): Session | null {
+  try {
+    const value: unknown = JSON.parse(stored ?? "null");
+    return isSession(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 function isSession(value: unknown): value is Session {

@@ -1,15 +1,22 @@
 import type { Session } from "../session.ts";
 import type { ErrorForm } from "./types.ts";
 
-/** What a call failed with: the API's own words where it had any. */
+/** What a call failed with: the API's own words where it had any. Status 0 means that no answer came. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
     message: string,
     readonly field?: string,
+    /** When trying again makes sense, in milliseconds. */
+    readonly retryAfterMs?: number,
   ) {
     super(message);
+  }
+
+  /** True when the same key will be refused again. */
+  get refused(): boolean {
+    return this.status === 401 || this.status === 403;
   }
 }
 
@@ -18,23 +25,41 @@ export function analyticsPath(session: Session, call: string): string {
   return `/api/v1/analytics/${encodeURIComponent(session.app)}/${call}`;
 }
 
-/** GET, or POST when there is a body. */
+/** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
 export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const response = await fetch(analyticsPath(session, call), {
+  const request: RequestInit = {
     method: body === undefined ? "GET" : "POST",
     headers: { authorization: `Bearer ${session.key}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
+  };
+  const response = await fetch(analyticsPath(session, call), request).catch((error: unknown) => {
+    throw signal?.aborted === true ? error : unreachable();
   });
   if (!response.ok) throw await errorOf(response);
   return (await response.json()) as T;
 }
 
+/** The server did not answer at all. */
+export function unreachable(): ApiError {
+  return new ApiError(0, "unreachable", "The server cannot be reached.");
+}
+
+/** Any failure as one of ours. */
+export function asApiError(error: unknown): ApiError {
+  return error instanceof ApiError ? error : unreachable();
+}
+
 /** Reads the error form, or makes one of an answer that has none (a proxy's page). */
 export async function errorOf(response: Response): Promise<ApiError> {
+  const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN) * 1000;
+  const retryAfterMs = Number.isFinite(retryAfter) ? retryAfter : undefined;
   const body: unknown = await response.json().catch(() => null);
-  if (isErrorForm(body)) return new ApiError(response.status, body.error.code, body.error.message, body.error.field);
-  return new ApiError(response.status, "unexpected_answer", `The server answered ${response.status} ${response.statusText}.`);
+  if (!isErrorForm(body)) {
+    return new ApiError(response.status, "unexpected_answer", `The server answered ${response.status} ${response.statusText}.`, undefined, retryAfterMs);
+  }
+  const { code, message, field } = body.error;
+  return new ApiError(response.status, code, message, field, retryAfterMs);
 }
 
 function isErrorForm(body: unknown): body is ErrorForm {

@@ -1,33 +1,50 @@
 /** The parts of the HTTP API that the app uses, as `/api/v1/openapi.json` describes them. */
 
-export interface Series {
+/** One entry a window, oldest first; the last window is still open. */
+export interface LiveSeries {
   /** Start of the first window, ISO 8601. */
   start: string;
   /** Length of a window in milliseconds. */
   step_ms: number;
   events: number[];
   users: number[];
+  sessions: number[];
+  from_users: number[];
+  to_users: number[];
+}
+
+export interface LiveConversion {
+  from: string;
+  to: string;
+  from_users: number;
+  to_users: number;
+  /** A fraction; null without users to start from. */
+  rate: number | null;
 }
 
 /** One state of an app's last minutes. Counts of events are exact, of users and sessions from sketches. */
 export interface Live {
+  /** Persons with an event in the last 5 minutes. */
   active_users: number;
   active_users_30m: number;
   active_sessions: number;
   events_per_second: number;
   minutes: number;
-  series: Series;
+  series: LiveSeries;
   top_events: { event: string; events: number }[];
   top_pages: { page: string; views: number }[];
-  conversion: { from: string; to: string; from_users: number; to_users: number; rate: number | null };
+  conversion: LiveConversion;
   relative_standard_error: number;
 }
 
-/** A value of a group, or of a raw property. */
+/** A value of a group. */
 export type Value = string | number | boolean | null;
 
+/** One row: `time` where there is an interval, the group keys, the metrics, and `previous` where periods are compared. */
+export type Row = Record<string, Value | Record<string, Value>>;
+
 export interface QueryAnswer {
-  results: Record<string, Value>[];
+  results: Row[];
   metrics: string[];
   group_by: string[];
   query_time_ms: number;
@@ -37,12 +54,27 @@ export interface QueryAnswer {
   scanned_events: number;
   cached: boolean;
   relative_standard_error?: number;
+  /** IANA name of the zone in which days are cut. */
   timezone: string;
+  range: { from: string; to: string };
+  previous_range?: { from: string; to: string };
+}
+
+export interface SchemaEvent {
+  name: string;
+  events: number;
+}
+
+export interface SchemaProperty {
+  name: string;
+  types: string[];
+  events: number;
+  sample_values: unknown[];
 }
 
 export interface Schema {
-  events: { name: string; events: number }[];
-  properties: { name: string; types: string[]; sample_values: unknown[] }[];
+  events: SchemaEvent[];
+  properties: SchemaProperty[];
 }
 
 /** The error form of every call. */

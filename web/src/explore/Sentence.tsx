@@ -1,89 +1,187 @@
-import { ActionIcon, Autocomplete, Button, Select } from "@mantine/core";
+import { ActionIcon, Button } from "@mantine/core";
 
-import type { Schema } from "../api/types.ts";
-import { type Filter, INTERVALS, METRICS, OPS, type Question, RANGES, needsNoValue } from "./state.ts";
+import { Picker } from "../ui/Picker.tsx";
+import { CrossIcon, PlusIcon } from "../ui/icons.tsx";
+import { ConditionEditor } from "./ConditionEditor.tsx";
+import { RangeEditor } from "./RangeEditor.tsx";
+import { type Condition, INTERVALS, MAX_GROUP_KEYS, MEASURES, type Question } from "./question.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
-const SYSTEM_FIELDS = ["event", "user_id", "session_id", "country", "browser", "os", "device_type"];
-
-function samples(schema: Schema | undefined, property: string): string[] {
-  const values = schema?.properties.find((known) => known.name === property)?.sample_values ?? [];
-  return [...new Set(values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))))];
+interface SentenceProps {
+  question: Question;
+  words: Vocabulary;
+  onChange: (question: Question) => void;
 }
 
-function FilterEditor({ filter, fields, schema, onChange, onRemove }: { filter: Filter; fields: string[]; schema: Schema | undefined; onChange: (filter: Filter) => void; onRemove: () => void }) {
+const ANY_EVENT = "";
+
+/** What is measured of which event. */
+function Subject({ question, words, onChange }: SentenceProps) {
+  const measure = MEASURES.find((one) => one.value === question.measure);
+  const properties = question.measure === "count_distinct" ? words.properties : words.numbers;
   return (
-    <div className="filter">
-      <span className="quiet">where</span>
-      <Autocomplete
-        className="wide"
-        aria-label="Property"
-        placeholder="property"
-        data={fields}
-        limit={50}
-        value={filter.property}
-        onChange={(property) => {
-          onChange({ ...filter, property });
+    <span className="sentence-part">
+      <Picker
+        label="Measure"
+        choices={MEASURES}
+        value={question.measure}
+        onChange={(picked) => {
+          const ofProperty = MEASURES.find((one) => one.value === picked)?.ofProperty === true;
+          onChange({ ...question, measure: picked, property: ofProperty ? question.property : "" });
         }}
       />
-      <Select
-        className="narrow"
-        aria-label="Comparison"
-        data={OPS}
-        allowDeselect={false}
-        value={filter.op}
-        onChange={(op) => {
-          onChange({ ...filter, op: op ?? "eq" });
-        }}
-      />
-      {!needsNoValue(filter.op) && (
-        <Autocomplete
-          aria-label="Value"
-          placeholder="value"
-          data={samples(schema, filter.property)}
-          value={filter.value}
-          onChange={(value) => {
-            onChange({ ...filter, value });
-          }}
-        />
+      {measure?.ofProperty === true && (
+        <>
+          <span className="quiet">of</span>
+          <Picker
+            label="Measured property"
+            placeholder="a property"
+            choices={properties}
+            free
+            missing={question.property === ""}
+            value={question.property}
+            onChange={(property) => {
+              onChange({ ...question, property });
+            }}
+          />
+        </>
       )}
-      <ActionIcon variant="subtle" color="gray" aria-label="Remove this condition" onClick={onRemove}>
-        ×
+      <span className="quiet">{measure?.joint}</span>
+      <Picker
+        label="Event"
+        choices={[{ value: ANY_EVENT, label: "any event" }, ...words.events]}
+        free
+        value={question.event}
+        onChange={(event) => {
+          onChange({ ...question, event });
+        }}
+      />
+    </span>
+  );
+}
+
+function Groups({ question, words, onChange }: SentenceProps) {
+  const set = (groupBy: string[]) => {
+    onChange({ ...question, groupBy });
+  };
+  const free = words.fields.filter((choice) => !question.groupBy.includes(choice.value));
+  return question.groupBy.map((key, at) => (
+    <span className="sentence-part" key={key}>
+      <span className="quiet">{at === 0 ? "by" : "and"}</span>
+      <Picker
+        label={`Group ${at + 1}`}
+        choices={[...words.fields.filter((choice) => choice.value === key), ...free]}
+        free
+        value={key}
+        onChange={(picked) => {
+          set([...new Set(question.groupBy.map((other) => (other === key ? picked : other)))]);
+        }}
+      />
+      <ActionIcon
+        variant="subtle"
+        color="gray"
+        size={24}
+        aria-label={`Do not group by ${key}`}
+        onClick={() => {
+          set(question.groupBy.filter((other) => other !== key));
+        }}
+      >
+        <CrossIcon />
       </ActionIcon>
-    </div>
+    </span>
+  ));
+}
+
+function More({ label, onClick }: { label: string; onClick: () => void }) {
+  return (
+    <Button variant="subtle" color="gray" size="compact-xs" leftSection={<PlusIcon />} onClick={onClick}>
+      {label}
+    </Button>
   );
 }
 
 /** The question as a sentence whose parts are pickers. */
-export function Sentence({ question, schema, onChange }: { question: Question; schema: Schema | undefined; onChange: (question: Question) => void }) {
-  const events = (schema?.events ?? []).map((event) => event.name);
-  const fields = [...new Set([...SYSTEM_FIELDS, ...(schema?.properties ?? []).map((property) => property.name)])];
-  const filters = question.filters;
-  const setFilters = (changed: Filter[]) => {
-    onChange({ ...question, filters: changed });
+export function Sentence({ question, words, onChange }: SentenceProps) {
+  const { conditions } = question;
+  const setConditions = (changed: Condition[]) => {
+    onChange({ ...question, conditions: changed });
   };
-  const withSelected = (choices: string[], selected: string) => (selected === "" || choices.includes(selected) ? choices : [selected, ...choices]);
+  const firstFree = words.fields.find((choice) => !question.groupBy.includes(choice.value));
   return (
     <section className="panel sentence" aria-label="Question">
-      <Select aria-label="Metric" data={METRICS} allowDeselect={false} value={question.metric} onChange={(metric) => { onChange({ ...question, metric: metric ?? "events" }); }} />
-      <span className="quiet">of</span>
-      <Select className="wide" aria-label="Event" placeholder="any event" searchable clearable data={withSelected(events, question.event)} value={question.event === "" ? null : question.event} onChange={(event) => { onChange({ ...question, event: event ?? "" }); }} />
-      {filters.map((filter, index) => (
-        <FilterEditor
-          key={index}
-          filter={filter}
-          fields={fields}
-          schema={schema}
-          onChange={(changed) => { setFilters(filters.map((other, at) => (at === index ? changed : other))); }}
-          onRemove={() => { setFilters(filters.filter((_, at) => at !== index)); }}
+      <div className="sentence-text">
+        <Subject question={question} words={words} onChange={onChange} />
+        {conditions.map((condition, at) => (
+          <ConditionEditor
+            // Conditions have no names; their places are what they are known by.
+            key={at}
+            condition={condition}
+            joint={at === 0 ? "where" : "and"}
+            words={words}
+            onChange={(changed) => {
+              setConditions(conditions.map((other, place) => (place === at ? changed : other)));
+            }}
+            onRemove={() => {
+              setConditions(conditions.filter((_, place) => place !== at));
+            }}
+          />
+        ))}
+        <Groups question={question} words={words} onChange={onChange} />
+        <Picker
+          label="Interval"
+          choices={INTERVALS}
+          value={question.interval}
+          onChange={(interval) => {
+            onChange({ ...question, interval });
+          }}
         />
-      ))}
-      <span className="quiet">by</span>
-      <Select className="wide" aria-label="Group by" placeholder="nothing" searchable clearable data={withSelected(fields, question.groupBy)} value={question.groupBy === "" ? null : question.groupBy} onChange={(groupBy) => { onChange({ ...question, groupBy: groupBy ?? "" }); }} />
-      <Select className="narrow" aria-label="Interval" data={INTERVALS} allowDeselect={false} value={question.interval} onChange={(interval) => { onChange({ ...question, interval: interval ?? "" }); }} />
-      <Select className="narrow" aria-label="Range" data={RANGES} allowDeselect={false} value={question.range} onChange={(range) => { onChange({ ...question, range: range ?? "30d" }); }} />
-      <Button variant="subtle" onClick={() => { setFilters([...filters, { property: "", op: "eq", value: "" }]); }}>
-        Add condition
-      </Button>
+        <RangeEditor
+          range={question.range}
+          onChange={(range) => {
+            onChange({ ...question, range });
+          }}
+        />
+        {question.compare && question.range !== "all" && (
+          <span className="sentence-part">
+            <span className="quiet">compared with the period before</span>
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              size={24}
+              aria-label="Do not compare"
+              onClick={() => {
+                onChange({ ...question, compare: false });
+              }}
+            >
+              <CrossIcon />
+            </ActionIcon>
+          </span>
+        )}
+      </div>
+      <div className="sentence-more">
+        <More
+          label="Condition"
+          onClick={() => {
+            setConditions([...conditions, { property: "", op: "is", values: [] }]);
+          }}
+        />
+        {question.groupBy.length < MAX_GROUP_KEYS && firstFree !== undefined && (
+          <More
+            label="Group"
+            onClick={() => {
+              onChange({ ...question, groupBy: [...question.groupBy, firstFree.value] });
+            }}
+          />
+        )}
+        {!question.compare && question.range !== "all" && (
+          <More
+            label="Period before"
+            onClick={() => {
+              onChange({ ...question, compare: true });
+            }}
+          />
+        )}
+      </div>
     </section>
   );
 }

@@ -1,37 +1,99 @@
-import type { QueryAnswer, Value } from "../api/types.ts";
-import { label } from "../format.ts";
+import type { QueryAnswer, Row, Value } from "../api/types.ts";
+import { colourPlaces } from "../charts/palette.ts";
+import { valueLabel } from "../format.ts";
 
-/** One line or one set of bars. */
+/** One line, or one bar of each bucket. */
 export interface ChartSeries {
   name: string;
+  /** Values of the group keys, in their order. */
+  group: Value[];
+  /** The folded rest. */
   other: boolean;
+  /** Place in the palette; `null` for the accent, where position and not colour tells series apart. */
+  place: number | null;
   values: (number | null)[];
+  /** Of the period before, where it was asked for. */
+  previous: (number | null)[] | null;
 }
 
-/** What a chart shows: `times` with lines, or without an interval one bar a group. */
+/** What charts and tables show: buckets of time with series, or without an interval one value a series. */
 export interface ChartData {
+  metric: string;
+  /** Starts of the buckets, ISO 8601 in the app's zone. */
   times: string[];
+  previousTimes: string[];
+  /** Buckets that are cut by an end of the range, or not over yet. */
+  partial: boolean[];
   series: ChartSeries[];
 }
 
-const number = (value: Value | undefined): number | null => (typeof value === "number" ? value : null);
+const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const scalar = (value: Row[string] | undefined): Value => (typeof value === "object" || value === undefined ? null : value);
+const text = (value: unknown): string => (typeof value === "string" ? value : "");
 
-/** Turns rows into series in their order of first appearance, which is the order of size. */
-export function chartData(answer: QueryAnswer): ChartData {
-  const metric = answer.metrics[0] ?? "events";
-  const keys = answer.group_by;
-  const nameOf = (row: Record<string, Value>) => (keys.length === 0 ? metric : keys.map((key) => label(row[key])).join(" / "));
-  const times = [...new Set(answer.results.map((row) => row["time"]).filter((time) => typeof time === "string"))].sort();
+function previousOf(row: Row): Record<string, Value> | null {
+  const previous = row["previous"];
+  return typeof previous === "object" ? previous : null;
+}
+
+function nameOf(metric: string, group: Value[]): string {
+  return group.length === 0 ? metric : group.map(valueLabel).join(" · ");
+}
+
+/** Buckets by time, up to now: those that have not begun are not zero, they are not there. */
+function bucketsOf(answer: QueryAnswer, nowMs: number): string[] {
+  const times = new Set(answer.results.map((row) => text(row["time"])).filter((time) => time !== ""));
+  return [...times].filter((time) => Date.parse(time) <= nowMs).sort((a, b) => Date.parse(a) - Date.parse(b));
+}
+
+/** Turns the rows of an answer into series: largest first as the API orders them, the rest last. */
+export function chartData(answer: QueryAnswer, nowMs: number): ChartData {
+  const metric = answer.metrics[0] ?? "";
+  const times = bucketsOf(answer, nowMs);
+  const places = new Map(times.map((time, place) => [time, place]));
+  const compared = answer.previous_range !== undefined;
+  const empty = () => (times.length === 0 ? [null] : times.map(() => null));
+  const previousTimes = times.map(() => "");
   const bySeries = new Map<string, ChartSeries>();
   for (const row of answer.results) {
-    const name = nameOf(row);
-    const other = keys.some((key) => row[key] === "$other");
-    const series = bySeries.get(name) ?? { name, other, values: times.length === 0 ? [] : times.map(() => null) };
-    bySeries.set(name, series);
-    const time = row["time"];
-    if (typeof time === "string") series.values[times.indexOf(time)] = number(row[metric]);
-    else series.values.push(number(row[metric]));
+    const time = text(row["time"]);
+    const at = time === "" ? 0 : places.get(time);
+    if (at === undefined) continue;
+    const group = answer.group_by.map((key) => scalar(row[key]));
+    const key = JSON.stringify(group);
+    const series = bySeries.get(key) ?? { name: nameOf(metric, group), group, other: group.includes("$other"), place: null, values: empty(), previous: compared ? empty() : null };
+    bySeries.set(key, series);
+    series.values[at] = number(row[metric]);
+    const previous = previousOf(row);
+    if (series.previous !== null) series.previous[at] = number(previous?.[metric]);
+    if (previous !== null) previousTimes[at] = text(previous["time"]);
   }
   const total = (series: ChartSeries) => series.values.reduce((sum: number, value) => sum + (value ?? 0), 0);
-  return { times, series: [...bySeries.values()].sort((a, b) => Number(a.other) - Number(b.other) || total(b) - total(a)) };
+  const series = [...bySeries.values()].sort((a, b) => Number(a.other) - Number(b.other) || total(b) - total(a));
+  return { metric, times, previousTimes, partial: partialBuckets(times, answer.range, nowMs), series: coloured(series, answer.group_by.length > 0 && times.length > 0) };
+}
+
+function partialBuckets(times: string[], range: QueryAnswer["range"], nowMs: number): boolean[] {
+  const from = Date.parse(range.from);
+  return times.map((time, at) => Date.parse(time) < from || Date.parse(times[at + 1] ?? range.to) > nowMs);
+}
+
+/** Places in the palette by name, whatever the order of size is today. */
+function coloured(series: ChartSeries[], grouped: boolean): ChartSeries[] {
+  if (!grouped) return series;
+  const names = series.filter((one) => !one.other).map((one) => one.name).sort();
+  const places = new Map(colourPlaces(names).map((place, at) => [names[at], place]));
+  return series.map((one) => ({ ...one, place: one.other ? null : (places.get(one.name) ?? null) }));
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A bucket's start on the app's wall clock, as the API wrote it: `3 Mar`, `3 Mar 14:00`, `Mar 2026`. */
+export function timeLabel(time: string, interval: string, full = false): string {
+  const [, year, month, day, clock] = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}:\d{2})/.exec(time) ?? [];
+  if (year === undefined || month === undefined || day === undefined) return time;
+  const name = MONTHS[Number(month) - 1] ?? month;
+  if (interval === "month") return `${name} ${year}`;
+  const date = `${Number(day)} ${name}${full ? ` ${year}` : ""}`;
+  return interval === "hour" || interval === "minute" ? `${date} ${clock ?? ""}` : date;
 }

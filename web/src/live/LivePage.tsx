@@ -1,103 +1,188 @@
-import { useEffect, useState } from "react";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 
-import { useLive } from "../api/live.ts";
-import type { Live } from "../api/types.ts";
-import { age, fullNumber, percent, shortNumber } from "../format.ts";
+import { ask } from "../api/client.ts";
+import type { Live, Schema } from "../api/types.ts";
+import { useLive } from "../api/useLive.ts";
+import { fullNumber, percent, shortNumber } from "../format.ts";
+import { goTo, useAddress } from "../location.ts";
 import type { Session } from "../session.ts";
-import { ErrorMessage, Skeleton, StateMessage } from "../ui/states.tsx";
+import { Bone } from "../ui/Bone.tsx";
+import { Failure } from "../ui/Failure.tsx";
+import { Message } from "../ui/Message.tsx";
+import { Page } from "../ui/Page.tsx";
+import { Picker } from "../ui/Picker.tsx";
+import { Snippet } from "../ui/Snippet.tsx";
+import { ArrowIcon } from "../ui/icons.tsx";
 import { Figure } from "./Figure.tsx";
+import { LiveDot } from "./LiveDot.tsx";
 import { RankedBars } from "./RankedBars.tsx";
+import { sparkPoints, trailingRatio } from "./spark.ts";
 
-const QUESTION = "minutes=30&from=page_view&to=purchase";
-/** The age of the numbers is told anew this often. */
-const TICK_MS = 1_000;
+const MINUTES = 30;
+/** The conversion line looks back over this many windows at each point: a minute. */
+const RATIO_WINDOWS = 12;
 
-function useNow(): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = window.setInterval(() => {
-      setNow(Date.now());
-    }, TICK_MS);
-    return () => {
-      window.clearInterval(timer);
-    };
-  }, []);
-  return now;
+interface Ends {
+  from: string;
+  to: string;
 }
 
-function LiveDot({ connected, receivedAt }: { connected: boolean; receivedAt: number | null }) {
-  const now = useNow();
-  const when = receivedAt === null ? "" : `, ${age(now - receivedAt)}`;
-  const [state, text] = connected ? ["live", "Live"] : [receivedAt === null ? "off" : "stale", "Reconnecting"];
+function readEnds(address: string): Ends {
+  const parameters = new URLSearchParams(address.slice(address.indexOf("?") + 1));
+  return { from: parameters.get("from") ?? "page_view", to: parameters.get("to") ?? "purchase" };
+}
+
+function example(): string {
+  return `curl ${window.location.origin}/api/v1/events/batch \\
+  -H "Authorization: Bearer wk_YOUR_WRITE_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '{"events":[{"name":"page_view","user_id":"U1","properties":{"url":"/home"}}]}'`;
+}
+
+/** Which two events the conversion lies between: both can be picked. */
+function ConversionNote({ live, ends, names, onEnds }: { live: Live; ends: Ends; names: { value: string; label: string; hint: string }[]; onEnds: (ends: Ends) => void }) {
+  const { from_users, to_users } = live.conversion;
   return (
-    <span className="dot" data-state={state} role="status" aria-live="off">
-      {text}
-      {when}
-    </span>
+    <>
+      <span className="quiet small tabular conversion-users" title={`${fullNumber(to_users)} of ${fullNumber(from_users)} users`}>
+        {shortNumber(to_users)} of {shortNumber(from_users)}
+      </span>
+      <Picker
+        label="Conversion from"
+        choices={names}
+        value={ends.from}
+        free
+        onChange={(from) => {
+          onEnds({ ...ends, from });
+        }}
+      />
+      <ArrowIcon />
+      <Picker
+        label="Conversion to"
+        choices={names}
+        value={ends.to}
+        free
+        onChange={(to) => {
+          onEnds({ ...ends, to });
+        }}
+      />
+    </>
   );
 }
 
-const EXAMPLE = `curl http://127.0.0.1:7070/api/v1/events/batch \\
-  -H "Authorization: Bearer WRITE_KEY" -H "Content-Type: application/json" \\
-  -d '{"events":[{"name":"page_view","user_id":"U1","properties":{"url":"/home"}}]}'`;
-
-/** The four large figures and the ranked bars. */
-function Numbers({ live }: { live: Live }) {
-  const error = live.relative_standard_error;
+function Figures({ live, conversionNote }: { live: Live; conversionNote: React.ReactNode }) {
+  // An estimate of nothing is exact.
+  const about = (value: number | null) => (value === null || value === 0 ? {} : { error: live.relative_standard_error });
   const { conversion, series } = live;
+  const start = Date.parse(series.start);
+  const points = (values: number[]) => sparkPoints(values, start, series.step_ms);
+  const seconds = series.step_ms / 1_000;
+  const total = series.events.reduce((sum, count) => sum + count, 0);
   return (
-    <>
+    <div className="figures">
+      <Figure
+        name="Active users now"
+        value={shortNumber(live.active_users)}
+        full={fullNumber(live.active_users)}
+        {...about(live.active_users)}
+        note={<span className="cut">Last 5 min · {shortNumber(live.active_users_30m)} in {MINUTES} min</span>}
+        points={points(series.users)}
+        describe={(value) => `about ${shortNumber(value)} users in ${seconds} s`}
+      />
+      <Figure
+        name="Events per second"
+        value={shortNumber(live.events_per_second)}
+        full={fullNumber(live.events_per_second)}
+        note={
+          <span className="cut" title={fullNumber(total)}>
+            {shortNumber(total)} in {MINUTES} min
+          </span>
+        }
+        points={points(series.events.map((count) => count / seconds))}
+        describe={(value) => `${shortNumber(value)} per second`}
+      />
+      <Figure
+        name="Active sessions"
+        value={shortNumber(live.active_sessions)}
+        full={fullNumber(live.active_sessions)}
+        {...about(live.active_sessions)}
+        note={<span className="cut">Last {MINUTES} min</span>}
+        points={points(series.sessions)}
+        describe={(value) => `about ${shortNumber(value)} sessions in ${seconds} s`}
+      />
+      <Figure
+        name="Conversion"
+        value={percent(conversion.rate)}
+        full={`${fullNumber(conversion.to_users)} of ${fullNumber(conversion.from_users)} users`}
+        {...about(conversion.rate)}
+        note={conversionNote}
+        points={points(trailingRatio(series.to_users, series.from_users, RATIO_WINDOWS))}
+        describe={(value) => `about ${percent(value)} within a minute`}
+      />
+    </div>
+  );
+}
+
+/** Everything in its final place and size. */
+function LiveBones() {
+  return (
+    <div aria-busy="true" aria-label="Loading">
       <div className="figures">
-        <Figure name="Active users" note={`${shortNumber(live.active_users_30m)} in the last 30 minutes`} value={shortNumber(live.active_users)} full={fullNumber(live.active_users)} error={error} points={series.users} stepMs={series.step_ms} />
-        <Figure name="Events per second" note="last 10 seconds" value={shortNumber(live.events_per_second)} full={fullNumber(live.events_per_second)} points={series.events.map((count) => (count * 1000) / series.step_ms)} stepMs={series.step_ms} />
-        <Figure name="Active sessions" note="last 30 minutes" value={shortNumber(live.active_sessions)} full={fullNumber(live.active_sessions)} error={error} points={[]} stepMs={series.step_ms} />
-        <Figure
-          name="Conversion"
-          note={`${shortNumber(conversion.to_users)} of ${shortNumber(conversion.from_users)} users: ${conversion.from} to ${conversion.to}`}
-          value={percent(conversion.rate)}
-          full={`${fullNumber(conversion.to_users)} of ${fullNumber(conversion.from_users)}`}
-          error={error}
-          points={[]}
-          stepMs={series.step_ms}
-        />
+        {[0, 1, 2, 3].map((figure) => (
+          <div className="panel figure" key={figure}>
+            <Bone height={20} width="45%" />
+            <div className="figure-value">
+              <Bone height={28} width="35%" />
+            </div>
+            <Bone height={16} width="60%" />
+            <Bone height={56} />
+          </div>
+        ))}
       </div>
-      <div className="columns">
-        <RankedBars title="Top events" unit="events" rows={live.top_events.map(({ event, events }) => ({ name: event, count: events }))} />
-        <RankedBars title="Top pages" unit="views" rows={live.top_pages.map(({ page, views }) => ({ name: page, count: views }))} />
-      </div>
-    </>
+    </div>
   );
 }
 
 /** The last 30 minutes of an app, moving as events arrive. */
 export function LivePage({ session, onDisconnect }: { session: Session; onDisconnect: () => void }) {
-  const { live, receivedAt, connected, error } = useLive(session, QUESTION);
-  const refused = error !== null && (error.status === 401 || error.status === 403);
+  const ends = readEnds(useAddress());
+  const { live, heardAt, phase, error } = useLive(session, new URLSearchParams({ minutes: String(MINUTES), ...ends }).toString());
+  const schema = useQuery({
+    queryKey: ["schema", session.app],
+    queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal),
+    staleTime: 60_000,
+    placeholderData: keepPreviousData,
+    enabled: phase !== "refused",
+  });
+  const names = (schema.data?.events ?? []).map((event) => ({ value: event.name, label: event.name, hint: shortNumber(event.events) }));
+  const onEnds = (changed: Ends) => {
+    goTo(`/?${new URLSearchParams({ ...changed }).toString()}`);
+  };
+  const refused = phase === "refused" && error !== null;
   const empty = live !== null && live.top_events.length === 0;
   return (
-    <>
-      <header className="top">
-        <h1>Live</h1>
-        <span className="quiet">last 30 minutes</span>
-        <span className="push">
-          <LiveDot connected={connected} receivedAt={receivedAt} />
-        </span>
-      </header>
-      {refused && <ErrorMessage error={error} onDisconnect={onDisconnect} />}
-      {!refused && live === null && error !== null && <ErrorMessage error={error} onDisconnect={onDisconnect} />}
-      {live === null && error === null && (
-        <>
-          <Skeleton height={132} />
-          <Skeleton height={380} />
-        </>
+    <Page title="Live" about={`Last ${MINUTES} minutes`} end={<LiveDot phase={phase} heardAt={heardAt} />}>
+      {refused && <Failure error={error} onDisconnect={onDisconnect} />}
+      {!refused && live === null && error !== null && <Failure error={error} onDisconnect={onDisconnect} />}
+      {live === null && error === null && <LiveBones />}
+      {!refused && live !== null && <Figures live={live} conversionNote={<ConversionNote live={live} ends={ends} names={names} onEnds={onEnds} />} />}
+      {!refused && empty && (
+        <Message title="No events in the last 30 minutes">
+          <p className="quiet">This page counts what arrives, within a second. Send an event with the app&rsquo;s write key and watch it come in:</p>
+          <Snippet text={example()} label="A command that sends one event" />
+        </Message>
       )}
-      {empty && (
-        <StateMessage title="No events in the last 30 minutes">
-          <p>Send one and see it arrive here within a second:</p>
-          <pre>{EXAMPLE}</pre>
-        </StateMessage>
+      {!refused && live !== null && !empty && (
+        <div className="columns">
+          <RankedBars title="Top events" unit="Events" hint="No events yet" rows={live.top_events.map(({ event, events }) => ({ name: event, count: events }))} />
+          <RankedBars
+            title="Top pages"
+            unit="Views"
+            hint="No page views yet: send page_view events with a url"
+            rows={live.top_pages.map(({ page, views }) => ({ name: page, count: views }))}
+          />
+        </div>
       )}
-      {!refused && live !== null && <Numbers live={live} />}
-    </>
+    </Page>
   );
 }

@@ -1,8 +1,8 @@
-import { ActionIcon, Tooltip, useComputedColorScheme, useMantineColorScheme } from "@mantine/core";
+import { Menu } from "@mantine/core";
 import type { MouseEvent, ReactNode } from "react";
 
 import { goTo, useAddress } from "../location.ts";
-import { ExploreIcon, LiveIcon, MoonIcon, SunIcon } from "./icons.tsx";
+import { ChevronIcon, ExploreIcon, LiveIcon } from "./icons.tsx";
 
 const ROOMS = [
   { path: "/", name: "Live", icon: <LiveIcon /> },
@@ -11,59 +11,60 @@ const ROOMS = [
 
 function Room({ path, name, icon, current }: { path: string; name: string; icon: ReactNode; current: boolean }) {
   const onClick = (event: MouseEvent) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    goTo(path);
+    if (!current) goTo(path);
   };
   return (
-    <a href={path} onClick={onClick} aria-current={current ? "page" : undefined}>
-      {icon}
-      <span>{name}</span>
-    </a>
+    <li>
+      <a href={path} title={name} onClick={onClick} aria-current={current ? "page" : undefined}>
+        {icon}
+        <span>{name}</span>
+      </a>
+    </li>
   );
 }
 
-function ColorSchemeButton() {
-  const { setColorScheme } = useMantineColorScheme();
-  const scheme = useComputedColorScheme("light");
-  const next = scheme === "light" ? "dark" : "light";
+function AppSwitch({ app, onDisconnect }: { app: string; onDisconnect: () => void }) {
   return (
-    <Tooltip label={`Use ${next} colours`}>
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        aria-label={`Use ${next} colours`}
-        onClick={() => {
-          setColorScheme(next);
-        }}
-      >
-        {scheme === "light" ? <MoonIcon /> : <SunIcon />}
-      </ActionIcon>
-    </Tooltip>
+    <Menu position="bottom-start" width={240} withinPortal>
+      <Menu.Target>
+        <button type="button" className="app-switch" aria-label={`Throng: app ${app}`}>
+          <img src="/icon.svg" alt="" />
+          <span className="cut">Throng</span>
+          <span className="chevron">
+            <ChevronIcon />
+          </span>
+        </button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <div className="app-menu-id">
+          <span className="quiet small">App</span>
+          <code>{app}</code>
+        </div>
+        <Menu.Divider />
+        <Menu.Item onClick={onDisconnect}>Open another app</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
   );
 }
 
 /** The bar beside every page. */
-export function Frame({ app, children }: { app: string; children: ReactNode }) {
+export function Frame({ app, onDisconnect, children }: { app: string; onDisconnect: () => void; children: ReactNode }) {
   const path = useAddress().split("?")[0] ?? "/";
   return (
     <div className="frame">
-      <nav className="bar" aria-label="Pages">
-        <div className="brand">
-          <img src="/icon.svg" alt="" />
-          <span>Throng</span>
-        </div>
-        {ROOMS.map((room) => (
-          <Room key={room.path} {...room} current={room.path === path} />
-        ))}
-        <div className="bar-end">
-          <code className="wide-only" title={app}>
-            {app}
-          </code>
-          <ColorSchemeButton />
-        </div>
-      </nav>
-      <main className="page">{children}</main>
+      <div className="rail">
+        <AppSwitch app={app} onDisconnect={onDisconnect} />
+        <nav aria-label="Pages">
+          <ul>
+            {ROOMS.map((room) => (
+              <Room key={room.path} {...room} current={room.path === path || (room.path === "/" && path !== "/explore")} />
+            ))}
+          </ul>
+        </nav>
+      </div>
+      {children}
     </div>
   );
 }

@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+
+import { takeEvents } from "./sse.ts";
+
+test("a stream is cut into events wherever the network cut it", () => {
+  const stream = ': hello\n\nevent: live\ndata: {"a":1}\n\ndata: {"a":\ndata: 2}\r\n\r\n:\n\ndata: {"a":3}\n\n';
+  for (let cut = 0; cut <= stream.length; cut += 1) {
+    const first = takeEvents(stream.slice(0, cut));
+    const second = takeEvents(first.rest + stream.slice(cut));
+    expect([...first.data, ...second.data].map((data) => (JSON.parse(data) as { a: number }).a)).toEqual([1, 2, 3]);
+    expect(second.rest).toBe("");
+  }
+});

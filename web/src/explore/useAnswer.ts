@@ -1,0 +1,57 @@
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState } from "react";
+
+import { type ApiError, asApiError, ask } from "../api/client.ts";
+import type { QueryAnswer } from "../api/types.ts";
+import type { Session } from "../session.ts";
+
+/** Edits that follow one another faster than this are asked as one. */
+const DEBOUNCE_MS = 200;
+
+function useDebounced<T>(value: T): T {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = window.setTimeout(() => {
+      setSettled(value);
+    }, DEBOUNCE_MS);
+    return () => {
+      window.clearTimeout(timer);
+    };
+  }, [value]);
+  return settled;
+}
+
+/** What is shown of a question: the answer, or the one before it while it is on its way. */
+export interface Asked {
+  answer: QueryAnswer | undefined;
+  /** When it came, in the browser's clock. */
+  answeredAt: number;
+  error: ApiError | null;
+  /** The answer belongs to an earlier question. */
+  stale: boolean;
+  asking: boolean;
+  retry: () => void;
+  cancel: () => void;
+}
+
+/** Asks a request, given as JSON text so that equal ones are one; `null` asks nothing. */
+export function useAnswer(session: Session, request: string | null): Asked {
+  const queries = useQueryClient();
+  const settled = useDebounced(request);
+  const queryKey = ["query", session.app, settled];
+  const result = useQuery({
+    queryKey,
+    queryFn: ({ signal }) => ask<QueryAnswer>(session, "query", JSON.parse(settled ?? "{}") as unknown, signal),
+    enabled: settled !== null,
+    placeholderData: keepPreviousData,
+  });
+  return {
+    answer: result.data,
+    answeredAt: result.dataUpdatedAt,
+    error: result.error === null ? null : asApiError(result.error),
+    stale: result.isPlaceholderData || request !== settled,
+    asking: result.isFetching,
+    retry: () => void result.refetch(),
+    cancel: () => void queries.cancelQueries({ queryKey }),
+  };
+}

@@ -1,0 +1,22 @@
+import type { LiveState } from "../api/liveFeed.ts";
+import { age } from "../format.ts";
+import { useNow } from "../ui/useNow.ts";
+
+/** An age below this is the rhythm of the windows and not worth a word. */
+const FRESH_MS = 8_000;
+
+const WORDS = { connecting: "Connecting", live: "Live", stale: "Reconnecting", refused: "No access" };
+const SHAPES = { connecting: "waiting", live: "live", stale: "stale", refused: "off" };
+
+/** Whether numbers move, and how old they are. */
+export function LiveDot({ phase, heardAt }: Pick<LiveState, "phase" | "heardAt">) {
+  const now = useNow(1_000);
+  const old = heardAt === null ? null : now - heardAt;
+  const tellsAge = old !== null && (phase === "stale" || old > FRESH_MS);
+  return (
+    <span className="dot" data-state={SHAPES[phase]} role="status" aria-live={phase === "live" ? "off" : "polite"}>
+      {WORDS[phase]}
+      {tellsAge && <span aria-live="off"> · numbers from {age(old)}</span>}
+    </span>
+  );
+}

@@ -1,0 +1,39 @@
+import { Button } from "@mantine/core";
+
+import type { ApiError } from "../api/client.ts";
+import { Message } from "./Message.tsx";
+
+function titleOf(error: ApiError): string {
+  if (error.status === 401) return "This key is not known";
+  if (error.status === 403) return "This key may not read this app";
+  if (error.status === 400) return "The question cannot be asked like this";
+  if (error.status === 422) return "The question is too large";
+  if (error.status === 503) return "The server is busy";
+  return error.status === 0 ? "No connection to the server" : "The server failed to answer";
+}
+
+/** What failed, in the server's words, and the way out. */
+export function Failure({ error, onRetry, onDisconnect }: { error: ApiError; onRetry?: () => void; onDisconnect: () => void }) {
+  return (
+    <Message title={titleOf(error)} kind="bad">
+      <p>{error.message}</p>
+      {error.field !== undefined && (
+        <p className="quiet">
+          In <code>{error.field}</code>
+        </p>
+      )}
+      {error.refused ? (
+        <Button variant="default" size="xs" onClick={onDisconnect}>
+          Use another key
+        </Button>
+      ) : (
+        error.status !== 400 &&
+        onRetry !== undefined && (
+          <Button variant="default" size="xs" onClick={onRetry}>
+            Try again
+          </Button>
+        )
+      )}
+    </Message>
+  );
+}
