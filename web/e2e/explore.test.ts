@@ -81,8 +81,9 @@ test("the keyboard alone asks a question", async () => {
     if (await event.evaluate((element) => element === document.activeElement)) break;
   }
   await page.keyboard.press("Enter");
-  await page.getByRole("textbox", { name: "Search: Event" }).waitFor();
+  await page.locator('input[aria-label="Search: Event"]:focus').waitFor();
   await page.keyboard.type("sign");
+  await page.locator('[role="option"][data-combobox-selected]', { hasText: "signup" }).waitFor();
   await page.keyboard.press("Enter");
   await page.locator(".lone strong", { hasText: "4" }).waitFor();
   expect(await event.evaluate((element) => element === document.activeElement), "the focus is back where it was").toBe(true);

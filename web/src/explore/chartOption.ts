@@ -84,7 +84,7 @@ function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsC
   const direct = labelsDirectly(data, look);
   const isLine = look.kind === "line" && data.times.length > 1;
   return {
-    grid: { left: 0, right: direct ? labelRoom(data) : 12, top: 12, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    grid: { left: 0, right: direct ? labelRoom(data) : 24, top: 12, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     xAxis: {
       type: "category",
       data: data.times.map((time) => timeLabel(time, look.interval)),

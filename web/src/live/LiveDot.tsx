@@ -15,8 +15,10 @@ export function LiveDot({ phase, heardAt }: Pick<LiveState, "phase" | "heardAt">
   const tellsAge = old !== null && (phase === "stale" || old > FRESH_MS);
   return (
     <span className="dot" data-state={SHAPES[phase]} role="status" aria-live={phase === "live" ? "off" : "polite"}>
-      {WORDS[phase]}
-      {tellsAge && <span aria-live="off"> · numbers from {age(old)}</span>}
+      <span>
+        {WORDS[phase]}
+        {tellsAge && <span aria-live="off"> · {age(old)}</span>}
+      </span>
     </span>
   );
 }

@@ -1,4 +1,5 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import type { ReactNode } from "react";
 
 import { ask } from "../api/client.ts";
 import type { Live, Schema } from "../api/types.ts";
@@ -70,7 +71,7 @@ function ConversionNote({ live, ends, names, onEnds }: { live: Live; ends: Ends;
   );
 }
 
-function Figures({ live, conversionNote }: { live: Live; conversionNote: React.ReactNode }) {
+function Figures({ live, stale, conversionNote }: { live: Live; stale: boolean; conversionNote: ReactNode }) {
   // An estimate of nothing is exact.
   const about = (value: number | null) => (value === null || value === 0 ? {} : { error: live.relative_standard_error });
   const { conversion, series } = live;
@@ -79,7 +80,7 @@ function Figures({ live, conversionNote }: { live: Live; conversionNote: React.R
   const seconds = series.step_ms / 1_000;
   const total = series.events.reduce((sum, count) => sum + count, 0);
   return (
-    <div className="figures">
+    <div className="figures" data-stale={stale}>
       <Figure
         name="Active users now"
         value={shortNumber(live.active_users)}
@@ -163,9 +164,9 @@ export function LivePage({ session, onDisconnect }: { session: Session; onDiscon
   return (
     <Page title="Live" about={`Last ${MINUTES} minutes`} end={<LiveDot phase={phase} heardAt={heardAt} />}>
       {refused && <Failure error={error} onDisconnect={onDisconnect} />}
-      {!refused && live === null && error !== null && <Failure error={error} onDisconnect={onDisconnect} />}
+      {!refused && live === null && error !== null && <Failure error={error} note="It is asked again every few seconds, until it answers." onDisconnect={onDisconnect} />}
       {live === null && error === null && <LiveBones />}
-      {!refused && live !== null && <Figures live={live} conversionNote={<ConversionNote live={live} ends={ends} names={names} onEnds={onEnds} />} />}
+      {!refused && live !== null && <Figures stale={phase === "stale"} live={live} conversionNote={<ConversionNote live={live} ends={ends} names={names} onEnds={onEnds} />} />}
       {!refused && empty && (
         <Message title="No events in the last 30 minutes">
           <p className="quiet">This page counts what arrives, within a second. Send an event with the app&rsquo;s write key and watch it come in:</p>

@@ -13,7 +13,7 @@ function titleOf(error: ApiError): string {
 }
 
 /** What failed, in the server's words, and the way out. */
-export function Failure({ error, onRetry, onDisconnect }: { error: ApiError; onRetry?: () => void; onDisconnect: () => void }) {
+export function Failure({ error, note, onRetry, onDisconnect }: { error: ApiError; note?: string; onRetry?: () => void; onDisconnect: () => void }) {
   return (
     <Message title={titleOf(error)} kind="bad">
       <p>{error.message}</p>
@@ -22,6 +22,7 @@ export function Failure({ error, onRetry, onDisconnect }: { error: ApiError; onR
           In <code>{error.field}</code>
         </p>
       )}
+      {note !== undefined && <p className="quiet">{note}</p>}
       {error.refused ? (
         <Button variant="default" size="xs" onClick={onDisconnect}>
           Use another key
