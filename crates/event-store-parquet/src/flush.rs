@@ -71,8 +71,11 @@ impl ParquetStore {
         Ok(())
     }
 
-    /// Deletes files that did not make it into the manifest.
+    /// Deletes files that did not make it into the manifest. Where that is not known they stay: the next start deletes what is not named.
     pub(crate) fn delete(&self, segments: &[SegmentInfo]) {
+        if self.manifest.in_doubt() {
+            return;
+        }
         for info in segments {
             if let Err(error) = std::fs::remove_file(self.root.join(&info.path)) {
                 tracing::warn!(segment = info.path, %error, "an uncommitted segment could not be deleted; the next start does it");

@@ -9,6 +9,8 @@ use event_store::{AppendedBatch, LedgerRow, RejectedRow};
 pub const MAX_REJECTED_PER_APP: usize = 10_000;
 /// How long a refused event is kept.
 pub const REJECTED_KEPT_MS: i64 = 30 * 86_400_000;
+/// How long the accounts are kept minute by minute, milliseconds.
+pub const LEDGER_KEPT_MS: i64 = 90 * 86_400_000;
 
 const MINUTE_MS: i64 = 60_000;
 

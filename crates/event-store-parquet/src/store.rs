@@ -244,7 +244,7 @@ impl EventSink for ParquetStore {
 
     fn maintain(&self, now_ms: i64) -> Result<bool, StoreError> {
         let _upkeep = locked(&self.upkeep);
-        Ok(self.drop_expired(now_ms)? || self.rewrite_expired(now_ms)? || self.compact(now_ms)? || self.manifest.purge_rejected(now_ms)?)
+        Ok(self.drop_expired(now_ms)? || self.rewrite_expired(now_ms)? || self.compact(now_ms)? || self.manifest.purge(now_ms)?)
     }
 
     fn rebuild_rollups(&self, app: &AppId) -> Result<(), StoreError> {

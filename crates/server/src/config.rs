@@ -93,6 +93,8 @@ impl Config {
         for (key, value) in [
             ("server.max_connections", self.server.max_connections),
             ("gateway.max_in_flight_mib", self.gateway.max_in_flight_mib),
+            ("stream.max_unflushed_rows", self.stream.max_unflushed_rows),
+            ("stream.max_unflushed_mib", self.stream.max_unflushed_mib),
             ("query.time_limit_ms", self.query.time_limit_ms as usize),
             ("query.max_memory_mib", self.query.max_memory_mib),
             ("query.max_concurrent", self.query.max_concurrent),

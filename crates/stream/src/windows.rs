@@ -195,6 +195,7 @@ impl PageKeys {
     }
 
     /// `url`, or `path` where there is no `url`, when it is text; the last value of a key counts.
+    /// The same rule over stored columns stands in `windows.rs` of the Parquet store: rebuilt windows must be identical.
     fn page_of<'a>(&self, event: &EventView<'a>) -> Option<&'a str> {
         let (mut url, mut path) = (PropertyValue::Null, PropertyValue::Null);
         for (key, _, value) in event.properties.clone() {

@@ -143,8 +143,9 @@ impl Seen {
 impl Viewer {
     /// Takes the cells as they are now; windows that are not among them stay as they were, those before the range are forgotten.
     pub(crate) fn update(&mut self, cells: Vec<(TimestampMs, Arc<Cell>)>, question: &LiveQuestion, range: CellRange) {
-        let counted_from_ms = range.last(question.minutes as usize * WINDOWS_PER_MINUTE);
-        for (_, seen) in self.windows.range(self.counted_from_ms..counted_from_ms.max(self.counted_from_ms)) {
+        // Never back: a window that was counted out is not counted in again when the clock is set back.
+        let counted_from_ms = range.last(question.minutes as usize * WINDOWS_PER_MINUTE).max(self.counted_from_ms);
+        for (_, seen) in self.windows.range(self.counted_from_ms..counted_from_ms) {
             count_out(&mut self.events, &mut self.pages, &seen.cell);
         }
         self.counted_from_ms = counted_from_ms;

@@ -5,9 +5,9 @@ use event_store::{RejectedRow, StoreError};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Manifest, sql_error};
-use crate::ledger::{Counts, LedgerDelta, MAX_REJECTED_PER_APP, REJECTED_KEPT_MS};
+use crate::ledger::{Counts, LEDGER_KEPT_MS, LedgerDelta, MAX_REJECTED_PER_APP, REJECTED_KEPT_MS};
 
-/// Rejected rows that one piece of upkeep deletes at most.
+/// Rows that one piece of upkeep deletes at most.
 const PURGE_ROWS: i64 = 10_000;
 
 impl Manifest {
@@ -34,16 +34,21 @@ impl Manifest {
         rows.collect::<Result<_, _>>().map_err(sql_error)
     }
 
-    /// Deletes refused events that were kept long enough; false when there were none.
-    pub(crate) fn purge_rejected(&self, now_ms: i64) -> Result<bool, StoreError> {
-        let before_ms = now_ms.saturating_sub(REJECTED_KEPT_MS);
-        let old = "SELECT 1 FROM rejected WHERE received_at_ms < ?1 LIMIT 1";
-        if self.reader().query_row(old, params![before_ms], |_| Ok(())).optional().map_err(sql_error)?.is_none() {
-            return Ok(false);
+    /// Deletes refused events and accounts that were kept long enough; false when there were none.
+    pub(crate) fn purge(&self, now_ms: i64) -> Result<bool, StoreError> {
+        let rejected = "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received_at_ms < ?1 LIMIT ?2)";
+        let ledger = "DELETE FROM ledger WHERE (app, minute_ms) IN (SELECT app, minute_ms FROM ledger WHERE minute_ms < ?1 LIMIT ?2)";
+        for (oldest, delete, kept_ms) in [
+            ("SELECT 1 FROM rejected WHERE received_at_ms < ?1 LIMIT 1", rejected, REJECTED_KEPT_MS),
+            ("SELECT 1 FROM ledger WHERE minute_ms < ?1 LIMIT 1", ledger, LEDGER_KEPT_MS),
+        ] {
+            let before_ms = now_ms.saturating_sub(kept_ms);
+            if self.reader().query_row(oldest, params![before_ms], |_| Ok(())).optional().map_err(sql_error)?.is_some() {
+                self.transaction(|tx| tx.execute(delete, params![before_ms, PURGE_ROWS]))?;
+                return Ok(true);
+            }
         }
-        let delete = "DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received_at_ms < ?1 LIMIT ?2)";
-        self.transaction(|tx| tx.execute(delete, params![before_ms, PURGE_ROWS]))?;
-        Ok(true)
+        Ok(false)
     }
 }
 

@@ -5,6 +5,7 @@ mod rollups;
 mod segments;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use event_store::StoreError;
@@ -37,6 +38,7 @@ CREATE TABLE ledger (
     app TEXT NOT NULL, minute_ms INTEGER NOT NULL, received INTEGER NOT NULL, stored INTEGER NOT NULL, duplicate INTEGER NOT NULL,
     rejected TEXT NOT NULL, PRIMARY KEY (app, minute_ms)
 ) WITHOUT ROWID;
+CREATE INDEX ledger_by_minute ON ledger (minute_ms);
 CREATE TABLE rejected (
     id INTEGER PRIMARY KEY, app TEXT NOT NULL, received_at_ms INTEGER NOT NULL, event_index INTEGER NOT NULL, code TEXT NOT NULL,
     message TEXT NOT NULL, raw BLOB NOT NULL
@@ -57,6 +59,7 @@ pub(crate) struct FlushRecord<'a> {
 pub(crate) struct Manifest {
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    in_doubt: AtomicBool,
 }
 
 impl Manifest {
@@ -74,7 +77,7 @@ impl Manifest {
         }
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true).map_err(sql_error)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), in_doubt: AtomicBool::new(false) })
     }
 
     /// Log offset up to which everything is durable.
@@ -103,11 +106,30 @@ impl Manifest {
         self.reader().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sql_error)
     }
 
+    /// True after a commit of which nobody knows whether the next start will find it: no file it may name is deleted, and nothing
+    /// more is written, as after a failed fsync of the log.
+    pub(crate) fn in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Acquire)
+    }
+
+    fn failed_commit(&self, error: rusqlite::Error) -> StoreError {
+        let error = sql_error(error);
+        // Without room the frame that would make the transaction count was not written, so it surely does not.
+        if !matches!(error, StoreError::Full(_)) {
+            tracing::error!(%error, "a commit of the event store's manifest failed; the store takes no more writes; restart to recover");
+            self.in_doubt.store(true, Ordering::Release);
+        }
+        error
+    }
+
     fn transaction<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        if self.in_doubt() {
+            return Err(StoreError::Io("manifest: an earlier commit failed; restart to recover".to_owned()));
+        }
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
         let result = work(&tx).map_err(sql_error)?;
-        tx.commit().map_err(sql_error)?;
+        tx.commit().map_err(|error| self.failed_commit(error))?;
         Ok(result)
     }
 

@@ -90,7 +90,7 @@ section! {
     StreamConfig {
         /// Whether an `insert_id` that was seen in the last 7 days is stored once. Only a test has a reason to switch it off.
         dedupe_enabled: bool = true,
-        /// Longest time from an event being durable to its being visible in answers and live windows.
+        /// Events and live windows become visible at most this often; the first after a pause at once.
         publish_interval_ms: u64 = 250,
         /// Rows are written to segments at least this often; until then the log holds them.
         flush_interval_ms: u64 = 30_000,
