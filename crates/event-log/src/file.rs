@@ -61,6 +61,8 @@ pub struct FileLogOptions {
     pub max_age: Duration,
     /// Released segments go, oldest first, while the log is larger.
     pub max_bytes: u64,
+    /// Free space of the disk that appends leave alone (a tenth of a small disk at most), so that the store can flush and the log be trimmed.
+    pub reserve_bytes: u64,
     /// The log's end is at least this: the position a store has reached, so that offsets it has seen are never given again,
     /// even when the log's tail or folder was lost.
     pub min_end: Offset,
@@ -78,6 +80,7 @@ impl Default for FileLogOptions {
             recent_bytes: 16 << 20,
             max_age: Duration::from_secs(24 * 3600),
             max_bytes: 8 << 30,
+            reserve_bytes: 512 << 20,
             min_end: 0,
         }
     }
@@ -160,12 +163,18 @@ impl FileLog {
             queue: Arc::clone(&queue),
             shared: Arc::clone(&shared),
             disk,
-            options: WriterOptions { segment_bytes: options.segment_bytes, group_bytes, group_commit_wait: options.group_commit_wait },
+            options: WriterOptions {
+                segment_bytes: options.segment_bytes,
+                group_bytes,
+                group_commit_wait: options.group_commit_wait,
+                reserve_bytes: options.reserve_bytes,
+            },
             marker: recovered.marker.unwrap_or_else(random_marker),
             active,
             next: end,
             end: end_sender,
             buffer: Vec::new(),
+            room_seen: None,
         };
         let writer = thread::Builder::new().name("event-log".into()).spawn(move || writer.run())?;
         Ok(Self {

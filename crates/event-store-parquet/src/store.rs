@@ -105,6 +105,7 @@ impl ParquetStore {
     pub fn open(dir: &Path, options: ParquetStoreOptions, retention: Arc<dyn AppRetention>) -> Result<Arc<Self>, StoreError> {
         std::fs::create_dir_all(dir).and_then(|()| sync_parent(dir)).map_err(|error| io_error(&error))?;
         let lock = lock(dir)?;
+        refuse_lost_manifest(dir)?;
         let manifest = Manifest::open(dir)?;
         let infos = manifest.segments()?;
         delete_orphans(dir, &infos)?;
@@ -286,6 +287,26 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     let write = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     write.map_err(|error| io_error(&error))?;
     Ok(file)
+}
+
+/// Segments without any manifest are somebody's data whose book was lost, not files of a crash: a manifest is made before the first of them.
+fn refuse_lost_manifest(dir: &Path) -> Result<(), StoreError> {
+    let has_bytes = |name: String| std::fs::metadata(dir.join(name)).is_ok_and(|metadata| metadata.len() > 0);
+    if has_bytes(crate::manifest::FILE.to_owned()) || has_bytes(format!("{}-wal", crate::manifest::FILE)) {
+        return Ok(());
+    }
+    let is_day = |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with("date=");
+    let holds_segments = |entry: std::fs::DirEntry| std::fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_some());
+    let lost = std::fs::read_dir(dir).map_err(|error| io_error(&error))?.flatten().filter(is_day).any(holds_segments);
+    if !lost {
+        return Ok(());
+    }
+    let text = format!(
+        "{} holds segments but no {}: restore it from a backup, or move the date= folders away to begin anew",
+        dir.display(),
+        crate::manifest::FILE
+    );
+    Err(StoreError::Damaged(text))
 }
 
 /// Deletes segment files that no committed transaction names: what a crash left behind.

@@ -15,8 +15,17 @@ pub(super) trait Disk: Send {
     fn truncate(&self, file: &File, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self, file: &File) -> io::Result<()>;
+    /// Free and total bytes of the disk that holds `folder`.
+    fn room(&self, folder: &Path) -> io::Result<Room>;
     /// Makes the names in `folder` durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// How full a disk is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) free_bytes: u64,
+    pub(super) total_bytes: u64,
 }
 
 /// The operating system's.
@@ -37,6 +46,11 @@ impl Disk for SystemDisk {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
+    }
+
+    fn room(&self, folder: &Path) -> io::Result<Room> {
+        let found = rustix::fs::statvfs(folder)?;
+        Ok(Room { free_bytes: found.f_bavail.saturating_mul(found.f_frsize), total_bytes: found.f_blocks.saturating_mul(found.f_frsize) })
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

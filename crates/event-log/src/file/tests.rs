@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use std::path::PathBuf;
 
+use super::disk::Room;
 use super::format::{HEADER_BYTES, IGNORE_CHECKSUMS, RECORD_HEADER_BYTES};
 use super::*;
 use crate::log::Record;
@@ -21,6 +22,8 @@ use crate::log::Record;
 struct Faults {
     /// Bytes that may still be written before the disk is full; `u64::MAX` is no limit.
     free_bytes: AtomicU64,
+    /// Free space as the disk tells it.
+    room_bytes: AtomicU64,
     fail_sync: AtomicBool,
     syncs: AtomicU64,
 }
@@ -54,13 +57,18 @@ impl Disk for FaultyDisk {
         SystemDisk.sync(file)
     }
 
+    fn room(&self, _folder: &Path) -> io::Result<Room> {
+        // The free bytes a test sets are those of a single write; what the reserve looks at is apart.
+        Ok(Room { free_bytes: self.0.room_bytes.load(Ordering::SeqCst), total_bytes: 1 << 40 })
+    }
+
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         SystemDisk.sync_folder(folder)
     }
 }
 
 fn faulty(folder: &Path) -> (FileLog, Arc<Faults>) {
-    let faults = Arc::new(Faults { free_bytes: AtomicU64::new(u64::MAX), ..Faults::default() });
+    let faults = Arc::new(Faults { free_bytes: AtomicU64::new(u64::MAX), room_bytes: AtomicU64::new(1 << 40), ..Faults::default() });
     let log = FileLog::open_on(folder, FileLogOptions::default(), Box::new(FaultyDisk(faults.clone()))).unwrap();
     (log, faults)
 }
@@ -255,6 +263,21 @@ async fn a_full_disk_refuses_and_resumes_by_itself() {
     drop(log);
     let log = open(folder.path());
     assert_eq!((log.end(), read_all(&log).await.1), (6, vec![]));
+}
+
+#[tokio::test]
+async fn the_reserve_of_the_disk_is_left_to_the_store() {
+    let folder = TempDir::new().unwrap();
+    let (log, faults) = faulty(folder.path());
+    fill(&log, 0, 3).await;
+    faults.room_bytes.store(FileLogOptions::default().reserve_bytes - 1, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    for _ in 0..3 {
+        assert!(matches!(log.append(payload(3)).await, Err(LogError::Full(_))));
+    }
+    assert_eq!(log.end(), 3);
+    faults.room_bytes.store(1 << 40, Ordering::SeqCst);
+    fill(&log, 3, 6).await;
 }
 
 #[tokio::test]

@@ -28,7 +28,13 @@ pub(super) struct WriterOptions {
     pub(super) segment_bytes: u64,
     pub(super) group_bytes: usize,
     pub(super) group_commit_wait: Duration,
+    pub(super) reserve_bytes: u64,
 }
+
+/// How long a look at the disk's free space is believed; at a gigabyte a second that is 50 MB.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// On a small disk the reserve is at most this part of it.
+const MAX_RESERVE_PART: u64 = 10;
 
 /// Invariant: `active` and `next` agree with what is durable on disk, or the queue is latched.
 pub(super) struct Writer {
@@ -41,6 +47,8 @@ pub(super) struct Writer {
     pub(super) next: Offset,
     pub(super) end: watch::Sender<Offset>,
     pub(super) buffer: Vec<u8>,
+    /// When free space was last found to be enough.
+    pub(super) room_seen: Option<Instant>,
 }
 
 /// Why a group was not kept.
@@ -84,6 +92,7 @@ impl Writer {
 
     /// Makes the group durable and readable; gives the offset of its first record.
     fn commit(&mut self, group: &[Waiting]) -> Result<Offset, Refusal> {
+        self.check_room()?;
         self.encode(group);
         let bytes = self.buffer.len() as u64;
         let active = match self.active.take() {
@@ -105,6 +114,24 @@ impl Writer {
         self.disk.sync(&active.file).map_err(|error| Refusal::Latched(format!("fsync failed: {error}")))?;
         active.length += bytes;
         Ok(self.publish(group))
+    }
+
+    /// Leaves the store room to flush, since only a flush lets the log be trimmed: without a reserve a full disk would stay full.
+    fn check_room(&mut self) -> Result<(), Refusal> {
+        if self.room_seen.is_some_and(|seen| seen.elapsed() < ROOM_CHECK_INTERVAL) {
+            return Ok(());
+        }
+        self.room_seen = None;
+        // A disk that does not tell is filled until a write fails.
+        if let Ok(room) = self.disk.room(&self.shared.folder) {
+            let reserve_bytes = self.options.reserve_bytes.min(room.total_bytes / MAX_RESERVE_PART);
+            if room.free_bytes < reserve_bytes {
+                let message = format!("{} bytes of the disk are free, {reserve_bytes} are kept for the store to flush", room.free_bytes);
+                return Err(Refusal::Full(message));
+            }
+        }
+        self.room_seen = Some(Instant::now());
+        Ok(())
     }
 
     fn encode(&mut self, group: &[Waiting]) {

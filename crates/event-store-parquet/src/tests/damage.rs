@@ -106,3 +106,15 @@ fn a_segment_that_cannot_be_read_for_a_while_comes_back() {
     std::fs::rename(&aside, &path).unwrap();
     assert_eq!(read(&store), (1_000, Vec::new()));
 }
+
+#[test]
+fn segments_without_their_manifest_are_refused_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(two_days(dir.path()));
+    let before = files(dir.path());
+    let lost: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    lost.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let opened = ParquetStore::open(dir.path(), ParquetStoreOptions::default(), keep_forever());
+    assert!(matches!(opened, Err(StoreError::Damaged(_))));
+    assert_eq!(files(dir.path()), before, "nothing of it was deleted");
+}

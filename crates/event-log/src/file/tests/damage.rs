@@ -144,7 +144,7 @@ async fn a_folder_is_opened_once_at_a_time() {
 #[tokio::test]
 async fn a_disk_that_fills_up_at_a_new_segment_resumes_too() {
     let folder = TempDir::new().unwrap();
-    let faults = Arc::new(Faults { free_bytes: AtomicU64::new(u64::MAX), ..Faults::default() });
+    let faults = Arc::new(Faults { free_bytes: AtomicU64::new(u64::MAX), room_bytes: AtomicU64::new(1 << 40), ..Faults::default() });
     let log = FileLog::open_on(folder.path(), small_segments(), Box::new(FaultyDisk(faults.clone()))).unwrap();
     let mut next = 0;
     // Whatever is left when the disk is full: less than a header, a header and less than a record, or nothing.
@@ -192,6 +192,10 @@ impl Disk for Broken {
 
     fn sync(&self, file: &File) -> io::Result<()> {
         SystemDisk.sync(file)
+    }
+
+    fn room(&self, folder: &Path) -> io::Result<Room> {
+        SystemDisk.room(folder)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {

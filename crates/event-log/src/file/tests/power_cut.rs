@@ -109,6 +109,10 @@ impl Disk for PowerDisk {
         Ok(())
     }
 
+    fn room(&self, folder: &Path) -> io::Result<Room> {
+        SystemDisk.room(folder)
+    }
+
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut power = self.power();
         power.step()?;
