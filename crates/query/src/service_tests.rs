@@ -200,7 +200,7 @@ async fn limits_and_failures_are_named() {
     let (service, source) = service(5_000, options);
     let known = [
         ("slow", FailureKind::Limit, "query_time_limit", "50 ms"),
-        ("memory", FailureKind::Limit, "query_memory_limit", "536870912 bytes"),
+        ("memory", FailureKind::Limit, "query_memory_limit", "1073741824 bytes"),
         ("groups", FailureKind::Limit, "query_group_limit", "7 groups"),
         ("store", FailureKind::Internal, "internal", "disk"),
         ("panic", FailureKind::Internal, "internal", "defect"),
