@@ -39,7 +39,7 @@ install_tools() {
   [ -x /usr/bin/chromium ] || missing+=(chromium)
   if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" || return 1
     else
       echo "please install: ${missing[*]}"
       return 1
@@ -48,14 +48,19 @@ install_tools() {
   rustup component list --installed 2>/dev/null | grep -q clippy || rustup component add clippy rustfmt
 }
 
-web_checks() {
-  cd web
-  npm ci --no-audit --no-fund --loglevel=error
-  npm run --silent lint
-  npm run --silent typecheck
-  npm test --silent
-  npm run --silent build
-}
+# `set -e` does not reach into a part, since its end is looked at: each step says itself that the next needs it.
+web_checks() (
+  cd web &&
+    npm ci --no-audit --no-fund --loglevel=error &&
+    npm run --silent lint &&
+    npm run --silent typecheck &&
+    npm test --silent &&
+    npm run --silent build
+)
+
+browser_checks() (
+  cd web && npm run --silent test:browser
+)
 
 part "tools" install_tools
 part "formatting" cargo fmt --all --check
@@ -66,7 +71,7 @@ part "clippy" cargo clippy --release --workspace --all-targets --quiet -- -D war
 # One selection of packages for all tests: another one would unify features differently and build the dependencies again.
 part "build of the tests" cargo test --release --workspace --no-run
 part "unit, contract, golden, property, crash and end-to-end tests" cargo test --release --workspace
-part "browser: live page in Chromium" bash -c 'cd web && npm run --silent test:browser'
+part "browser: live page in Chromium" browser_checks
 
 echo
 printf '%s' "$times"
