@@ -51,9 +51,11 @@ pub fn check_reopen(open: impl Fn() -> Arc<dyn EventLog>) {
             append_numbered(&log, expected..expected + 50).await;
             expected += 50;
             assert_numbered(&read(&mut *log.read_from(log.start()).unwrap(), expected - log.start()).await, log.start());
+            // The consumer that needs most must be known after reopening, else the other one's release would trim it away.
+            if round == 0 {
+                log.release("export", 10).unwrap();
+            }
             log.release("stream", 20).unwrap();
-            // A second consumer must be known after reopening, else the first one's release would trim what this one needs.
-            log.release("export", 10).unwrap();
             assert!(log.start() <= 10, "round {round}");
         }
         let log = open();
