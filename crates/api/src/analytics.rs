@@ -13,10 +13,14 @@ use crate::state::ApiState;
 
 /// Counts, unique users, sessions, aggregates and formulas, grouped and over time.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/query", tag = "analytics", params(("app_id" = String, Path)),
-    description = "GET takes the same JSON as its body or in `?q=`. Limits: 10 s, memory, groups; the error names the one that was passed.",
+    description = "GET takes the same JSON as its body or in `?q=`. Limits: 10 s, memory, groups: 422 with an error that names the one that was passed. \
+        503 with `Retry-After` when too many questions wait or the running ones hold all the memory. \
+        `\"explain\": true` adds the field `explain`: which tables were read (`rollup_day`, `rollup_hour`, `raw_segments`, `unflushed`) and why, \
+        segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage.",
     request_body(content = Value, example = json!(examples::query())),
     responses((status = 200, body = Value, example = json!(examples::query_answer())),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
     security(("read_key" = [])))]
 pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> Result<Json<Value>, ApiError> {
     let Question { reader, request } = question;
@@ -26,10 +30,11 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
 
 /// Persons who did the steps in order within the window.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/funnel", tag = "analytics", params(("app_id" = String, Path)),
-    description = "GET takes the same JSON as its body or in `?q=`.",
+    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`.",
     request_body(content = Value, example = json!(examples::funnel())),
     responses((status = 200, body = Value, example = json!(examples::funnel_answer())),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
     security(("read_key" = [])))]
 pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) -> Result<Json<Value>, ApiError> {
     let Question { reader, request } = question;

@@ -19,6 +19,8 @@ mod pending;
 mod property;
 mod recount;
 mod retention;
+mod rolled;
+mod rolled_raw;
 mod rollup;
 mod runs;
 mod segment;

@@ -7,7 +7,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{FieldRef, Int32Type, Schema, TimestampMillisecondType};
 use event::AppId;
-use event_store::QueryError;
+use event_store::{QueryError, Table};
 
 use crate::columns::{self, ColumnRequest, OverflowNames};
 use crate::memory::{MemoryPart, MemoryScan};
@@ -55,6 +55,14 @@ impl Part {
         match self {
             Self::Memory(part) => part.batch().num_rows() as u64,
             Self::Segment(segment) => segment.info().rows,
+        }
+    }
+
+    /// What an explanation calls it.
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Memory(_) => Table::Unflushed,
+            Self::Segment(_) => Table::RawSegments,
         }
     }
 
@@ -115,6 +123,19 @@ impl PartScan {
     /// Rows given out so far.
     pub fn scanned_rows(&self) -> u64 {
         self.scanned_rows
+    }
+
+    /// What an explanation calls the part.
+    pub fn table(&self) -> Table {
+        self.part.table()
+    }
+
+    /// Compressed bytes of the column chunks that were read so far; `None` for a part in memory.
+    pub fn read_bytes(&self) -> Option<u64> {
+        match &self.scan {
+            Scan::Memory(_) => None,
+            Scan::Segment(scan) => Some(scan.read_bytes()),
+        }
     }
 
     /// Why the scan ended before its last row: a segment that is damaged or cannot be read. Belongs into [`event_store::ScanStats::missing`].

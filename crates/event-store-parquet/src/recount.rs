@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use event::AppId;
-use event_store::{EventNameInfo, Ledger, LedgerRow, QueryError, RejectedPage, RollupRow, RollupSize, StoreError};
+use event_store::{EventNameInfo, Ledger, LedgerRow, QueryContext, QueryError, RejectedPage, RollupRow, RollupSize, StoreError};
 
 use crate::columns::{self, ColumnRequest};
 use crate::ledger::Counts;
@@ -45,20 +45,23 @@ impl ParquetStore {
     /// Every event name of the app with its count, unflushed rows included, most frequent first.
     ///
     /// # Errors
-    /// [`QueryError::Store`].
-    pub fn event_names(&self, app: &AppId) -> Result<Vec<EventNameInfo>, QueryError> {
-        let (stored, unflushed) = {
-            let _consistent = self.consistent();
-            (self.manifest.event_totals(app.as_str()), self.unflushed_parts())
-        };
-        let stored = stored.map_err(|error| QueryError::Store(error.to_string()))?;
+    /// As for [`event_store::EventSource::aggregate`].
+    pub fn event_names(&self, app: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
+        let moment = self.moment().map_err(|error| QueryError::Store(error.to_string()))?;
         let mut names: BTreeMap<Arc<str>, EventNameInfo> = BTreeMap::new();
-        for total in stored {
+        let mut stopped = Ok(());
+        let read = moment.view.event_totals(app.as_str(), &mut |total| {
             let name = total.event.to_string();
             let info = EventNameInfo { name, events: total.events, first_hour_ms: total.first_hour_ms, last_hour_ms: total.last_hour_ms };
             names.insert(total.event, info);
-        }
+            stopped = context.check();
+            stopped.is_ok()
+        });
+        stopped?;
+        read.map_err(|error| QueryError::Store(error.to_string()))?;
+        let unflushed: Vec<Arc<Part>> = moment.snapshot.parts.iter().filter(|part| matches!(&***part, Part::Memory(_))).cloned().collect();
         for (start, cells) in count(app, &unflushed).map_err(QueryError::Store)?.hours {
+            context.check()?;
             for (event, cell) in cells.into_iter().filter(|(event, _)| &**event != TOTAL) {
                 let new = EventNameInfo { name: event.to_string(), events: 0, first_hour_ms: start, last_hour_ms: start };
                 let info = names.entry(event).or_insert(new);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use event::AppId;
-use event_store::{QueryContext, QueryError, ScanStats};
+use event_store::{QueryContext, QueryError, ScanStats, Work};
 
 use crate::part::{Part, PartScan, ScanRequest};
 
@@ -19,6 +19,13 @@ impl Snapshot {
     /// The parts that may hold rows of the app in `[from_ms, to_ms)`.
     pub fn parts_of(&self, app: &AppId, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Arc<Part>> {
         self.parts.iter().filter(move |part| part.may_hold(app, from_ms, to_ms))
+    }
+
+    /// Notes in `work` how many parts of each kind were there to be read.
+    pub fn note_parts(&self, work: &mut Work) {
+        for part in &self.parts {
+            work.table(part.table()).parts += 1;
+        }
     }
 
     /// Calls `visit` for every batch of a request, part by part, and accounts for it in `stats`.
@@ -48,6 +55,12 @@ impl Snapshot {
 /// Adds what a scan read, and what it could not read, to the answer's account.
 pub fn account(scan: &PartScan, stats: &mut ScanStats) {
     stats.scanned_events += scan.scanned_rows();
+    let read = stats.work.table(scan.table());
+    read.read_parts += u64::from(scan.scanned_rows() > 0);
+    read.rows += scan.scanned_rows();
+    if let Some(bytes) = scan.read_bytes() {
+        read.bytes = Some(read.bytes.unwrap_or(0) + bytes);
+    }
     if let Some(missing) = scan.missing()
         && !stats.missing.iter().any(|known| known == missing)
     {

@@ -2,11 +2,12 @@
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, FunnelPlan, FunnelTable, QueryContext, QueryError, RollupRow,
-    RollupSize, Schema, WindowRow,
+    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, FunnelPlan, FunnelTable, QueryContext, QueryError, RollupPlan,
+    RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};
+use crate::rolled::{self, Moment, Rolled};
 use crate::store::ParquetStore;
 use crate::windows;
 
@@ -16,15 +17,57 @@ impl ParquetStore {
         let snapshot = self.snapshot();
         question(&Query { snapshot: &snapshot, context, threads: self.options.query_threads })
     }
+
+    /// Adds what a question over raw events has in common with every other.
+    fn explain(&self, query: &Query<'_>, scan: &Scan, reason: &str, stats: &mut ScanStats) -> Result<(), QueryError> {
+        query.snapshot.note_parts(&mut stats.work);
+        stats.work.threads = query.threads;
+        let floor_ms = self.manifest.raw_floor(scan.app.as_str()).map_err(|error| QueryError::Store(error.to_string()))?;
+        stats.work.reason = match floor_ms > scan.from_ms {
+            true => format!("{reason}; raw events before {floor_ms} ms have passed their retention and are gone"),
+            false => reason.to_owned(),
+        };
+        Ok(())
+    }
+
+    /// Rollups and raw rows as of now.
+    pub(crate) fn moment(&self) -> Result<Moment<'_>, StoreError> {
+        let view = self.manifest.view()?;
+        let _consistent = self.consistent();
+        view.begin()?;
+        Ok(Moment { view, snapshot: self.snapshot() })
+    }
+
+    /// From rollups where they have the same numbers as raw events; else why they have not.
+    fn try_rollups(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<Rolled, QueryError> {
+        let rollup = match RollupPlan::of(plan) {
+            Ok(rollup) => rollup,
+            Err(reason) => return Ok(Rolled::NeedsRaw(reason)),
+        };
+        let moment = self.moment().map_err(|error| QueryError::Store(error.to_string()))?;
+        rolled::aggregate(&moment, plan, &rollup, context, self.options.query_threads)
+    }
 }
 
 impl EventSource for ParquetStore {
     fn aggregate(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<AggregateTable, QueryError> {
-        self.ask(context, |query| exec::aggregate(query, plan))
+        let reason = match self.try_rollups(plan, context)? {
+            Rolled::Table(table) => return Ok(table),
+            Rolled::NeedsRaw(reason) => reason,
+        };
+        self.ask(context, |query| {
+            let mut table = exec::aggregate(query, plan)?;
+            self.explain(query, &plan.scan, &reason, &mut table.stats)?;
+            Ok(table)
+        })
     }
 
     fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
-        self.ask(context, |query| exec::funnel(query, plan))
+        self.ask(context, |query| {
+            let mut table = exec::funnel(query, plan)?;
+            self.explain(query, &plan.scan, "a funnel follows each person from event to event", &mut table.stats)?;
+            Ok(table)
+        })
     }
 
     fn events(&self, plan: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError> {
@@ -32,7 +75,7 @@ impl EventSource for ParquetStore {
     }
 
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
-        let names = self.event_names(app)?;
+        let names = self.event_names(app, context)?;
         self.ask(context, |query| exec::schema(query, app, names))
     }
 

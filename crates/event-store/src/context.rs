@@ -20,6 +20,12 @@ pub enum QueryError {
         /// The limit.
         limit_bytes: usize,
     },
+    /// All queries together passed their limit: the same question may fit in a moment.
+    #[error("the queries that run now passed their memory limit of {limit_bytes} bytes together: try again in a second")]
+    SharedMemory {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// More groups than it may hold.
     #[error("the query passed its limit of {limit} groups: group by a property with fewer values, or filter it")]
     Groups {
@@ -42,34 +48,95 @@ pub enum QueryError {
     Store(String),
 }
 
-/// Counts the bytes one query holds; cheap to share between its threads.
+/// The memory of all queries together.
 #[derive(Clone, Debug)]
-pub struct MemoryBudget {
+pub struct MemoryPool {
     used: Arc<AtomicUsize>,
     limit_bytes: usize,
+}
+
+impl MemoryPool {
+    /// A pool of `limit_bytes`.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { used: Arc::default(), limit_bytes }
+    }
+
+    /// Bytes that queries hold now; may be beyond the limit by what was just refused.
+    pub fn used_bytes(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The limit.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+}
+
+/// Counts the bytes one query holds; cheap to share between its threads. What is not given back is when the last holder is dropped.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget(Arc<BudgetState>);
+
+#[derive(Debug)]
+struct BudgetState {
+    used: AtomicUsize,
+    peak: AtomicUsize,
+    limit_bytes: usize,
+    pool: Option<MemoryPool>,
 }
 
 impl MemoryBudget {
     /// A budget of `limit_bytes`.
     pub fn new(limit_bytes: usize) -> Self {
-        Self { used: Arc::default(), limit_bytes }
+        Self(Arc::new(BudgetState { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), limit_bytes, pool: None }))
     }
 
-    /// Takes `bytes` of the budget.
+    /// A budget of `limit_bytes` that is also taken from `pool`.
+    pub fn within(limit_bytes: usize, pool: &MemoryPool) -> Self {
+        let state = BudgetState { used: AtomicUsize::new(0), peak: AtomicUsize::new(0), limit_bytes, pool: Some(pool.clone()) };
+        Self(Arc::new(state))
+    }
+
+    /// Takes `bytes` of the budget. A refused amount counts as taken until it is given back.
     ///
     /// # Errors
-    /// [`QueryError::Memory`] when the limit would be passed; the caller then drops what it holds.
+    /// [`QueryError::Memory`] when the limit would be passed, [`QueryError::SharedMemory`] when all queries together would pass
+    /// theirs; the caller then drops what it holds.
     pub fn grow(&self, bytes: usize) -> Result<(), QueryError> {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.limit_bytes {
-            return Err(QueryError::Memory { limit_bytes: self.limit_bytes });
+        let state = &*self.0;
+        let own = state.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        state.peak.fetch_max(own, Ordering::Relaxed);
+        let shared =
+            state.pool.as_ref().map(|pool| (pool.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes), pool.limit_bytes));
+        if own > state.limit_bytes {
+            return Err(QueryError::Memory { limit_bytes: state.limit_bytes });
         }
-        Ok(())
+        match shared {
+            // Alone it would not fit either: waiting does not help.
+            Some((_, limit_bytes)) if own > limit_bytes => Err(QueryError::Memory { limit_bytes }),
+            Some((all, limit_bytes)) if all > limit_bytes => Err(QueryError::SharedMemory { limit_bytes }),
+            _ => Ok(()),
+        }
     }
 
     /// Gives `bytes` back.
     pub fn shrink(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(pool) = &self.0.pool {
+            pool.used.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Most bytes that were held at once.
+    pub fn peak_bytes(&self) -> usize {
+        self.0.peak.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for BudgetState {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            pool.used.fetch_sub(*self.used.get_mut(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -101,5 +168,28 @@ impl QueryContext {
             return Err(QueryError::Timeout { limit_ms: self.limit_ms });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_bounds_all_budgets_and_gets_everything_back() {
+        let pool = MemoryPool::new(100);
+        let (a, b) = (MemoryBudget::within(80, &pool), MemoryBudget::within(300, &pool));
+        assert_eq!(a.grow(81), Err(QueryError::Memory { limit_bytes: 80 }));
+        a.shrink(81);
+        assert_eq!(a.grow(60), Ok(()));
+        assert_eq!(b.grow(60), Err(QueryError::SharedMemory { limit_bytes: 100 }));
+        b.shrink(60);
+        assert_eq!(b.grow(40), Ok(()));
+        assert_eq!(pool.used_bytes(), 100);
+        // Too much even for an empty pool.
+        assert_eq!(b.grow(61), Err(QueryError::Memory { limit_bytes: 100 }));
+        assert_eq!((a.peak_bytes(), b.peak_bytes()), (81, 101));
+        drop((a, b));
+        assert_eq!(pool.used_bytes(), 0);
     }
 }

@@ -3,16 +3,20 @@
 //! Knows nothing of any engine, of HTTP, or of how a request becomes a plan.
 
 mod context;
+mod explain;
 mod ledger;
 mod plan;
+mod rollup_plan;
 mod sink;
 mod source;
 
-pub use context::{MemoryBudget, QueryContext, QueryError};
+pub use context::{MemoryBudget, MemoryPool, QueryContext, QueryError};
+pub use explain::{Stage, Table, TableRead, Work};
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use plan::{
     AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, Scan, SessionRule, Value,
 };
+pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EventNameInfo, EventRow, EventSource, EventsPage, FunnelGroup, FunnelStepResult, FunnelTable, Measured,

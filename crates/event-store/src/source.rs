@@ -1,6 +1,7 @@
 use event::{AppId, TimestampMs, UniqueSketch};
 
 use crate::context::{QueryContext, QueryError};
+use crate::explain::Work;
 use crate::plan::{AggregatePlan, EventsPlan, FunnelPlan, Value};
 
 /// How an answer came to be.
@@ -10,6 +11,8 @@ pub struct ScanStats {
     pub scanned_events: u64,
     /// Why the answer lacks events (a quarantined segment, ...); empty when complete.
     pub missing: Vec<String>,
+    /// What was read, why, and where the time went.
+    pub work: Work,
 }
 
 /// A measure's result.

@@ -17,7 +17,7 @@ pub(crate) struct ResultCache {
 #[derive(Clone)]
 struct Kept {
     answer: Answer,
-    made_at: Instant,
+    as_of: Instant,
     bytes: usize,
 }
 
@@ -41,17 +41,17 @@ impl ResultCache {
     /// The answer kept under `key`, unless it is too old at `now`.
     pub fn get(&self, key: &str, now: Instant) -> Option<Answer> {
         let kept = self.answers.get(key)?;
-        if now.saturating_duration_since(kept.made_at) < self.ttl {
+        if now.saturating_duration_since(kept.as_of) < self.ttl {
             return Some(kept.answer);
         }
         self.answers.remove(key);
         None
     }
 
-    /// Keeps an answer that was made at `now`.
-    pub fn insert(&self, key: String, answer: Answer, now: Instant) {
+    /// Keeps an answer that tells of what was visible at `as_of`: its time begins there, not when it was worked out.
+    pub fn insert(&self, key: String, answer: Answer, as_of: Instant) {
         let bytes = answer.iter().map(|(name, value)| name.len() + memory_bytes(value)).sum();
-        self.answers.insert(key, Kept { answer, made_at: now, bytes });
+        self.answers.insert(key, Kept { answer, as_of, bytes });
     }
 }
 

@@ -60,6 +60,7 @@ impl From<QueryError> for QueryFailure {
         match error {
             QueryError::Timeout { .. } => Self::limit("query_time_limit", message),
             QueryError::Memory { .. } => Self::limit("query_memory_limit", message),
+            QueryError::SharedMemory { .. } => Self { code: "all_queries_memory_limit", ..Self::busy(message) },
             QueryError::Groups { .. } => Self::limit("query_group_limit", message),
             QueryError::Cancelled => Self { code: "query_cancelled", message, field: None, kind: FailureKind::Cancelled },
             QueryError::Invalid { field, message } => Self::invalid("invalid_request", field, message),

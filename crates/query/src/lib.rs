@@ -7,7 +7,9 @@
 
 mod cache;
 mod calendar;
+mod explain;
 mod failure;
+mod figures;
 mod flights;
 mod formula;
 mod node;
@@ -17,8 +19,10 @@ mod request;
 mod respond;
 mod runner;
 mod service;
+mod threads;
 
 pub use failure::{FailureKind, QueryFailure};
+pub use figures::QueryFigures;
 pub use jiff::civil::Weekday;
 pub use options::{AppSettings, QueryOptions};
 pub use service::QueryService;

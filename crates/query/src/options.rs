@@ -34,14 +34,18 @@ pub struct QueryOptions {
     pub time_limit: Duration,
     /// Longest wait for a turn before the answer is "busy".
     pub max_queue_wait: Duration,
-    /// Working memory of one query; `max_concurrent` times this is the most all of them use.
+    /// Working memory of one query.
     pub memory_bytes_per_query: usize,
+    /// Working memory of all running queries together.
+    pub memory_bytes_total: usize,
     /// Most groups one query may hold before folding.
     pub max_groups: usize,
     /// Most rows in one answer, zero-filled ones included.
     pub max_result_rows: usize,
     /// Queries that run at the same time; each has a thread of its own.
     pub max_concurrent: usize,
+    /// By how much the threads of queries stand back behind everything else in the process: 0 (not at all) to 19, as of nice(1).
+    pub niceness: i32,
     /// Queries that wait for their turn; one more is answered "busy" at once.
     pub max_queued: usize,
 }
@@ -54,9 +58,11 @@ impl Default for QueryOptions {
             time_limit: Duration::from_secs(10),
             max_queue_wait: Duration::from_secs(10),
             memory_bytes_per_query: 1 << 30,
+            memory_bytes_total: 2 << 30,
             max_groups: 1_000_000,
             max_result_rows: 100_000,
             max_concurrent: 4,
+            niceness: 10,
             max_queued: 64,
         }
     }

@@ -1,25 +1,46 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use event_store::{EventSource, MemoryBudget, QueryContext};
+use event_store::{EventSource, MemoryBudget, MemoryPool, QueryContext};
 use serde_json::{Map, Value};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Answer;
 use crate::failure::QueryFailure;
-use crate::flights::Outcome;
+use crate::figures::{Counters, QueryFigures};
 use crate::options::QueryOptions;
+use crate::threads::QueryThreads;
 
 /// What blocks: asking the store and laying out the answer.
-pub(crate) type Work = Box<dyn FnOnce(&dyn EventSource, &QueryContext) -> Result<Map<String, Value>, QueryFailure> + Send>;
+pub(crate) type Work = Box<dyn FnOnce(&dyn EventSource, &QueryContext, &Turn) -> Result<Map<String, Value>, QueryFailure> + Send>;
+
+/// When a piece of work came to its turn.
+pub(crate) struct Turn {
+    /// How long it waited for it.
+    pub waited: Duration,
+}
+
+/// An answer, and since when it is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub answer: Answer,
+    /// Nothing that became visible after this need be in the answer.
+    pub as_of: Instant,
+}
+
+/// How a run ended.
+pub(crate) type Outcome = Result<Made, QueryFailure>;
 
 /// Runs work on threads made for it, a bounded number at a time, each under its limits.
 pub(crate) struct Runner {
     source: Arc<dyn EventSource>,
     options: QueryOptions,
     permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    counters: Arc<Counters>,
+    memory: MemoryPool,
+    threads: QueryThreads,
 }
 
 /// One place in the queue.
@@ -35,7 +56,9 @@ impl Runner {
     /// A runner on `source`.
     pub fn new(source: Arc<dyn EventSource>, options: QueryOptions) -> Self {
         let permits = Arc::new(Semaphore::new(options.max_concurrent));
-        Self { source, options, permits, waiting: AtomicUsize::new(0) }
+        let threads = QueryThreads::start(options.max_concurrent, options.niceness);
+        let memory = MemoryPool::new(options.memory_bytes_total);
+        Self { source, options, permits, counters: Arc::default(), memory, threads }
     }
 
     /// Runs `work` when its turn comes. Dropping the future cancels it: the store looks up from its work every 10 ms.
@@ -43,26 +66,34 @@ impl Runner {
     /// # Errors
     /// Busy when the queue is full or the wait too long; else what `work` says.
     pub async fn run(&self, work: Work) -> Outcome {
-        let permit = self.turn().await?;
+        let asked = Instant::now();
+        let permit = self.turn().await.inspect_err(|failure| self.counters.ended::<()>(&Err(failure.clone())))?;
         let cancel = CancellationToken::new();
         let _cancel_when_dropped = cancel.clone().drop_guard();
+        let as_of = Instant::now();
         let context = QueryContext {
-            deadline: Instant::now() + self.options.time_limit,
+            deadline: as_of + self.options.time_limit,
             limit_ms: self.options.time_limit.as_millis() as u64,
             cancel,
-            memory: MemoryBudget::new(self.options.memory_bytes_per_query),
+            memory: MemoryBudget::within(self.options.memory_bytes_per_query, &self.memory),
             max_groups: self.options.max_groups,
         };
-        let source = Arc::clone(&self.source);
-        let running = tokio::task::spawn_blocking(move || {
+        let turn = Turn { waited: as_of - asked };
+        let (source, counters) = (Arc::clone(&self.source), Arc::clone(&self.counters));
+        let (sender, ended) = oneshot::channel();
+        self.threads.run(move || {
             // The permit is given back when the thread is free again, also when nobody waits any more.
             let _permit = permit;
-            work(source.as_ref(), &context)
+            let running = counters.run();
+            let mut unfinished = Unfinished(Some(&counters));
+            let result = work(source.as_ref(), &context, &turn);
+            drop((unfinished.0.take(), context, running));
+            counters.ended(&result);
+            let _ = sender.send(result);
         });
-        match running.await {
-            Ok(result) => result.map(Arc::new),
-            Err(error) if error.is_cancelled() => Err(QueryFailure::cancelled()),
-            Err(_) => Err(QueryFailure::internal("the query ended without an answer; this is a defect")),
+        match ended.await {
+            Ok(result) => result.map(|answer| Made { answer: Arc::new(answer), as_of }),
+            Err(_) => Err(defect()),
         }
     }
 
@@ -71,8 +102,8 @@ impl Runner {
             return Ok(permit);
         }
         let max_queued = self.options.max_queued;
-        let place = Place(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= max_queued {
+        let place = Place(&self.counters.waiting);
+        if self.counters.waiting.fetch_add(1, Ordering::Relaxed) >= max_queued {
             return Err(QueryFailure::busy(format!("{max_queued} queries are waiting already: try again in a second")));
         }
         let permit = tokio::time::timeout(self.options.max_queue_wait, Arc::clone(&self.permits).acquire_owned()).await;
@@ -81,4 +112,29 @@ impl Runner {
         let permit = permit.map_err(|_| QueryFailure::busy(format!("no turn came within {wait_ms} ms: try again in a second")))?;
         permit.map_err(|_| QueryFailure::cancelled())
     }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The counters and the memory now.
+    pub fn figures(&self) -> QueryFigures {
+        self.counters.figures(self.memory.used_bytes(), self.memory.limit_bytes())
+    }
+}
+
+/// Counts a run that panicked as failed.
+struct Unfinished<'c>(Option<&'c Counters>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(counters) = self.0 {
+            counters.ended::<()>(&Err(defect()));
+        }
+    }
+}
+
+fn defect() -> QueryFailure {
+    QueryFailure::internal("the query ended without an answer; this is a defect")
 }

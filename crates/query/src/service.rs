@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use event_store::{EventSource, EventsPlan};
@@ -6,13 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::cache::{Answer, ResultCache, canonical};
 use crate::calendar;
+use crate::explain::Explain;
 use crate::failure::QueryFailure;
-use crate::flights::{Flights, Outcome};
+use crate::figures::QueryFigures;
+use crate::flights::Flights;
 use crate::options::{AppSettings, QueryOptions};
 use crate::planner::{events_scan, plan_funnel, plan_query};
 use crate::request::{Period, read_events, read_funnel, read_query};
 use crate::respond::{Cursor, events_answer, funnel_answer, query_answer, schema_answer};
-use crate::runner::{Runner, Work};
+use crate::runner::{Outcome, Runner, Work};
 
 /// Answers questions about events.
 ///
@@ -29,8 +32,14 @@ impl QueryService {
     /// A service on `source`.
     pub fn new(source: Arc<dyn EventSource>, options: QueryOptions) -> Self {
         let cache = Arc::new(ResultCache::new(options.cache_bytes, options.cache_ttl));
+        let flights = Arc::new(Flights::new(options.cache_ttl));
         let max_result_rows = options.max_result_rows;
-        Self { runner: Arc::new(Runner::new(source, options)), cache, flights: Arc::default(), max_result_rows }
+        Self { runner: Arc::new(Runner::new(source, options)), cache, flights, max_result_rows }
+    }
+
+    /// What it does now and has done.
+    pub fn figures(&self) -> QueryFigures {
+        self.runner.figures()
     }
 
     /// Counts and aggregates, grouped and over time: `POST /query`. `now_ms` is the end of rolling ranges.
@@ -41,13 +50,18 @@ impl QueryService {
         let started = Instant::now();
         let read = read_query(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("query", app, Some(&read.period), &request));
+        let wants_explanation = read.explain;
         let plan = plan_query(app, read)?;
+        let explain = wants_explanation.then(|| Explain::planned(started));
         let max_rows = self.max_result_rows;
         let work = move || -> Work {
-            Box::new(move |source, context| {
+            Box::new(move |source, context, turn| {
                 let table = source.aggregate(&plan.aggregate, context)?;
                 context.check()?;
-                query_answer(&plan, &table, max_rows)
+                let laying_out = Instant::now();
+                let mut answer = query_answer(&plan, &table, max_rows)?;
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                Ok(answer)
             })
         };
         self.answer(key, started, work).await
@@ -62,7 +76,16 @@ impl QueryService {
         let read = read_funnel(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("funnel", app, Some(&read.period), &request));
         let plan = plan_funnel(app, &read);
-        let work = move || -> Work { Box::new(move |source, context| Ok(funnel_answer(&read, &source.funnel(&plan, context)?))) };
+        let explain = read.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let table = source.funnel(&plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = funnel_answer(&read, &table);
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
         self.answer(key, started, work).await
     }
 
@@ -78,7 +101,8 @@ impl QueryService {
         let scan = events_scan(app, (cursor.from_ms, cursor.to_ms), read.events.clone(), read.filter.clone());
         let plan = EventsPlan { scan, limit: read.limit, skip: cursor.skip };
         let app = app.app.clone();
-        let work = move || -> Work { Box::new(move |source, context| events_answer(&app, &read, cursor, &source.events(&plan, context)?)) };
+        let work =
+            move || -> Work { Box::new(move |source, context, _| events_answer(&app, &read, cursor, &source.events(&plan, context)?)) };
         self.answer(None, started, work).await
     }
 
@@ -91,28 +115,33 @@ impl QueryService {
         let key = cache_key("schema", app, None, &Value::Null);
         let zone = calendar::zone(&app.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
         let app = app.app.clone();
-        let work = move || -> Work { Box::new(move |source, context| Ok(schema_answer(&zone, &source.schema(&app, context)?))) };
+        let work = move || -> Work { Box::new(move |source, context, _| Ok(schema_answer(&zone, &source.schema(&app, context)?))) };
         self.answer(Some(key), started, work).await
     }
 
     /// From the cache, from a computation under way, or by running the work; without a key always the last.
     async fn answer(&self, key: Option<String>, started: Instant, work: impl FnOnce() -> Work) -> Result<Value, QueryFailure> {
         let Some(key) = key else {
-            return Ok(sent(&self.runner.run(work()).await?, started, false));
+            return Ok(sent(&self.runner.run(work()).await?.answer, started, false));
         };
+        let counters = self.runner.counters();
         if let Some(answer) = self.cache.get(&key, started) {
+            counters.cached.fetch_add(1, Ordering::Relaxed);
             return Ok(sent(&answer, started, true));
         }
         let start = || compute(Arc::clone(&self.runner), Arc::clone(&self.cache), key.clone(), work());
-        let answer = self.flights.join(key.clone(), start).await?;
-        Ok(sent(&answer, started, false))
+        let joined = || {
+            counters.shared.fetch_add(1, Ordering::Relaxed);
+        };
+        let made = self.flights.join(key.clone(), start, joined).await?;
+        Ok(sent(&made.answer, started, false))
     }
 }
 
 async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work: Work) -> Outcome {
-    let answer = runner.run(work).await?;
-    cache.insert(key, Arc::clone(&answer), Instant::now());
-    Ok(answer)
+    let made = runner.run(work).await?;
+    cache.insert(key, Arc::clone(&made.answer), made.as_of);
+    Ok(made)
 }
 
 /// The answer as one caller gets it.

@@ -215,3 +215,73 @@ async fn limits_and_failures_are_named() {
     service.query(&app("a"), events_of("slow"), NOW_MS).await.unwrap_err();
     assert_eq!(source.runs.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn an_answer_is_as_old_as_what_it_was_made_of() {
+    let options = QueryOptions { cache_ttl: Duration::from_millis(150), ..QueryOptions::default() };
+    let (service, source) = service(200, options);
+    let app = app("a");
+    let first = service.query(&app, events_of("x"), NOW_MS).await.unwrap();
+    assert_eq!((&first["results"][0]["events"], &first["cached"]), (&json!(1), &json!(false)));
+    // The answer has just been made, of what was visible 200 ms ago.
+    let second = service.query(&app, events_of("x"), NOW_MS).await.unwrap();
+    assert_eq!((&second["results"][0]["events"], &second["cached"]), (&json!(2), &json!(false)));
+    assert_eq!(source.runs.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn all_queries_together_have_a_memory_limit() {
+    let options = QueryOptions { memory_bytes_per_query: usize::MAX, memory_bytes_total: 1 << 20, ..QueryOptions::default() };
+    let (service, _) = service(0, options);
+    let failure = service.query(&app("a"), events_of("memory"), NOW_MS).await.unwrap_err();
+    // It would not fit alone either, so it is told to ask for less instead of to try again.
+    assert_eq!((failure.kind, failure.code), (FailureKind::Limit, "query_memory_limit"));
+    assert!(failure.message.contains("1048576 bytes"), "{}", failure.message);
+    assert_eq!(service.figures().memory_bytes, 0, "what the failed query held is given back");
+}
+
+#[tokio::test]
+async fn figures_tell_what_runs_and_how_it_ended() {
+    let options = QueryOptions { max_concurrent: 1, max_queued: 1, time_limit: Duration::from_secs(60), ..QueryOptions::default() };
+    let (service, _) = service(60_000, options);
+    let ask = |name: &str| {
+        let (service, name) = (Arc::clone(&service), name.to_owned());
+        tokio::spawn(async move { service.query(&app("a"), events_of(&name), NOW_MS).await })
+    };
+    let (first, second) = (ask("x"), ask("y"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let figures = service.figures();
+    assert_eq!((figures.running, figures.waiting), (1, 1));
+    assert_eq!(ask("z").await.unwrap().unwrap_err().kind, FailureKind::Busy);
+    first.abort();
+    second.abort();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let figures = service.figures();
+    assert_eq!((figures.running, figures.waiting, figures.busy_total), (0, 0, 1));
+    // Which of the two had its turn is not said; the other may have begun before it was given up.
+    assert!((1..=2).contains(&figures.cancelled_total), "{figures:?}");
+    service.query(&app("a"), events_of("panic"), NOW_MS).await.unwrap_err();
+    assert_eq!(service.figures().failed_total, 1);
+}
+
+#[tokio::test]
+async fn an_explained_answer_is_worked_out_anew_and_says_how() {
+    let (service, source) = service(0, QueryOptions::default());
+    let app = app("a");
+    let asked = json!({"metric": "events", "explain": true});
+    for _ in 0..2 {
+        let answer = service.query(&app, asked.clone(), NOW_MS).await.unwrap();
+        assert_eq!(answer["cached"], json!(false));
+        let stages: Vec<&str> =
+            answer["explain"]["stages"].as_array().unwrap().iter().filter_map(|stage| stage["stage"].as_str()).collect();
+        assert_eq!(stages, ["plan", "wait for a turn", "lay out the answer"]);
+        assert!(answer["explain"]["tables"].is_array() && answer["explain"]["memory_peak_bytes"].is_u64());
+    }
+    assert_eq!(source.runs.load(Ordering::SeqCst), 2);
+    let plain = service.query(&app, json!({"metric": "events", "explain": false}), NOW_MS).await.unwrap();
+    assert!(plain.get("explain").is_none());
+    let funnel = service.funnel(&app, json!({"steps": ["x"], "explain": true}), NOW_MS).await.unwrap();
+    assert!(funnel["explain"]["reason"].is_string());
+    let failure = service.query(&app, json!({"metric": "events", "explain": "yes"}), NOW_MS).await.unwrap_err();
+    assert_eq!(failure.field.as_deref(), Some("explain"));
+}

@@ -16,6 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
   export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
   throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
   throng query funnel.json               a request with \"steps\" is a funnel
+  throng query --explain '{\"metric\": \"events\", \"interval\": \"day\", \"range\": \"90d\"}'
   echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --call events -")]
 pub(crate) struct AskArgs {
     /// The request: JSON, a file, or - for standard input
@@ -32,6 +33,9 @@ pub(crate) struct AskArgs {
     /// Which call of the API; by default funnel for a request with "steps", else query
     #[arg(long)]
     call: Option<Call>,
+    /// Tell how the answer came to be: which tables were read and why, what it cost, and where the time went
+    #[arg(long)]
+    explain: bool,
     /// How to print the answer; by default a table on a terminal, else JSON
     #[arg(long)]
     format: Option<Format>,
@@ -53,15 +57,19 @@ enum Format {
 /// Runs `throng query`.
 pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let text = request_text(&args.request)?;
-    let request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
+    let mut request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
     let call = args.call.unwrap_or(if request.get("steps").is_some() { Call::Funnel } else { Call::Query });
     let (name, rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
         Call::Events => ("events", "events"),
     };
+    if args.explain {
+        let fields = request.as_object_mut().context("the request is not a JSON object")?;
+        fields.insert("explain".to_owned(), Value::Bool(true));
+    }
     let client = HttpClient::new(&args.target, &args.read_key, TIMEOUT)?;
-    let answer = client.post(&format!("/api/v1/analytics/{}/{name}", args.app), text.as_bytes())?;
+    let answer = client.post(&format!("/api/v1/analytics/{}/{name}", args.app), request.to_string().as_bytes())?;
     if answer.status != 200 {
         bail!("{}", answer.error_text());
     }
@@ -70,6 +78,9 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         (Format::Table, Some(rows)) => {
             output::line(&table(rows))?;
             output::note(&summary(&answer.body, rows.len()));
+            if args.explain {
+                output::note(&explanation(&answer.body["explain"]));
+            }
             Ok(())
         }
         _ => output::json(&answer.body),
@@ -100,6 +111,20 @@ fn summary(answer: &Value, rows: usize) -> String {
         parts.push("INCOMPLETE".to_owned());
     }
     parts.join(", ")
+}
+
+/// The explanation for a person: the reason, a line a table, a line of costs, and where the time went.
+fn explanation(explain: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().chars().flat_map(shown).collect::<String>();
+    let mut lines = vec![format!("why: {}", text(&explain["reason"]))];
+    for table in explain["tables"].as_array().into_iter().flatten().filter_map(Value::as_object) {
+        let facts = table.iter().filter(|(name, _)| *name != "table").map(|(name, value)| format!("{value} {name}"));
+        lines.push(format!("{}: {}", text(&table["table"]), facts.collect::<Vec<_>>().join(", ")));
+    }
+    lines.push(format!("{} threads, {} bytes of memory at most", explain["threads"], explain["memory_peak_bytes"]));
+    let stages = explain["stages"].as_array().into_iter().flatten();
+    lines.push(stages.map(|stage| format!("{} {} ms", text(&stage["stage"]), stage["ms"])).collect::<Vec<_>>().join(", "));
+    lines.join("\n")
 }
 
 /// Columns in the order in which rows name them, numbers to the right. Control characters are shown as escapes, since values come
@@ -143,6 +168,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_explanation_reads_from_why_to_where() {
+        let explain = json!({
+            "reason": "because", "threads": 2, "memory_peak_bytes": 512,
+            "tables": [{"table": "raw_segments", "segments": 9, "pruned": 7, "read": 2, "rows": 100, "bytes": 4096}],
+            "stages": [{"stage": "plan", "ms": 0.25}, {"stage": "scan", "ms": 3.5}]
+        });
+        let expected = "why: because\nraw_segments: 9 segments, 7 pruned, 2 read, 100 rows, 4096 bytes\n\
+            2 threads, 512 bytes of memory at most\nplan 0.25 ms, scan 3.5 ms";
+        assert_eq!(explanation(&explain), expected);
+    }
 
     #[test]
     fn a_table_lines_up() {

@@ -97,12 +97,16 @@ impl Config {
             ("stream.max_unflushed_mib", self.stream.max_unflushed_mib),
             ("query.time_limit_ms", self.query.time_limit_ms as usize),
             ("query.max_memory_mib", self.query.max_memory_mib),
+            ("query.max_total_memory_mib", self.query.max_total_memory_mib),
             ("query.max_concurrent", self.query.max_concurrent),
             ("api.max_live_streams", self.api.max_live_streams),
         ] {
             if value == 0 {
                 bail!("{key}: 0 would refuse everything");
             }
+        }
+        if !(0..=19).contains(&self.query.niceness) {
+            bail!("query.niceness: from 0 to 19, as of nice(1)");
         }
         Ok(())
     }
@@ -157,6 +161,7 @@ mod tests {
             ("[event_log]\nurl = \"kafka://broker:9092\"", "event_log.url"),
             ("[event_store]\nurl = \"s3://bucket\"", "event_store.url"),
             ("[query]\nmax_memory_mib = 0", "query.max_memory_mib"),
+            ("[query]\nniceness = 20", "query.niceness"),
             ("[event_log]\nmax_age_hours = 9000000", "event_log.max_age_hours"),
         ] {
             let error = format!("{:#}", parse(text).err().unwrap_or_else(|| panic!("{text}")));

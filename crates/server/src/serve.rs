@@ -4,6 +4,7 @@ mod log_metrics;
 mod logging;
 mod options;
 mod platform;
+mod query_metrics;
 mod shutdown;
 mod stores;
 

@@ -13,7 +13,7 @@ const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// A prepared [`Op`].
 #[derive(Debug)]
-pub(super) enum Comparison {
+pub(crate) enum Comparison {
     In(Constants),
     Range { low: Option<Bound>, high: Option<Bound> },
     Contains(String),
@@ -25,7 +25,7 @@ pub(super) enum Comparison {
 
 /// The constants of an `In`, by type.
 #[derive(Debug, Default)]
-pub(super) struct Constants {
+pub(crate) struct Constants {
     null: bool,
     bools: [bool; 2],
     numbers: Vec<Number>,
@@ -34,7 +34,7 @@ pub(super) struct Constants {
 
 /// One end of a range.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     value: BoundValue,
     inclusive: bool,
 }

@@ -25,7 +25,7 @@ impl Query<'_> {
     ///
     /// # Errors
     /// The first error of `each` or of reading; limits as in [`QueryContext::check`], checked before each batch.
-    pub(super) fn scan<W: Send>(
+    pub(crate) fn scan<W: Send>(
         &self,
         request: &ScanRequest<'_>,
         make: &(dyn Fn() -> W + Sync),
@@ -87,13 +87,13 @@ fn thread_failed() -> QueryError {
 }
 
 /// Bytes one holder has taken of a query's budget; given back when dropped.
-pub(super) struct Reserved {
+pub(crate) struct Reserved {
     budget: MemoryBudget,
     bytes: usize,
 }
 
 impl Reserved {
-    pub(super) fn new(context: &QueryContext) -> Self {
+    pub(crate) fn new(context: &QueryContext) -> Self {
         Self { budget: context.memory.clone(), bytes: 0 }
     }
 
@@ -101,7 +101,7 @@ impl Reserved {
     ///
     /// # Errors
     /// [`QueryError::Memory`].
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), QueryError> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), QueryError> {
         // The budget counts a refused amount as taken, so it is given back with the rest.
         self.bytes += bytes;
         self.budget.grow(bytes)

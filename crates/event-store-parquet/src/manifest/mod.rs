@@ -3,8 +3,9 @@
 mod ledger;
 mod rollups;
 mod segments;
+mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use crate::rollup::AppRollups;
 use crate::segment::SegmentInfo;
 
 pub(crate) use rollups::first_whole_period;
+pub(crate) use view::{ManifestView, RollupRange};
 
 /// File name in the store's folder.
 pub(crate) const FILE: &str = "manifest.db";
@@ -47,6 +49,10 @@ CREATE INDEX rejected_by_app ON rejected (app, id);
 CREATE INDEX rejected_by_time ON rejected (received_at_ms);
 ";
 
+/// Counts without the sketches beside them, by name: what most questions about rollups read. Made at every open, since a store may
+/// have been written before it existed.
+const COUNTS_INDEX: &str = "CREATE INDEX IF NOT EXISTS rollup_counts ON rollups (app, size, event, start_ms, events)";
+
 /// Everything a flush makes durable.
 pub(crate) struct FlushRecord<'a> {
     pub(crate) segments: &'a [SegmentInfo],
@@ -55,8 +61,10 @@ pub(crate) struct FlushRecord<'a> {
     pub(crate) position: u64,
 }
 
-/// Two connections: one that writes, one that reads what was committed while the other is in a transaction.
+/// One connection that writes, one that reads what was committed while the other is in a transaction, and some for [`ManifestView`]s.
 pub(crate) struct Manifest {
+    path: PathBuf,
+    idle: view::Idle,
     writer: Mutex<Connection>,
     reader: Mutex<Connection>,
     in_doubt: AtomicBool,
@@ -75,9 +83,16 @@ impl Manifest {
                 return Err(StoreError::Damaged(text));
             }
         }
+        writer.execute_batch(COUNTS_INDEX).map_err(sql_error)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true).map_err(sql_error)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), in_doubt: AtomicBool::new(false) })
+        Ok(Self {
+            path,
+            idle: view::Idle::default(),
+            writer: Mutex::new(writer),
+            reader: Mutex::new(reader),
+            in_doubt: AtomicBool::new(false),
+        })
     }
 
     /// Log offset up to which everything is durable.

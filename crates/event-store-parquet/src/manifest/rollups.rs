@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use event::UniqueSketch;
 use event_store::{RollupSize, StoreError};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Manifest, sql_error};
 use crate::rollup::{AppRollups, MAX_NAMES_PER_PERIOD, PeriodCells, RollupCell, TOTAL, period_start, size_ms};
@@ -21,15 +21,6 @@ pub(crate) struct StoredRollup {
     pub(crate) cell: RollupCell,
 }
 
-/// One event name over all time.
-#[derive(Clone, Debug)]
-pub(crate) struct EventTotals {
-    pub(crate) event: Arc<str>,
-    pub(crate) events: u64,
-    pub(crate) first_hour_ms: i64,
-    pub(crate) last_hour_ms: i64,
-}
-
 impl Manifest {
     /// The rollups of the periods that begin in `[from_ms, to_ms)`.
     pub(crate) fn rollups(&self, app: &str, size: RollupSize, from_ms: i64, to_ms: i64) -> Result<Vec<StoredRollup>, StoreError> {
@@ -41,42 +32,9 @@ impl Manifest {
         rows.collect::<Result<_, _>>().map_err(sql_error)
     }
 
-    /// Every event name of the app. Counts come from days; hours are looked at only in the first and last day of a name.
-    pub(crate) fn event_totals(&self, app: &str) -> Result<Vec<EventTotals>, StoreError> {
-        let reader = self.reader();
-        let sql = "SELECT event, sum(events), min(start_ms), max(start_ms) FROM rollups
-                   WHERE app = ?1 AND size = ?2 AND event <> '' GROUP BY event";
-        let mut days = reader.prepare_cached(sql).map_err(sql_error)?;
-        let edge = |order: &str| {
-            format!(
-                "SELECT start_ms FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3 AND start_ms < ?4 AND event = ?5
-                 ORDER BY start_ms {order} LIMIT 1"
-            )
-        };
-        let mut first = reader.prepare_cached(&edge("ASC")).map_err(sql_error)?;
-        let mut last = reader.prepare_cached(&edge("DESC")).map_err(sql_error)?;
-        let hour_in = |statement: &mut rusqlite::Statement<'_>, event: &str, day_ms: i64| {
-            let end_ms = day_ms + size_ms(RollupSize::Day);
-            let values = params![app, size_code(RollupSize::Hour), day_ms, end_ms, event];
-            Ok::<_, rusqlite::Error>(statement.query_row(values, |row| row.get(0)).optional()?.unwrap_or(day_ms))
-        };
-        let mut totals = Vec::new();
-        let mut rows = days.query(params![app, size_code(RollupSize::Day)]).map_err(sql_error)?;
-        while let Some(row) = rows.next().map_err(sql_error)? {
-            let read = |row: &Row<'_>| Ok((row.get::<_, Arc<str>>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get(3)?));
-            let (event, events, first_day, last_day): (Arc<str>, i64, i64, i64) = read(row).map_err(sql_error)?;
-            let first_hour_ms = hour_in(&mut first, &event, first_day).map_err(sql_error)?;
-            let last_hour_ms = hour_in(&mut last, &event, last_day).map_err(sql_error)?;
-            totals.push(EventTotals { event, events: events as u64, first_hour_ms, last_hour_ms });
-        }
-        Ok(totals)
-    }
-
     /// From when on the raw events of the app are complete, ms; `i64::MIN` where nothing was dropped.
     pub(crate) fn raw_floor(&self, app: &str) -> Result<i64, StoreError> {
-        let reader = self.reader();
-        let floor = reader.query_row("SELECT from_ms FROM raw_floors WHERE app = ?1", params![app], |row| row.get(0));
-        Ok(floor.optional().map_err(sql_error)?.unwrap_or(i64::MIN))
+        raw_floor(&self.reader(), app)
     }
 
     /// Replaces the rollups of all periods that begin at or after `floor_ms`.
@@ -92,6 +50,11 @@ impl Manifest {
             Ok(())
         })
     }
+}
+
+pub(super) fn raw_floor(connection: &Connection, app: &str) -> Result<i64, StoreError> {
+    let floor = connection.query_row("SELECT from_ms FROM raw_floors WHERE app = ?1", params![app], |row| row.get(0));
+    Ok(floor.optional().map_err(sql_error)?.unwrap_or(i64::MIN))
 }
 
 /// Start of the first period that lies wholly at or after `floor_ms`.
@@ -158,7 +121,7 @@ pub(super) fn raise_floor(tx: &Transaction<'_>, app: &str, from_ms: i64) -> rusq
     tx.prepare_cached(sql)?.execute(params![app, from_ms]).map(|_| ())
 }
 
-fn size_code(size: RollupSize) -> i64 {
+pub(super) fn size_code(size: RollupSize) -> i64 {
     match size {
         RollupSize::Hour => 0,
         RollupSize::Day => 1,
@@ -173,7 +136,7 @@ fn encode_sketch(sketch: &UniqueSketch) -> Vec<u8> {
     zstd::bulk::compress(&bytes, 1).unwrap_or(bytes)
 }
 
-fn decode_sketch(bytes: &[u8]) -> Option<UniqueSketch> {
+pub(super) fn decode_sketch(bytes: &[u8]) -> Option<UniqueSketch> {
     if bytes.starts_with(&ZSTD_MAGIC) {
         return UniqueSketch::from_bytes(&zstd::bulk::decompress(bytes, MAX_SKETCH_BYTES).ok()?);
     }

@@ -108,6 +108,11 @@ impl OpenSegment {
         self.metadata.metadata().memory_size() + self.file.memory_bytes() + runs + self.fields.len() * 128
     }
 
+    /// Compressed bytes of one column of one row group.
+    fn chunk_bytes(&self, group: usize, column: usize) -> u64 {
+        self.metadata.metadata().row_group(group).column(column).byte_range().1
+    }
+
     /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group.
     fn read_group(
         &self,
@@ -219,6 +224,7 @@ pub(crate) struct SegmentScan {
     current: Option<(ParquetRecordBatchReader, RowRange)>,
     /// Rows to give out as batches without columns.
     bare_rows: usize,
+    read_bytes: u64,
     missing: Option<String>,
 }
 
@@ -234,6 +240,7 @@ impl SegmentScan {
             tasks: VecDeque::new(),
             current: None,
             bare_rows: 0,
+            read_bytes: 0,
             missing: None,
         };
         match segment.open() {
@@ -246,6 +253,11 @@ impl SegmentScan {
             Err(failure) => scan.missing = Some(failure.to_string()),
         }
         scan
+    }
+
+    /// Compressed bytes of the column chunks read so far.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        self.read_bytes
     }
 
     /// Why rows are missing from what was given out.
@@ -293,6 +305,7 @@ impl SegmentScan {
         let group_rows = open.group_starts[task.group + 1] - open.group_starts[task.group];
         let selection = (rows(&task.ranges) < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(task.ranges.iter().map(|range| range.start..range.end), group_rows));
+        self.read_bytes += columns.iter().map(|&column| open.chunk_bytes(task.group, column)).sum::<u64>();
         self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS)?, check));
         Ok(())
     }

@@ -6,6 +6,7 @@ mod equivalence;
 mod ledger;
 mod properties;
 mod retention;
+mod rolled;
 mod rollups;
 mod visible;
 mod world;

@@ -1,4 +1,4 @@
-use super::world::{BASE_MS, DAY_MS, HOUR_MS, PlainEvent, assert_sound, commit, maintain_all, open, rollups};
+use super::world::{BASE_MS, DAY_MS, HOUR_MS, PlainEvent, assert_sound, commit, context, maintain_all, open, rollups};
 use event::AppId;
 use event_store::{EventSink, EventSource, RollupSize};
 
@@ -32,7 +32,7 @@ fn rollups_are_the_same_unflushed_flushed_compacted_reopened_and_recounted() {
     let store = open(dir.path());
     assert!(rollups(&store, "A") == counted);
     let app = AppId::new("A").unwrap();
-    let names = store.event_names(&app).unwrap();
+    let names = store.event_names(&app, &context()).unwrap();
     store.rebuild_rollups(&app).unwrap();
     assert!(rollups(&store, "A") == counted);
 
@@ -50,7 +50,7 @@ fn rollups_are_the_same_unflushed_flushed_compacted_reopened_and_recounted() {
     store.rebuild_rollups(&app).unwrap();
     assert!(rollups(&store, "A") == counted);
     assert!(read(&manifest) == bytes);
-    assert_eq!(store.event_names(&app).unwrap(), names);
+    assert_eq!(store.event_names(&app, &context()).unwrap(), names);
     assert_sound(&store);
 }
 
@@ -62,14 +62,14 @@ fn event_names_have_their_first_and_last_hour() {
     store.append(commit(&[at("a", 3), at("b", 30), at("a", 50)], 1)).unwrap();
     store.flush().unwrap();
     store.append(commit(&[at("a", 2), at("c", 1), at("b", 80)], 2)).unwrap();
-    let names = store.event_names(&AppId::new("A").unwrap()).unwrap();
+    let names = store.event_names(&AppId::new("A").unwrap(), &context()).unwrap();
     let plain: Vec<_> = names
         .iter()
         .map(|info| (info.name.as_str(), info.events, (info.first_hour_ms - BASE_MS) / HOUR_MS, (info.last_hour_ms - BASE_MS) / HOUR_MS))
         .collect();
     assert_eq!(plain, [("a", 3, 2, 50), ("b", 2, 30, 80), ("c", 1, 1, 1)]);
     store.flush().unwrap();
-    assert_eq!(store.event_names(&AppId::new("A").unwrap()).unwrap(), names);
+    assert_eq!(store.event_names(&AppId::new("A").unwrap(), &context()).unwrap(), names);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use event_store::{Field, Filter, FunnelStep};
 
 use super::filter::{FilterReader, field};
 use super::period::{self, Period, counted_unit};
-use super::question::{DEFAULT_LIMIT, MAX_LIMIT, limit, own_app};
+use super::question::{DEFAULT_LIMIT, MAX_LIMIT, explain, limit, own_app, use_cache};
 use super::{event_name, max_named};
 use crate::failure::QueryFailure;
 use crate::node::{Node, Object};
@@ -39,9 +39,11 @@ pub(crate) struct FunnelRequest {
     pub breakdown: Option<Field>,
     pub limit: usize,
     pub use_cache: bool,
+    /// Whether the answer says how it came to be; it is then worked out anew.
+    pub explain: bool,
 }
 
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 21] = [
     "steps",
     "range",
     "from",
@@ -56,6 +58,7 @@ const FIELDS: [&str; 20] = [
     "breakdown",
     "limit",
     "cache",
+    "explain",
     "app_id",
     "exclusions",
     "hold_constant",
@@ -84,7 +87,8 @@ pub(crate) fn read_funnel(value: &serde_json::Value, app: &AppSettings, now_ms: 
         range_applies_to_all: named("range_applies_to", [("entry", false), ("all", true)])?,
         breakdown: breakdown(&object)?,
         limit: limit(&object, DEFAULT_LIMIT, MAX_LIMIT)?,
-        use_cache: object.get("cache").map_or(Ok(true), |node| node.boolean())?,
+        use_cache: use_cache(&object)?,
+        explain: explain(&object)?,
     })
 }
 

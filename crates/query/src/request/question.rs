@@ -62,11 +62,13 @@ pub(crate) struct QueryRequest {
     pub limit: usize,
     pub compare: bool,
     pub use_cache: bool,
+    /// Whether the answer says how it came to be; it is then worked out anew.
+    pub explain: bool,
 }
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "metric", "metrics", "event", "events", "filters", "group_by", "interval", "range", "from", "to", "timezone", "order_by", "limit",
-    "compare", "segment", "cache", "app_id",
+    "compare", "segment", "cache", "explain", "app_id",
 ];
 
 /// Reads a `/query` request.
@@ -93,7 +95,8 @@ pub(crate) fn read_query(value: &serde_json::Value, app: &AppSettings, now_ms: i
         order_by: order_by(&object)?,
         limit: limit(&object, DEFAULT_LIMIT, MAX_LIMIT)?,
         compare: compare(&object, &period)?,
-        use_cache: object.get("cache").map_or(Ok(true), |node| node.boolean())?,
+        use_cache: use_cache(&object)?,
+        explain: explain(&object)?,
         period,
     })
 }
@@ -106,6 +109,17 @@ pub(super) fn own_app(object: &Object<'_>, app: &AppSettings) -> Result<(), Quer
         }
         _ => Ok(()),
     }
+}
+
+/// Whether an answer from the cache will do. One that is to be explained is worked out.
+pub(super) fn use_cache(object: &Object<'_>) -> Result<bool, QueryFailure> {
+    let asked = object.get("cache").map_or(Ok(true), |node| node.boolean())?;
+    Ok(asked && !explain(object)?)
+}
+
+/// Reads `explain`.
+pub(super) fn explain(object: &Object<'_>) -> Result<bool, QueryFailure> {
+    object.get("explain").map_or(Ok(false), |node| node.boolean())
 }
 
 /// Reads `limit`.

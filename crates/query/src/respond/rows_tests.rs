@@ -17,7 +17,7 @@ fn row(bucket: u32, group: &[Value], counts: &[u64]) -> AggregateRow {
 }
 
 fn table(rows: Vec<AggregateRow>, totals: Vec<AggregateRow>) -> AggregateTable {
-    AggregateTable { rows, totals, stats: ScanStats { scanned_events: 7, missing: Vec::new() } }
+    AggregateTable { rows, totals, stats: ScanStats { scanned_events: 7, ..ScanStats::default() } }
 }
 
 fn text(text: &str) -> Value {

@@ -5,3 +5,4 @@
 mod dataset;
 mod golden;
 mod pages;
+mod rollups;

@@ -134,10 +134,16 @@ section! {
     QueryConfig {
         /// Longest time.
         time_limit_ms: u64 = 10_000,
-        /// Most working memory of one question, MiB; `max_concurrent` times this is the most all of them use.
+        /// Most working memory of one question, MiB.
         max_memory_mib: usize = 1_024,
+        /// Most working memory of all questions together, MiB; one that finds none beside the others is answered 503.
+        max_total_memory_mib: usize = 2_048,
         /// Questions that are worked on at once; further ones wait for their turn.
         max_concurrent: usize = 4,
+        /// Questions that wait for their turn at most; one more is answered 503 at once.
+        max_queued: usize = 64,
+        /// How far the threads of questions stand back behind ingestion for a core: 0 (not at all) to 19 (as far as can be).
+        niceness: i32 = 10,
         /// How long an answer is given again to the same question of the same app.
         cache_ttl_ms: u64 = 5_000,
     }

@@ -71,7 +71,10 @@ pub(super) fn query_options(config: &Config) -> QueryOptions {
         cache_ttl: Duration::from_millis(config.query.cache_ttl_ms),
         time_limit: Duration::from_millis(config.query.time_limit_ms),
         memory_bytes_per_query: config.query.max_memory_mib.saturating_mul(MIB),
+        memory_bytes_total: config.query.max_total_memory_mib.saturating_mul(MIB),
         max_concurrent: config.query.max_concurrent,
+        max_queued: config.query.max_queued,
+        niceness: config.query.niceness,
         ..QueryOptions::default()
     }
 }

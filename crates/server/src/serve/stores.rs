@@ -15,8 +15,8 @@ use realtime_store::{MemoryRealtimeStore, RealtimeStore};
 use stream::{Stream, StreamParts};
 use tokio_util::sync::CancellationToken;
 
-use super::log_metrics;
 use super::options::{api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options};
+use super::{log_metrics, query_metrics};
 use crate::app::{now_ms, open_metadata};
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
@@ -71,8 +71,10 @@ impl Stores {
 
     pub(super) fn api(&self, config: &Config, registry: &Registry, shutdown: CancellationToken) -> Result<ApiState> {
         let events = self.events()?;
+        let queries = Arc::new(QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config)));
+        query_metrics::register(&queries, registry)?;
         let parts = ApiParts {
-            queries: Arc::new(QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config))),
+            queries,
             realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
             ledger: Arc::clone(events) as Arc<dyn Ledger>,
             keys: Arc::clone(&self.keys) as Arc<dyn api::ReadKeys>,
