@@ -28,3 +28,4 @@ web/dist/index.html: web/package-lock.json web/vite.config.ts $(shell find web/s
 ## bench: every benchmark; writes docs/benchmarks.md
 bench: build
 	cargo xtask bench all
+	cargo xtask bench peers

@@ -25,7 +25,10 @@ part() { # part NAME COMMAND...
   here=$(grep -oE 'test result: ok\. [0-9]+ passed' "$log/out" | grep -oE '[0-9]+' | paste -sd+ | sed 's/^$/0/' | bc || true)
   local web
   web=$(sed 's/\x1b\[[0-9;]*m//g' "$log/out" | grep -E '^ *Tests +' | grep -oE '[0-9]+ passed' | grep -oE '[0-9]+' | paste -sd+ | sed 's/^$/0/' | bc || true)
-  local count=$(( ${here:-0} + ${web:-0} ))
+  # A program that counts for itself ends with "12 passed, 0 failed".
+  local own
+  own=$(grep -oE '^[0-9]+ passed, 0 failed$' "$log/out" | grep -oE '^[0-9]+' | paste -sd+ | sed 's/^$/0/' | bc || true)
+  local count=$(( ${here:-0} + ${web:-0} + ${own:-0} ))
   passed=$((passed + count))
   grep -E '^(SKIPPED|skipped):' "$log/out" || true
   times="$times$(printf '%5d s  %4d tests  %s' $((SECONDS - started)) "$count" "$name")"$'\n'
@@ -36,6 +39,7 @@ install_tools() {
   local missing=()
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
   command -v bc >/dev/null || missing+=(bc)
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ -x /usr/bin/chromium ] || missing+=(chromium)
   if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -71,6 +75,7 @@ part "clippy" cargo clippy --release --workspace --all-targets --quiet -- -D war
 # One selection of packages for all tests: another one would unify features differently and build the dependencies again.
 part "build of the tests" cargo test --release --workspace --no-run
 part "unit, contract, golden, property, crash and end-to-end tests" cargo test --release --workspace
+part "answers beside ClickHouse and DuckDB" cargo xtask bench peers --answers-only --events 300000 --random 200
 part "browser: live page in Chromium" browser_checks
 
 echo

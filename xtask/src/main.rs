@@ -1,15 +1,17 @@
 //! Takes the name of a chore. Gives its result and an exit code. Knows nothing of how the product works inside.
 //!
-//! `cargo xtask tidy` checks the house rules; `cargo xtask bench NAME` measures.
+//! `cargo xtask tidy` checks the house rules; `cargo xtask bench NAME` measures, and `bench peers` compares with other column stores.
 
+mod bench;
 mod tidy;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest | latency | store [--events N] | all";
+const USAGE: &str =
+    "usage: cargo xtask tidy | cargo xtask bench ingest | latency | store [--events N] | all | peers [--events N] [--answers-only]";
 
 fn main() -> ExitCode {
     match run() {
@@ -26,26 +28,9 @@ fn run() -> Result<()> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["tidy"] => tidy::run(&root()?),
-        ["bench", rest @ ..] if !rest.is_empty() => bench(rest),
+        ["bench", rest @ ..] if !rest.is_empty() => bench::run(&root()?, rest),
         _ => bail!("{USAGE}"),
     }
-}
-
-/// Builds the program and the load generator, then lets the generator measure.
-fn bench(arguments: &[&str]) -> Result<()> {
-    let build = Command::new(env!("CARGO"))
-        .current_dir(root()?)
-        .args(["build", "--release", "--package", "throng", "--package", "e2e"])
-        .status()?;
-    if !build.success() {
-        bail!("the build failed");
-    }
-    let here = std::env::current_exe()?;
-    let status = Command::new(here.with_file_name("bench")).args(arguments).status().context("the bench program")?;
-    if !status.success() {
-        bail!("bench {} failed", arguments.join(" "));
-    }
-    Ok(())
 }
 
 /// The checkout this program was built from.

@@ -1,0 +1,1 @@
+"""The column stores Throng is compared with, each in a process of its own."""
