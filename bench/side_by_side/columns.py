@@ -55,5 +55,5 @@ def of_segment_column(name: str) -> tuple[str, Kind] | None:
         return name, FIXED[name]
     kind, _, property_name = name.partition(":")
     if not property_name or kind not in PROPERTY_KINDS:
-        raise ValueError(f"segments have a column \"{name}\" that this benchmark does not know: see docs/formats.md")
+        raise ValueError(f'segments have a column "{name}" that this benchmark does not know: see docs/formats.md')
     return property_name, PROPERTY_KINDS[kind]

@@ -1,6 +1,6 @@
 """The data set: a simulated shop in Throng, and the same rows in each peer.
 
-All of it lies in one folder, and each step that is done leaves its figures in `data.json`, so that a second run on the same folder asks at once.
+All of it lies in one folder. When it is done its figures are in `data.json`, and a second run on the same folder asks at once.
 """
 
 from __future__ import annotations

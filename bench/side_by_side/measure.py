@@ -43,7 +43,7 @@ Measured = dict[str, dict[str, Times]]
 
 
 def compare_answers(engines: list[Engine], questions: Iterable[Question]) -> list[str]:
-    """Asks every engine and compares each answer with the last engine's, which has a statement for every question; a line per question that failed."""
+    """Compares each engine's answer with the last engine's, which has a statement for every question; a text per question that failed."""
     failed = []
     for question in questions:
         try:

@@ -53,18 +53,25 @@ def _words(run: Run) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     ids = ", ".join(f"`{name}` `{value}`" for name, value in run.sample.items())
     return (
-        f"{run.data.events:,} events of a simulated shop over 90 days, {run.data.json_bytes / run.data.events:.0f} bytes of JSON each, with ids such as {ids}; "
-        f"the same rows and columns in every engine. {versions}; {machine.THREADS} threads each on {machine.processor()}. Other work ran beside it: "
+        f"{run.data.events:,} events of a simulated shop over 90 days, {run.data.json_bytes / run.data.events:.0f} bytes of JSON each, "
+        f"with ids such as {ids}; "
+        f"the same rows and columns in every engine. {versions}; {machine.THREADS} threads each on {machine.processor()}. Other work "
+        f"ran beside it: "
         f"load average {run.load[0]:.1f} when the measuring began, {run.load[1]:.1f} when it ended. Answers: {run.answers}.\n\n"
-        "DuckDB is a table in its own format, ClickHouse (through chdb) a MergeTree with LowCardinality, both sorted by day, event, hashed user and time. "
-        "Throng gets its events through HTTP (parsed, checked, deduplicated, logged, counted into windows and rollups), the peers read them from a Parquet "
+        "DuckDB is a table in its own format, ClickHouse (through chdb) a MergeTree with LowCardinality, both sorted by day, event, "
+        "hashed user and time. "
+        "Throng gets its events through HTTP (parsed, checked, deduplicated, logged, counted into windows and rollups), the peers read "
+        "them from a Parquet "
         "file, so load times are not of the same work. Peak memory is VmHWM of the process; a peer's holds Python too."
     )
 
 
 def _size_table(run: Run) -> str:
     data = run.data
-    rows = ["| engine | stored | bytes an event | JSON over stored | load | peak memory, load | peak memory, questions |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| engine | stored | bytes an event | JSON over stored | load | peak memory, load | peak memory, questions |",
+        "|---|---|---|---|---|---|---|",
+    ]
     loadings: list[tuple[str, str, Loading | None]] = [
         (THRONG, "Throng, the whole store: segments, manifest, rollups", data.throng),
         ("DuckDB", "DuckDB", data.duckdb),
@@ -73,7 +80,9 @@ def _size_table(run: Run) -> str:
     for name, label, loading in loadings:
         assert loading is not None
         size = _size_cells(data, loading.stored_bytes)
-        rows.append(f"| {label} | {size} | {loading.seconds:.0f} s | {_mb(loading.peak_memory_bytes)} | {_mb(run.question_memory_bytes[name])} |")
+        rows.append(
+            f"| {label} | {size} | {loading.seconds:.0f} s | {_mb(loading.peak_memory_bytes)} | {_mb(run.question_memory_bytes[name])} |"
+        )
     rows.append(f"| Throng, segments alone (size only) | {_size_cells(data, data.throng_segment_bytes)} | - | - | - |")
     rows.append(f"| ClickHouse, ZSTD(1), Delta on times (size only) | {_size_cells(data, data.clickhouse_smallest_bytes)} | - | - | - |")
     return "\n".join(rows)
@@ -86,9 +95,12 @@ def _size_cells(data: DataSet, stored_bytes: int) -> str:
 def _warm_words(measured: Measured) -> str:
     best, median = _ratios(measured, lambda times: times.best), _ratios(measured, lambda times: times.median)
     return (
-        f"**Warm**, milliseconds, best and median of {WARM_ROUNDS} rounds in which the engines took turns. Ratio: the faster peer's time over Throng's, above 1 where Throng is faster. "
-        f"Geometric mean of the ratios: **{_mean(best)}** by best, **{_mean(median)}** by median; {_won(best)} of {len(best)} questions at least as fast as the faster peer. "
-        'Throng\'s cache of answers is passed by (`"cache": false`); what else each engine keeps in memory, it may use. Its times hold the HTTP request and answer.'
+        f"**Warm**, milliseconds, best and median of {WARM_ROUNDS} rounds in which the engines took turns. Ratio: the faster peer's "
+        f"time over Throng's, above 1 where Throng is faster. "
+        f"Geometric mean of the ratios: **{_mean(best)}** by best, **{_mean(median)}** by median; {_won(best)} of {len(best)} questions "
+        f"at least as fast as the faster peer. "
+        'Throng\'s cache of answers is passed by (`"cache": false`); what else each engine keeps in memory, it may use. Its times hold '
+        "the HTTP request and answer."
     )
 
 
@@ -106,7 +118,8 @@ def _warm_table(measured: Measured) -> str:
 def _cold_words(measured: Measured) -> str:
     ratios = _ratios(measured, lambda times: times.cold_median)
     return (
-        f"**Cold**, milliseconds: the first question of a fresh process (for Throng a restarted server), the page cache warm; median of {COLD_ROUNDS}. "
+        f"**Cold**, milliseconds: the first question of a fresh process (for Throng a restarted server), the page cache warm; median of "
+        f"{COLD_ROUNDS}. "
         f"Geometric mean of the ratios: **{_mean(ratios)}**; {_won(ratios)} of {len(ratios)} questions at least as fast as the faster peer."
     )
 

@@ -83,7 +83,7 @@ class Throng:
 
     def create_app(self, name: str) -> App:
         """Makes an app through the command line, as a person does."""
-        command = [self.program, "app", "create", name, "--data", self.data]
+        command: list[str | Path] = [self.program, "app", "create", name, "--data", self.data]
         made = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         return App(made["app_id"], made["write_key"], made["read_key"])
 

@@ -60,7 +60,8 @@ COUNTS = [
         "query",
         {"metric": "unique_users", "interval": "day"},
         "d90",
-        "SELECT epoch_ms(day::TIMESTAMP), n FROM (SELECT time::DATE AS day, count(DISTINCT user_id) AS n FROM events WHERE {d90} GROUP BY day)",
+        "SELECT epoch_ms(day::TIMESTAMP), n FROM (SELECT time::DATE AS day, count(DISTINCT user_id) AS n FROM events WHERE {d90} GROUP "
+        "BY day)",
         "SELECT toUnixTimestamp(toDate(time)) * 1000 AS day, uniqExact(user_id) FROM events WHERE {d90} GROUP BY day",
         keys=1,
     ),
@@ -79,7 +80,8 @@ COUNTS = [
         "query",
         {"metrics": ["sum:price", "p95:price"], "event": "purchase", "group_by": ["plan", "country"], "limit": 100},
         "d90",
-        "SELECT plan, country, sum(price), quantile_cont(price, 0.95) FROM events WHERE {d90} AND event = 'purchase' GROUP BY plan, country",
+        "SELECT plan, country, sum(price), quantile_cont(price, 0.95) FROM events WHERE {d90} AND event = 'purchase' GROUP BY plan, "
+        "country",
         "SELECT plan, country, sum(price), quantileExactInclusive(0.95)(price) FROM events WHERE {d90} AND event = 'purchase' "
         "GROUP BY plan, country",
         keys=2,

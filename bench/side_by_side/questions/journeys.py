@@ -23,7 +23,8 @@ def _duckdb_funnel(range_name: str, window_ms: int, group: str | None) -> str:
         f"WITH person AS (SELECT user_id, {any_value}"
         "list(epoch_ms(time)) FILTER (event = 'page_view') AS views, list(epoch_ms(time)) FILTER (event = 'add_to_cart') AS carts, "
         "list(epoch_ms(time)) FILTER (event = 'purchase') AS purchases "
-        f"FROM events WHERE {{{range_name}}} AND event IN ('page_view', 'add_to_cart', 'purchase') GROUP BY user_id HAVING views IS NOT NULL), "
+        f"FROM events WHERE {{{range_name}}} AND event IN ('page_view', 'add_to_cart', 'purchase') GROUP BY user_id HAVING views IS NOT "
+        f"NULL), "
         f"paired AS (SELECT {key}purchases, list_filter(list_transform(carts, lambda cart: {{'cart': cart, "
         f"'entry': list_max(list_filter(views, lambda view: view <= cart AND view >= cart - {window_ms}))}}), "
         "lambda pair: pair.entry IS NOT NULL) AS pairs FROM person), "
@@ -130,7 +131,8 @@ def _unordered(bit_or: str, bit_count: str, time_ms: str, unnest: str, when: str
     anything = " OR ".join(f"({condition})" for condition in _UNORDERED_STEPS)
     return (
         f"WITH step AS (SELECT user_id, {time_ms} AS at_ms, CASE {mask} ELSE 0 END AS mask FROM events WHERE {{d90}} AND ({anything})), "
-        f"around AS (SELECT user_id, {bit_or}(mask) OVER (PARTITION BY user_id ORDER BY at_ms RANGE BETWEEN CURRENT ROW AND {7 * DAY_MS} FOLLOWING)"
+        f"around AS (SELECT user_id, {bit_or}(mask) OVER (PARTITION BY user_id ORDER BY at_ms RANGE BETWEEN CURRENT ROW AND "
+        f"{7 * DAY_MS} FOLLOWING)"
         f" AS mask FROM step), reached AS (SELECT user_id, max({bit_count}(mask)) AS steps FROM around GROUP BY user_id) "
         f"SELECT number, {when} FROM reached {unnest} GROUP BY number"
     )

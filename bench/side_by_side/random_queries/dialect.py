@@ -38,7 +38,7 @@ class Dialect(Protocol):
         """As a floating number; null stays null."""
 
     def bucketed(self, source: str, starts_ms: list[int]) -> tuple[str, str]:
-        """A table with, for each of its rows, the last of `starts_ms` not after its time: what to select from, and the name of that start."""
+        """A table with the last of `starts_ms` not after each row's time: what to select from, and the name of that start."""
 
 
 class DuckDb:

@@ -35,7 +35,20 @@ FILTER_VALUES: dict[str, list[str]] = {
 }
 NUMBERS = [0, 10, 10.5, -3, 49.99, 100, 1e9, 2.0, 272.63]
 PARTS = ["item-1", "Item", "/", "é", "%", "_", "red", "shoes", "'", "\\", "o", "user-1", "-3", " "]
-PATTERNS = ["^/shop/item-1", "[0-9]{3}$", "item-(7|8)", "(?i)ITEM-2", "^red", "s$", "é", r"\.", r"\\", "^$", "[A-Z][a-z]+", "(red|blue) [a-z]+"]
+PATTERNS = [
+    "^/shop/item-1",
+    "[0-9]{3}$",
+    "item-(7|8)",
+    "(?i)ITEM-2",
+    "^red",
+    "s$",
+    "é",
+    r"\.",
+    r"\\",
+    "^$",
+    "[A-Z][a-z]+",
+    "(red|blue) [a-z]+",
+]
 EVENTS = ["page_view", "click", "search", "add_to_cart", "video_play", "purchase", "custom", "signup"]
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland", "America/Sao_Paulo"]
 # System fields and how the tables call them; every other name is a property of that name.

@@ -31,7 +31,9 @@ def attempts_sql(request: dict[str, Any], dialect: Dialect) -> str:
     events = [f"step{number} AS ({_step_sql(request, number, dialect, value)})" for number in range(1, len(steps) + 1)]
     first = "step1"
     if request.get("entry") == "first":
-        events.append("opened AS (SELECT * FROM step1 QUALIFY row_number() OVER (PARTITION BY person ORDER BY at_ms, value NULLS FIRST) = 1)")
+        events.append(
+            "opened AS (SELECT * FROM step1 QUALIFY row_number() OVER (PARTITION BY person ORDER BY at_ms, value NULLS FIRST) = 1)"
+        )
         first = "opened"
     chain = [f"chain1 AS (SELECT person, value, at_ms AS t1 FROM {first})"]
     window = window_ms(request)

@@ -15,6 +15,22 @@ HOUR_MS = 3_600_000
 # Longest range of each interval, days: the product bounds buckets to 10,000 and rows to 100,000.
 INTERVAL_DAYS = {"minute": 0.1, "hour": 6.0, "day": 95.0, "week": 95.0, "month": 95.0}
 SHARE_OF_FUNNELS = 0.25
+TEXT_OPERATORS = [
+    "eq",
+    "neq",
+    "in",
+    "not_in",
+    "contains",
+    "not_contains",
+    "starts_with",
+    "ends_with",
+    "matches",
+    "is_set",
+    "is_not_set",
+    "gt",
+    "lte",
+    "between",
+]
 
 
 class Generator:
@@ -113,9 +129,7 @@ class Generator:
             return {"property": "time", "op": draw.choice(["gt", "gte", "lt", "lte"]), "value": iso(moment)}
         name = draw.choice(sorted(FILTER_VALUES))
         values = FILTER_VALUES[name]
-        op = draw.choice(
-            ["eq", "neq", "in", "not_in", "contains", "not_contains", "starts_with", "ends_with", "matches", "is_set", "is_not_set", "gt", "lte", "between"]
-        )
+        op = draw.choice(TEXT_OPERATORS)
         condition: Request = {"property": name, "op": op}
         if op in ("eq", "neq"):
             condition["value"] = draw.choice([*values, values[0], None, 10])

@@ -58,7 +58,7 @@ class Table:
 
 
 def folded_sql(table: Table, dialect: Dialect) -> str:
-    """Rows (bucket, groups, whether it is the rest, metrics), for DuckDB: the groups behind the limit are one, so are its distinct counts."""
+    """Rows (bucket, groups, whether it is the rest, metrics), for DuckDB: the groups behind the limit are one."""
     groups = table.group_names
     if not groups:
         return plain_sql(table, dialect)
@@ -148,7 +148,8 @@ def _sessions(table: Table, dialect: Dialect, groups: str, matches: str) -> str:
     first = "".join(f", first({name} ORDER BY {order}) FILTER (WHERE is_match) AS {name}" for name in table.group_names)
     source, bucket = _bucketed(table, dialect, "begun")
     return (
-        f"marked AS (SELECT *, {PERSON} AS person, {at} - lag({at}) OVER (PARTITION BY {PERSON}, session_id IS NULL ORDER BY time) AS pause_ms "
+        f"marked AS (SELECT *, {PERSON} AS person, "
+        f"{at} - lag({at}) OVER (PARTITION BY {PERSON}, session_id IS NULL ORDER BY time) AS pause_ms "
         f"FROM events WHERE {reach} AND {PERSON} IS NOT NULL), "
         f"cut AS (SELECT *, CASE WHEN session_id IS NULL THEN sum(CASE WHEN pause_ms > {SESSION_IDLE_MS} THEN 1 ELSE 0 END) "
         f"OVER (PARTITION BY person, session_id IS NULL ORDER BY time) END AS number FROM marked), "
