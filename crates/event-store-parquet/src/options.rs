@@ -11,8 +11,12 @@ pub struct ParquetStoreOptions {
     pub max_unflushed_bytes: usize,
     /// Compaction does not make a segment larger than this.
     pub target_segment_bytes: u64,
-    /// zstd level of segments, 1 to 22.
+    /// Rows of an app in one compaction from which on it gets segments of its own; smaller apps share.
+    pub large_app_rows: u64,
+    /// zstd level of flushed segments, 1 to 22; they live until the next compaction.
     pub zstd_level: i32,
+    /// zstd level of compacted segments, 1 to 22. Reading takes the same time at every level.
+    pub compacted_zstd_level: i32,
     /// Bytes of footers kept in memory.
     pub max_footer_bytes: usize,
     /// Segment files kept open.
@@ -27,7 +31,9 @@ impl Default for ParquetStoreOptions {
             max_unflushed_rows: 2_000_000,
             max_unflushed_bytes: 768 << 20,
             target_segment_bytes: 192 << 20,
+            large_app_rows: 1_000_000,
             zstd_level: 1,
+            compacted_zstd_level: 3,
             max_footer_bytes: 32 << 20,
             max_open_files: 256,
             query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),

@@ -1,6 +1,7 @@
 //! One Parquet file of the store: what the manifest knows of it, how it is written, verified and read.
 
 mod cache;
+mod encoding;
 mod failure;
 mod file;
 mod read;

@@ -8,20 +8,16 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
 
+use super::encoding;
 use super::file::HashingWriter;
 use super::{AppRows, Footer, SegmentInfo};
-use crate::columns::{self, OverflowNames};
+use crate::columns::OverflowNames;
 use crate::memory::RunCutter;
 use crate::runs::{Run, RunIndex};
-
-/// Rows of a row group: small enough that a scan's dictionaries stay in cache, large enough that they pay.
-pub(crate) const ROW_GROUP_ROWS: usize = 131_072;
 
 /// Where a new segment goes.
 pub(crate) struct SegmentPlace<'a> {
@@ -54,9 +50,21 @@ fn day_folder(day: i64) -> String {
     format!("date={year:04}-{month:02}-{day_of_month:02}")
 }
 
+/// How far a segment is.
+enum Stage {
+    /// Its first rows will tell how its columns are written.
+    Empty(HashingWriter<File>),
+    Writing(Box<ArrowWriter<HashingWriter<File>>>),
+    /// Complete, or given up after an error.
+    Ended,
+}
+
 /// A segment being written. Dropped before [`SegmentWriter::finish`], its file is deleted.
 pub(crate) struct SegmentWriter {
-    writer: Option<ArrowWriter<HashingWriter<File>>>,
+    stage: Stage,
+    is_complete: bool,
+    schema: SchemaRef,
+    zstd_level: i32,
     path: PathBuf,
     relative: String,
     id: u64,
@@ -67,16 +75,19 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Creates the file. `overflow` names what the `$overflow` column of the batches may hold.
+    /// Creates the file. `overflow` names what the `$overflow` column of the batches may hold; `zstd_level` is that of columns that gain by a
+    /// higher one.
     pub(crate) fn create(place: &SegmentPlace<'_>, schema: &SchemaRef, overflow: OverflowNames, zstd_level: i32) -> io::Result<Self> {
         let relative = place.relative();
         let path = place.root.join(&relative);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = HashingWriter::new(File::create(&path)?);
-        let mut segment = Self {
-            writer: None,
+        Ok(Self {
+            stage: Stage::Empty(HashingWriter::new(File::create(&path)?)),
+            is_complete: false,
+            schema: schema.clone(),
+            zstd_level,
             path,
             relative,
             id: place.id,
@@ -84,26 +95,52 @@ impl SegmentWriter {
             runs: RunIndex::default(),
             apps: Vec::new(),
             overflow,
-        };
-        let properties = properties(schema, zstd_level).map_err(io::Error::other)?;
-        segment.writer = Some(ArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(io::Error::other)?);
-        Ok(segment)
+        })
     }
 
     /// Appends rows that sort after those before.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        for run in self.cutter.cut(batch) {
+        let runs = self.cutter.cut(batch);
+        let mut writer = self.begin(batch, runs.len())?;
+        let first_row = runs.first().map_or(0, |run| run.rows.start);
+        let mut written = 0;
+        for run in &runs {
+            let row = run.rows.start - first_row;
+            if encoding::ends_group(writer.in_progress_rows() + row - written, run.rows.len()) {
+                writer.write(&batch.slice(written, row - written)).map_err(parquet_error)?;
+                writer.flush().map_err(parquet_error)?;
+                written = row;
+            }
+        }
+        writer.write(&batch.slice(written, batch.num_rows() - written)).map_err(parquet_error)?;
+        self.stage = Stage::Writing(writer);
+        for run in runs {
             count_app(&mut self.apps, &run);
             self.runs.push(run);
         }
-        let writer = self.writer.as_mut().ok_or_else(|| io::Error::other("the segment is finished"))?;
-        writer.write(batch).map_err(parquet_error)
+        Ok(())
+    }
+
+    /// Takes the Parquet writer out of the stage, made for `first` where these are the first rows.
+    fn begin(&mut self, first: &RecordBatch, runs: usize) -> io::Result<Box<ArrowWriter<HashingWriter<File>>>> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Writing(writer) => Ok(writer),
+            Stage::Empty(file) => {
+                let made = encoding::properties(first, runs, self.zstd_level).and_then(|properties| {
+                    // Arrow's own schema would tell other readers to decode text as dictionaries, which not all of them can.
+                    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+                    ArrowWriter::try_new_with_options(file, self.schema.clone(), options)
+                });
+                made.map(Box::new).map_err(parquet_error)
+            }
+            Stage::Ended => Err(io::Error::other("the segment is finished")),
+        }
     }
 
     /// Writes the footer and syncs the file; its folder is the caller's to sync.
     pub(crate) fn finish(mut self) -> io::Result<SegmentInfo> {
         let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone() };
-        let mut writer = self.writer.take().ok_or_else(|| io::Error::other("the segment is finished"))?;
+        let mut writer = self.begin(&RecordBatch::new_empty(self.schema.clone()), 0)?;
         // `into_inner` writes the footer; `finish` before it would be an error.
         let finished = add_metadata(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(parquet_error));
         let written = finished.and_then(|file| {
@@ -111,7 +148,8 @@ impl SegmentWriter {
             file.sync_all()?;
             Ok((bytes, hashes))
         });
-        let (bytes, hashes) = written.inspect_err(|_| remove(&self.path))?;
+        let (bytes, hashes) = written?;
+        self.is_complete = true;
         let apps = std::mem::take(&mut self.apps);
         let edge = |rows: Option<&AppRows>| rows.map_or_else(|| Arc::from(""), |rows| rows.app.clone());
         Ok(SegmentInfo {
@@ -131,7 +169,7 @@ impl SegmentWriter {
 
 impl Drop for SegmentWriter {
     fn drop(&mut self) {
-        if self.writer.take().is_some() {
+        if !self.is_complete {
             remove(&self.path);
         }
     }
@@ -170,32 +208,6 @@ fn count_app(apps: &mut Vec<AppRows>, run: &Run) {
             last.max_ms = last.max_ms.max(run.max_ms);
         }
         _ => apps.push(AppRows { app: run.app.clone(), rows, min_ms: run.min_ms, max_ms: run.max_ms }),
-    }
-}
-
-fn properties(schema: &SchemaRef, zstd_level: i32) -> parquet::errors::Result<WriterProperties> {
-    let mut properties = WriterProperties::builder()
-        .set_created_by("throng".into())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd_level)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // The run index says more than statistics of pages do, and costs less.
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_offset_index_disabled(true);
-    for field in schema.fields() {
-        properties = column_properties(properties, field.name());
-    }
-    Ok(properties.build())
-}
-
-fn column_properties(properties: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {
-    let path = ColumnPath::from(vec![name.to_string()]);
-    match name {
-        columns::TIME | columns::RECEIVED_AT | columns::CLIENT_TIME => {
-            properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
-        }
-        // Nearly every value is its own: a dictionary only costs.
-        columns::PERSON | columns::INSERT_ID | columns::OVERFLOW => properties.set_column_dictionary_enabled(path, false),
-        _ => properties,
     }
 }
 

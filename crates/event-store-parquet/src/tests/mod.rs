@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod equivalence;
+mod layout;
 mod ledger;
 mod properties;
 mod retention;

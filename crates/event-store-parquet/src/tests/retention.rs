@@ -20,8 +20,8 @@ fn day(app: &'static str, day: i64) -> Vec<PlainEvent> {
 fn raw_events_go_after_their_time_and_rollups_stay() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_with(dir.path(), ParquetStoreOptions::default(), Arc::new(retention)).unwrap();
-    // Day 0 is A's alone, days 1 and 2 are shared.
-    let all = [day("A", 0), day("A", 1), day("B", 1), day("A", 2), day("B", 2)].concat();
+    // Each day is in a week of its own. Day 0 is A's alone, days 7 and 14 are shared.
+    let all = [day("A", 0), day("A", 7), day("B", 7), day("A", 14), day("B", 14)].concat();
     store.append(commit(&all, 1)).unwrap();
     store.flush().unwrap();
     let counted = [rollups(&store, "A"), rollups(&store, "B")];
@@ -31,9 +31,9 @@ fn raw_events_go_after_their_time_and_rollups_stay() {
     // Day 0 has passed: its segment goes.
     assert_eq!(maintain_all(&store, BASE_MS + 11 * DAY_MS), 1);
     assert_eq!((segment_count(&store), files(dir.path()).len()), (2, 2));
-    // Day 1 has passed for A: its segment is written again without A.
-    assert_eq!(maintain_all(&store, BASE_MS + 12 * DAY_MS), 1);
-    assert_eq!(rows(&store, &["A", "B"]), expected(&[day("B", 1), day("A", 2), day("B", 2)].concat()));
+    // Day 7 has passed for A: its segment is written again without A.
+    assert_eq!(maintain_all(&store, BASE_MS + 18 * DAY_MS), 1);
+    assert_eq!(rows(&store, &["A", "B"]), expected(&[day("B", 7), day("A", 14), day("B", 14)].concat()));
     assert_eq!([rollups(&store, "A"), rollups(&store, "B")], counted);
 
     // A recount leaves alone what it has no raw events of.
@@ -53,5 +53,21 @@ fn a_segment_waits_for_its_last_row() {
     store.flush().unwrap();
     assert_eq!(maintain_all(&store, BASE_MS + 11 * DAY_MS - 1), 0);
     assert_eq!(maintain_all(&store, BASE_MS + 11 * DAY_MS), 1);
+    assert_eq!(segment_count(&store), 0);
+}
+
+#[test]
+fn a_week_goes_with_its_last_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_with(dir.path(), ParquetStoreOptions::default(), Arc::new(retention)).unwrap();
+    // Thursday and Saturday; the week is over when both have time left.
+    let all = [day("A", 0), day("A", 2)].concat();
+    store.append(commit(&all, 1)).unwrap();
+    store.flush().unwrap();
+    assert_eq!(maintain_all(&store, BASE_MS + 6 * DAY_MS), 1);
+    assert_eq!(segment_count(&store), 1);
+    assert_eq!(maintain_all(&store, BASE_MS + 12 * DAY_MS), 0);
+    assert_eq!(rows(&store, &["A"]), expected(&all));
+    assert_eq!(maintain_all(&store, BASE_MS + 13 * DAY_MS), 1);
     assert_eq!(segment_count(&store), 0);
 }

@@ -89,7 +89,7 @@ mod tests {
     const UNTIL: i64 = 1_780_000_000_000;
 
     fn history(seed: u64, total: u64) -> Vec<SimulatedEvent> {
-        History::new(Shop::new(seed, 2_000), 30, UNTIL, total).collect()
+        History::new(Shop::new(seed, 2_000, UNTIL), 30, UNTIL, total).collect()
     }
 
     #[test]

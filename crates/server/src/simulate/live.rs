@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn events_come_at_the_rate_from_the_first_second_on() {
         let started_ms = 1_780_000_000_000;
-        let mut visits = Visits { shop: Shop::new(5, 1_000), rate: 200.0, owed_events: 0.0, waiting: BinaryHeap::new() };
+        let mut visits = Visits { shop: Shop::new(5, 1_000, started_ms), rate: 200.0, owed_events: 0.0, waiting: BinaryHeap::new() };
         visits.begin_between(started_ms - RUN_IN_MS, started_ms);
         visits.forget_before(started_ms);
         let mut minutes = Vec::new();

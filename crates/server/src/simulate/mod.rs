@@ -67,7 +67,7 @@ pub(crate) fn simulate(args: &SimulateArgs, stop: &Arc<AtomicBool>) -> Result<()
         bail!("--rate takes 0 to 1,000,000 events a second, not {}", args.rate);
     }
     let until_ms = args.until.unwrap_or_else(Timestamp::now).as_millisecond();
-    let history = History::new(Shop::new(args.seed, args.users), args.days, until_ms, args.events);
+    let history = History::new(Shop::new(args.seed, args.users, until_ms), args.days, until_ms, args.events);
     if let Some(path) = &args.out {
         return write(history, path);
     }

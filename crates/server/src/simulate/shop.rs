@@ -1,5 +1,6 @@
 //! A believable shop: who visits it, what they do in a session, and how a day and a week breathe.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::random::Random;
@@ -41,6 +42,8 @@ const REFERRERS: [&str; 5] =
 pub(super) const URLS: u64 = 5_000;
 const URL_SKEW: f64 = 0.8;
 const USER_SKEW: f64 = 0.5;
+/// Request numbers an event may refer to: high cardinality, as an order or request number has it.
+const REFERENCES: u64 = 4_000_000;
 
 /// Share of a day's sessions by hour, UTC: quiet at night, busiest in the evening.
 const HOUR_WEIGHTS: [f64; 24] =
@@ -77,15 +80,25 @@ pub(super) struct Shop {
     random: Random,
     users: u64,
     seed: u64,
-    sessions: u64,
+    /// What sets the ids of this run apart from those of every other.
+    run: String,
+    /// What each user has done in this run; users who never came are not in it.
+    counters: HashMap<u64, Counters>,
     /// Times the pauses between a visitor's actions.
     pace: f64,
 }
 
-/// Who acts, in which session, on which page.
+/// What an SDK counts for its person, to make session and insert ids of it.
+#[derive(Default)]
+struct Counters {
+    sessions: u32,
+    events: u32,
+}
+
+/// Who acts, in which of their sessions, on which page.
 struct Visit {
     user: User,
-    session: u64,
+    session: u32,
     url: u64,
 }
 
@@ -122,16 +135,23 @@ impl User {
 }
 
 impl Shop {
-    /// The shop as its history goes.
-    pub(super) fn new(seed: u64, users: u64) -> Self {
-        Self { random: Random::new(seed), users: users.max(1), seed, sessions: 0, pace: 1.0 }
+    /// The shop as its history until `until_ms` goes.
+    pub(super) fn new(seed: u64, users: u64, until_ms: i64) -> Self {
+        Self {
+            random: Random::new(seed),
+            users: users.max(1),
+            seed,
+            run: format!("h{seed:x}.{until_ms:x}"),
+            counters: HashMap::new(),
+            pace: 1.0,
+        }
     }
 
     /// The same shop with the same users, as it goes on from `moment_ms`: what they do and the ids of it are new each time,
     /// so that nothing is taken for an event sent before. A `pace` below 1 makes visitors hurry.
     pub(super) fn from_moment(seed: u64, users: u64, moment_ms: i64, pace: f64) -> Self {
         let stream = Random::new(seed ^ moment_ms.cast_unsigned()).bits();
-        Self { random: Random::new(stream), sessions: moment_ms.cast_unsigned(), pace, ..Self::new(seed, users) }
+        Self { random: Random::new(stream), run: format!("l{seed:x}.{moment_ms:x}"), pace, ..Self::new(seed, users, moment_ms) }
     }
 
     /// Appends the events of one session that begins at `start_ms`, in time order, and returns their number.
@@ -139,8 +159,9 @@ impl Shop {
         let rank = self.random.skewed(self.users, USER_SKEW);
         // Ids are spread over ranks, so that an id does not tell how active its user is.
         let user = User::new(rank.wrapping_mul(7_368_787) % self.users.max(1), self.seed);
-        let mut visit = Visit { user, session: self.sessions, url: 0 };
-        self.sessions += 1;
+        let counters = self.counters.entry(user.id).or_default();
+        counters.sessions += 1;
+        let mut visit = Visit { session: counters.sessions, user, url: 0 };
         let before = out.len();
         let mut time_ms = start_ms;
         visit.url = self.random.skewed(URLS, URL_SKEW);
@@ -177,14 +198,16 @@ impl Shop {
     fn push(&mut self, name: &str, time_ms: i64, visit: &Visit, out: &mut Vec<SimulatedEvent>) {
         let Visit { user, session, url } = visit;
         let mut json = String::with_capacity(340);
-        let insert_id = self.random.bits();
-        let reference = self.random.bits() >> 16;
+        let counters = self.counters.entry(user.id).or_default();
+        counters.events += 1;
+        let (run, sent) = (&self.run, counters.events);
+        let reference = self.random.below(REFERENCES);
         // Writing to a string cannot fail.
         let _ = write!(
             json,
-            "{{\"name\":\"{name}\",\"user_id\":\"user-{}\",\"timestamp\":{time_ms},\"insert_id\":\"{insert_id:016x}\",\"session_id\":\"s{session:x}-{}\",\
-             \"properties\":{{\"url\":\"/shop/item-{url}\",\"country\":\"{}\",\"device_type\":\"{}\",\"browser\":\"{}\",\"plan\":\"{}\",\"ref_id\":\"{reference:012x}\"",
-            user.id, user.id, user.country, user.device, user.browser, user.plan
+            "{{\"name\":\"{name}\",\"user_id\":\"user-{}\",\"timestamp\":{time_ms},\"insert_id\":\"{run}-{}-{sent}\",\"session_id\":\"{run}-{}.{session}\",\
+             \"properties\":{{\"url\":\"/shop/item-{url}\",\"country\":\"{}\",\"device_type\":\"{}\",\"browser\":\"{}\",\"plan\":\"{}\",\"ref_id\":\"{reference:07}\"",
+            user.id, user.id, user.id, user.country, user.device, user.browser, user.plan
         );
         let _ = match name {
             "purchase" => {
@@ -233,21 +256,27 @@ mod tests {
     }
 
     #[test]
-    fn users_keep_their_traits_and_every_moment_has_ids_of_its_own() {
+    fn users_keep_their_traits_and_every_run_has_ids_of_its_own() {
         let mut traits: BTreeMap<String, [Value; 4]> = BTreeMap::new();
         let (mut insert_ids, mut sessions) = (BTreeSet::new(), BTreeSet::new());
-        for shop in [Shop::new(7, 100), Shop::from_moment(7, 100, NOW, 1.0), Shop::from_moment(7, 100, NOW + 1, 0.1)] {
+        let histories = [Shop::new(7, 100, NOW), Shop::new(7, 100, NOW + 1), Shop::new(8, 100, NOW)];
+        let live = [Shop::from_moment(7, 100, NOW, 1.0), Shop::from_moment(7, 100, NOW + 1, 0.1)];
+        for shop in histories.into_iter().chain(live) {
+            let seed = shop.seed;
             let mut of_this = BTreeSet::new();
             for event in events(shop) {
-                let user = event["user_id"].as_str().unwrap().to_owned();
+                let text = |name: &str| event[name].as_str().unwrap().to_owned();
+                let insert_id = text("insert_id");
+                assert!(insert_id.len() <= 64, "{insert_id} is longer than an insert_id may be");
+                assert!(insert_ids.insert(insert_id), "an insert_id came twice");
+                of_this.insert(text("session_id"));
                 let seen = ["country", "device_type", "browser", "plan"].map(|name| event["properties"][name].clone());
-                assert_eq!(traits.entry(user).or_insert_with(|| seen.clone()), &seen);
-                assert!(insert_ids.insert(event["insert_id"].to_string()), "an insert_id came twice");
-                of_this.insert(event["session_id"].to_string());
+                if seed == 7 {
+                    assert_eq!(traits.entry(text("user_id")).or_insert_with(|| seen.clone()), &seen);
+                }
             }
-            // Two moments a millisecond apart overlap in session numbers, but hardly ever for the same user.
-            let again = of_this.intersection(&sessions).count();
-            assert!(again < 100, "{again} session ids came twice");
+            assert_eq!(of_this.len(), 2_000, "a session_id came twice");
+            assert_eq!(of_this.intersection(&sessions).next(), None);
             sessions.extend(of_this);
         }
         assert!(traits.len() > 90);
@@ -256,7 +285,7 @@ mod tests {
     #[test]
     fn a_purchase_follows_an_add_to_cart_of_its_session() {
         let mut last: BTreeMap<String, String> = BTreeMap::new();
-        for event in events(Shop::new(3, 500)) {
+        for event in events(Shop::new(3, 500, NOW)) {
             let (session, name) = (event["session_id"].to_string(), event["name"].as_str().unwrap().to_owned());
             let before = last.insert(session, name.clone());
             match name.as_str() {
