@@ -55,28 +55,57 @@ impl FromRequestParts<ApiState> for Reader {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let key = bearer(&parts.headers)?.to_owned();
-        let found = state.parts.keys.owner(&key);
-        let owner = found.map_err(|error| ApiError::unavailable("keys_unavailable", error.to_string()))?.ok_or_else(unknown_key)?;
-        if owner.kind != KeyKind::Read {
-            let message = "a write key can only append events: ask with a read key (rk_...)";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_key_kind", message));
-        }
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| ApiError::internal())?;
-        let in_path = params.iter().find(|(name, _)| *name == "app_id").map(|(_, value)| value);
-        let in_query = query_parameter(&parts.uri, "app_id");
-        let own = owner.app.id.as_str();
-        if in_path != Some(own) || in_query.is_some_and(|app| app != own) {
-            return Err(wrong_app());
-        }
+        let (owner, key) = key_holder(parts, state, KeyKind::Read, "only a read key (rk_...) may ask").await?;
         Ok(Self { owner, key })
     }
+}
+
+/// A request that may change one app: its key is an admin key of the app in the path.
+#[derive(Clone)]
+pub(crate) struct Administrator {
+    owner: Arc<KeyOwner>,
+}
+
+impl Administrator {
+    pub(crate) fn app_id(&self) -> &AppId {
+        &self.owner.app.id
+    }
+}
+
+impl FromRequestParts<ApiState> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let needed = "this takes an admin key (ak_...): make one with `throng app add-key APP_ID --kind admin`";
+        Ok(Self { owner: key_holder(parts, state, KeyKind::Admin, needed).await?.0 })
+    }
+}
+
+/// The owner of the request's key, if it is of this kind and of the app that the request names everywhere.
+async fn key_holder(parts: &mut Parts, state: &ApiState, kind: KeyKind, needed: &'static str) -> Result<(Arc<KeyOwner>, String), ApiError> {
+    let key = bearer(&parts.headers)?.to_owned();
+    let found = state.parts.keys.owner(&key);
+    let owner = found.map_err(|error| ApiError::unavailable("keys_unavailable", error.to_string()))?.ok_or_else(unknown_key)?;
+    if owner.kind != kind {
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "wrong_key_kind", needed));
+    }
+    let params = RawPathParams::from_request_parts(parts, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::BAD_REQUEST => ApiError::new(StatusCode::BAD_REQUEST, "invalid_path", "the path is not percent-encoded UTF-8"),
+        _ => ApiError::internal(),
+    })?;
+    let in_path = params.iter().find(|(name, _)| *name == "app_id").map(|(_, value)| value);
+    let in_query = query_parameter(&parts.uri, "app_id");
+    let own = owner.app.id.as_str();
+    if in_path != Some(own) || in_query.is_some_and(|app| app != own) {
+        return Err(wrong_app());
+    }
+    Ok((owner, key))
 }
 
 /// The key of the `Authorization` header.
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let missing = || {
-        let message = "send a read key as \"Authorization: Bearer rk_...\"";
+        let message = "send a key as \"Authorization: Bearer rk_...\"";
         ApiError::new(StatusCode::UNAUTHORIZED, "missing_key", message)
     };
     let value = headers.get(header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| missing())?;

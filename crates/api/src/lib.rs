@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod deletions;
 mod error;
 mod keys;
 mod live;
@@ -13,6 +14,7 @@ mod request;
 mod request_id;
 mod router;
 mod security;
+mod settings;
 mod state;
 mod time;
 mod web;

@@ -3,7 +3,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, live, operations};
+use crate::{accounts, analytics, deletions, live, operations, settings};
 
 pub(crate) mod examples;
 mod ingestion;
@@ -27,6 +27,11 @@ mod ingestion;
         live::realtime_stream,
         accounts::ledger,
         accounts::rejected,
+        deletions::delete_person,
+        deletions::list,
+        deletions::receipt,
+        settings::settings,
+        settings::change,
         operations::health,
         operations::ready,
         operations::metrics
@@ -36,6 +41,7 @@ mod ingestion;
     tags(
         (name = "ingestion", description = "Events in, and the accounts of what became of them"),
         (name = "analytics", description = "Questions"),
+        (name = "administration", description = "Settings of an app, and persons that must be forgotten"),
         (name = "live", description = "The last minutes"),
         (name = "operations", description = "For those who run it")
     )
@@ -47,9 +53,11 @@ struct Keys;
 impl Modify for Keys {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        for (name, description) in
-            [("read_key", "A read key, `rk_...`: asks, for its app only"), ("write_key", "A write key, `wk_...`: appends")]
-        {
+        for (name, description) in [
+            ("read_key", "A read key, `rk_...`: asks, for its app only"),
+            ("write_key", "A write key, `wk_...`: appends"),
+            ("admin_key", "An admin key, `ak_...`: changes settings and deletes persons, of its app only"),
+        ] {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }

@@ -3,13 +3,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
-use crate::{accounts, analytics, live, openapi, security, web};
+use crate::{accounts, analytics, deletions, live, openapi, security, settings, web};
 
 /// Largest JSON of a question.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -24,7 +24,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/realtime", get(live::realtime))
         .route("/realtime/stream", get(live::realtime_stream))
         .route("/rejected", get(accounts::rejected))
-        .route("/ledger", get(accounts::ledger));
+        .route("/ledger", get(accounts::ledger))
+        .route("/persons/{person_id}", delete(deletions::delete_person))
+        .route("/deletions", get(deletions::list))
+        .route("/deletions/{deletion_id}", get(deletions::receipt))
+        .route("/settings", get(settings::settings).patch(settings::change));
     let answers = Router::new()
         .nest("/api/v1/analytics/{app_id}", reads)
         .route("/api/v1/openapi.json", get(openapi::serve))

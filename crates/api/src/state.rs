@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use event::TimestampMs;
-use event_store::Ledger;
+use event_store::{Ledger, PersonDeletions};
+use metadata_store::MetadataStore;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 use query::QueryService;
 use realtime_store::RealtimeStore;
@@ -21,6 +22,10 @@ pub struct ApiParts {
     pub realtime: Arc<dyn RealtimeStore>,
     /// Accounts of ingestion.
     pub ledger: Arc<dyn Ledger>,
+    /// Deletes persons.
+    pub deletions: Arc<dyn PersonDeletions>,
+    /// Apps and their settings.
+    pub metadata: Arc<dyn MetadataStore>,
     /// Whom keys belong to.
     pub keys: Arc<dyn ReadKeys>,
     /// The clock, milliseconds since 1970.

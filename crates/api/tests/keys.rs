@@ -10,7 +10,8 @@ use metadata_store::{KeyKind, SecretKey};
 use serde_json::json;
 use support::{Answer, Running};
 
-const ROUTES: [(&str, &str); 11] = [
+/// Routes of a read key.
+const ROUTES: [(&str, &str); 12] = [
     ("GET", "query"),
     ("POST", "query"),
     ("GET", "funnel"),
@@ -22,11 +23,17 @@ const ROUTES: [(&str, &str); 11] = [
     ("GET", "realtime/stream"),
     ("GET", "rejected"),
     ("GET", "ledger"),
+    ("GET", "settings"),
 ];
+
+/// Routes of an admin key.
+const ADMIN_ROUTES: [(&str, &str); 4] =
+    [("DELETE", "persons/u%201"), ("GET", "deletions"), ("GET", "deletions/del_0"), ("PATCH", "settings")];
 
 fn body_of(route: &str) -> &'static str {
     match route {
         "query" => r#"{"metric":"events","range":"7d"}"#,
+        "settings" => r#"{"raw_retention_days":30}"#,
         "funnel" => r#"{"steps":["page_view","purchase"],"range":"7d"}"#,
         _ => "",
     }
@@ -56,6 +63,7 @@ fn every_route_refuses_every_wrong_key() {
         check(&send(&path, Some(never_stored.as_str())), 401, "unknown_key", &what);
         check(&send(&path, Some(&running.ours.write_key)), 403, "wrong_key_kind", &what);
         check(&send(&path, Some(&running.theirs.write_key)), 403, "wrong_key_kind", &what);
+        check(&send(&path, Some(&running.ours.admin_key)), 403, "wrong_key_kind", &what);
         check(&send(&path, Some(&running.theirs.read_key)), 403, "wrong_app", &what);
         check(&send(&format!("/api/v1/analytics/unknown/{route}"), Some(&running.ours.read_key)), 403, "wrong_app", &what);
         check(&send(&format!("{path}?app_id=theirs"), Some(&running.ours.read_key)), 403, "wrong_app", &what);
@@ -66,6 +74,32 @@ fn every_route_refuses_every_wrong_key() {
             let answer = client.send_with(method, &path, &[("authorization", value.trim())], body_of(route));
             check(&answer, 401, "missing_key", &what);
         }
+    }
+}
+
+#[test]
+fn only_the_apps_admin_key_changes_anything() {
+    let running = Running::start();
+    let client = running.client();
+    for (method, route) in ADMIN_ROUTES {
+        let path = format!("/api/v1/analytics/ours/{route}");
+        let what = format!("{method} {route}");
+        let send = |path: &str, key: Option<&str>| client.send(method, path, key, body_of(route));
+        check(&send(&path, None), 401, "missing_key", &what);
+        check(&send(&path, Some("ak_short")), 401, "unknown_key", &what);
+        for key in [&running.ours.write_key, &running.ours.read_key, &running.theirs.read_key] {
+            check(&send(&path, Some(key)), 403, "wrong_key_kind", &what);
+        }
+        check(&send(&path, Some(&running.theirs.admin_key)), 403, "wrong_app", &what);
+        check(&send(&format!("{path}?app_id=theirs"), Some(&running.ours.admin_key)), 403, "wrong_app", &what);
+        let expected = if route == "deletions/del_0" {
+            404
+        } else if method == "DELETE" {
+            202
+        } else {
+            200
+        };
+        assert_eq!(send(&path, Some(&running.ours.admin_key)).status, expected, "{what}");
     }
 }
 

@@ -52,6 +52,11 @@ impl Client {
         answer(self.agent.get(self.url(path)).header("authorization", format!("Bearer {key}")).call())
     }
 
+    /// DELETE with a key.
+    pub fn delete(&self, path: &str, key: &str) -> Result<(u16, Value)> {
+        answer(self.agent.delete(self.url(path)).header("authorization", format!("Bearer {key}")).call())
+    }
+
     /// POST of JSON with a key.
     pub fn post(&self, path: &str, key: &str, body: &Value) -> Result<(u16, Value)> {
         self.post_bytes(path, key, &[("content-type", "application/json")], body.to_string().as_bytes())

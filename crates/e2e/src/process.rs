@@ -25,6 +25,7 @@ pub struct Throng {
     address: SocketAddr,
     folder: TempDir,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Throng {
@@ -40,9 +41,14 @@ impl Throng {
 
     /// Starts a server on an empty temporary folder; `arguments` come after `serve`.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_with(arguments, Vec::new())
+    }
+
+    /// As [`Throng::start`], with these variables in the environment of the process at each start.
+    pub fn start_with(arguments: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { child: None, address, folder: TempDir::new()?, arguments };
+        let mut server = Self { child: None, address, folder: TempDir::new()?, arguments, environment };
         server.restart()?;
         Ok(server)
     }
@@ -56,6 +62,7 @@ impl Throng {
             .arg("serve")
             .args(["--data", &self.data().display().to_string(), "--listen", &self.address.to_string()])
             .args(&self.arguments)
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -79,6 +86,12 @@ impl Throng {
             child.kill()?;
             child.wait()?;
         }
+        Ok(())
+    }
+
+    /// `kill -9` of a process that somebody else is talking to: does not wait for its end.
+    pub fn signal_kill(&self) -> Result<()> {
+        self.signal_pid(self.child.as_ref().context("not running")?.id(), libc::SIGKILL);
         Ok(())
     }
 

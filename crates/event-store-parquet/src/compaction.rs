@@ -6,6 +6,7 @@ use std::sync::Arc;
 use event_store::{RollupSize, StoreError};
 
 use crate::flush::sync_folders;
+use crate::hidden::HiddenRows;
 use crate::merge::{InputColumns, Layout, MergeFailure, SizeLimits, SplitWriter, StreamMerge, large_apps, worth_merging};
 use crate::part::Part;
 use crate::rollup::size_ms;
@@ -19,7 +20,7 @@ impl ParquetStore {
     /// Merges one group of segments; false when no group is worth it.
     pub(crate) fn compact(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut parts = self.segments_to_maintain();
-        parts.retain(|part| matches!(&**part, Part::Segment(segment) if segment.damage().is_none()));
+        parts.retain(|part| matches!(&**part, Part::Segment(segment) if segment.damage().is_none() && !segment.is_unsearched()));
         let infos: Vec<&SegmentInfo> =
             parts.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s.info()) } else { None }).collect();
         let limits = SizeLimits { segment_bytes: self.options.target_segment_bytes, shared_app_rows: self.options.large_app_rows };
@@ -36,7 +37,8 @@ impl ParquetStore {
     pub(crate) fn rewrite(&self, inputs: &[Arc<Part>], without: HashSet<Arc<str>>, gone: &[AppRows]) -> Result<bool, StoreError> {
         let segments: Vec<&Segment> =
             inputs.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s) } else { None }).collect();
-        let opened: Result<Vec<Arc<OpenSegment>>, SegmentFailure> = segments.iter().map(|segment| segment.open()).collect();
+        let open = |segment: &&Segment| Ok((segment.open()?, segment.hidden().clone()));
+        let opened: Result<Vec<MergeInput>, SegmentFailure> = segments.iter().map(open).collect();
         let opened = match opened {
             Ok(opened) => opened,
             // Quarantined by now: the next round chooses without it.
@@ -57,16 +59,11 @@ impl ParquetStore {
         Ok(true)
     }
 
-    pub(crate) fn write_merged(
-        &self,
-        inputs: &[Arc<OpenSegment>],
-        without: HashSet<Arc<str>>,
-        day: i64,
-    ) -> Result<Vec<SegmentInfo>, Failure> {
-        let columns: Vec<InputColumns> = inputs.iter().map(input_columns).collect();
+    pub(crate) fn write_merged(&self, inputs: &[MergeInput], without: HashSet<Arc<str>>, day: i64) -> Result<Vec<SegmentInfo>, Failure> {
+        let columns: Vec<InputColumns> = inputs.iter().map(|(open, _)| input_columns(open)).collect();
         let batch_rows = (INPUT_ROWS / inputs.len()).clamp(1_024, 8_192);
-        let scans = inputs.iter().map(|open| WholeScan::new(open.clone(), batch_rows)).collect();
-        let large = large_apps(inputs.iter().map(|open| open.runs()), self.options.large_app_rows);
+        let scans = inputs.iter().map(|(open, hidden)| WholeScan::new(open.clone(), hidden.clone(), batch_rows)).collect();
+        let large = large_apps(inputs.iter().map(|(open, _)| open.runs()), self.options.large_app_rows);
         let mut merge = StreamMerge::new(Layout::of(&columns), scans, without).map_err(Failure::Merge)?;
         let (schema, overflow) = (merge.layout().schema().clone(), merge.layout().overflow().clone());
         let create = || {
@@ -80,19 +77,30 @@ impl ParquetStore {
         Ok(segments)
     }
 
-    /// Swaps segments in one transaction; the old files go with the last snapshot that reads them.
+    /// Swaps segments in one transaction; the old files go with the last snapshot that reads them. Where rows of an old one were hidden
+    /// in the meantime, nothing is swapped: the new one still has them, and the next round does without.
     pub(crate) fn replace(&self, old: &[Arc<Part>], new: &[SegmentInfo], gone: &[AppRows]) -> Result<(), StoreError> {
         sync_folders(&self.root, new).inspect_err(|_| self.delete(new))?;
         let ids: Vec<u64> = old.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s.info().id) } else { None }).collect();
         let parts: Vec<Arc<Part>> = new.iter().map(|info| self.segment(info.clone())).collect();
-        let swap = self.commit(
-            || self.manifest.replace_segments(&ids, new, gone),
+        let is_current = |old: &Arc<Part>| self.state().segments.iter().any(|part| Arc::ptr_eq(part, old));
+        let swapped = self.commit(
+            || match old.iter().all(is_current) {
+                true => self.manifest.replace_segments(&ids, new, gone).map_err(NotSwapped::Failed),
+                false => Err(NotSwapped::Changed),
+            },
             |state| {
                 state.segments.retain(|part| !old.iter().any(|gone| Arc::ptr_eq(gone, part)));
                 state.segments.extend(parts);
             },
         );
-        swap.inspect_err(|_| self.delete(new))?;
+        if let Err(reason) = swapped {
+            self.delete(new);
+            return match reason {
+                NotSwapped::Changed => Ok(()),
+                NotSwapped::Failed(error) => Err(error),
+            };
+        }
         for part in old {
             if let Part::Segment(segment) = &**part {
                 segment.mark_replaced();
@@ -100,6 +108,15 @@ impl ParquetStore {
         }
         Ok(())
     }
+}
+
+/// A segment to merge, without the rows that are hidden in it.
+pub(crate) type MergeInput = (Arc<OpenSegment>, HiddenRows);
+
+/// Why segments were not swapped.
+enum NotSwapped {
+    Changed,
+    Failed(StoreError),
 }
 
 pub(crate) enum Failure {

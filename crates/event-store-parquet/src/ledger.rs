@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use event::EventBatch;
 use event_store::{AppendedBatch, LedgerRow, RejectedRow};
 
 /// Refused events that are kept of one app.
@@ -78,6 +79,17 @@ impl LedgerDelta {
             let row = RejectedRow { received_at_ms, index: event.index, code: code.to_string(), message, raw: event.raw.clone() };
             self.rejected.push(RejectedEntry { app: app.clone(), row });
         }
+    }
+
+    /// Accounts for events of a batch that were counted as stored and are not.
+    pub(crate) fn refuse(&mut self, batch: &EventBatch, code: &str, events: u64) {
+        if events == 0 {
+            return;
+        }
+        let key = (Arc::from(batch.app().as_str()), batch.received_at_ms().div_euclid(MINUTE_MS) * MINUTE_MS);
+        let counts = self.minutes.entry(key).or_default();
+        counts.stored = counts.stored.saturating_sub(events);
+        *counts.rejected.entry(code.to_owned()).or_default() += events;
     }
 
     /// Adds what came later.

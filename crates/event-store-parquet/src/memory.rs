@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Schema, TimestampMillisecondType};
 use event_store::QueryError;
 
 use crate::columns::{self, OverflowNames};
+use crate::hidden::HiddenRows;
 use crate::part::{PartColumns, RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, batch_bytes, plan_ranges};
 use crate::runs::{Run, RunIndex};
 
@@ -54,6 +56,16 @@ impl MemoryPart {
         let min_ms = self.runs.runs().iter().map(|run| run.min_ms).min().unwrap_or(i64::MAX);
         let max_ms = self.runs.runs().iter().map(|run| run.max_ms).max().unwrap_or(i64::MIN);
         (min_ms, max_ms)
+    }
+
+    /// The part without some rows; `None` when none is left.
+    pub(crate) fn without(&self, rows: &HiddenRows) -> Option<Self> {
+        let mut kept = BooleanBufferBuilder::new(self.batch.num_rows());
+        kept.append_n(self.batch.num_rows(), true);
+        rows.ranges().iter().cloned().flatten().for_each(|row| kept.set_bit(row, false));
+        #[expect(clippy::expect_used, reason = "filtering fails only for a mask of another length")]
+        let batch = filter_record_batch(&self.batch, &BooleanArray::new(kept.finish(), None)).expect("a mask as long as the batch");
+        (batch.num_rows() > 0).then(|| Self::new(batch, self.overflow.clone()))
     }
 
     pub(crate) fn columns(&self) -> PartColumns {

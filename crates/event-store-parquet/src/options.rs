@@ -21,6 +21,8 @@ pub struct ParquetStoreOptions {
     pub max_footer_bytes: usize,
     /// Segment files kept open.
     pub max_open_files: usize,
+    /// Milliseconds the event log keeps a record at most; `None` where that is not known.
+    pub log_kept_ms: Option<i64>,
     /// Threads of one query.
     pub query_threads: usize,
 }
@@ -36,6 +38,7 @@ impl Default for ParquetStoreOptions {
             compacted_zstd_level: 3,
             max_footer_bytes: 32 << 20,
             max_open_files: 256,
+            log_kept_ms: None,
             query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),
         }
     }

@@ -10,6 +10,7 @@ use event::AppId;
 use event_store::{QueryError, Table};
 
 use crate::columns::{self, ColumnRequest, OverflowNames};
+use crate::hidden::HiddenRows;
 use crate::memory::{MemoryPart, MemoryScan};
 use crate::runs::RunIndex;
 use crate::segment::{Segment, SegmentScan};
@@ -192,6 +193,18 @@ pub(crate) fn plan_ranges(runs: &RunIndex, request: &ScanRequest<'_>) -> Vec<Row
         }
     }
     ranges
+}
+
+/// The ranges without the rows that a deletion hides: the one place where every scan of one app's rows leaves them out.
+pub(crate) fn visible_ranges(ranges: Vec<RowRange>, hidden: &HiddenRows) -> Vec<RowRange> {
+    if hidden.is_empty() {
+        return ranges;
+    }
+    let pieces = |range: RowRange| {
+        let visible = hidden.visible_in(range.start..range.end);
+        visible.into_iter().map(move |rows| RowRange { start: rows.start, end: rows.end, ..range.clone() })
+    };
+    ranges.into_iter().flat_map(pieces).collect()
 }
 
 /// The exact selection within rows that [`plan_ranges`] chose, owned by a scan.

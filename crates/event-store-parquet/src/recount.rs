@@ -83,33 +83,53 @@ impl ParquetStore {
         self.state().segments.clone()
     }
 
-    /// Counts without stopping flushes, then stops them for as long as it takes to count what they added and to commit.
+    /// Counts all rollups of an app again.
     pub(crate) fn recount_rollups(&self, app: &AppId) -> Result<(), StoreError> {
         let _upkeep = locked(&self.upkeep);
+        self.count_while_flushing(app, (i64::MIN, i64::MAX), |counted| {
+            let floor_ms = self.manifest.raw_floor(app.as_str())?;
+            self.commit(|| self.manifest.replace_rollups(app.as_str(), floor_ms, counted), |_| {})
+        })
+    }
+
+    /// Counts the segments' rows in a range without stopping flushes, then stops them for as long as it takes to count what they added and to
+    /// `commit`. The lock of upkeep is held.
+    pub(crate) fn count_while_flushing(
+        &self,
+        app: &AppId,
+        range: (i64, i64),
+        commit: impl FnOnce(&AppRollups) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let before = self.segments();
         let mut delta = RollupDelta::default();
-        count_into(&mut delta, app, &before).map_err(StoreError::Damaged)?;
+        count_into(&mut delta, app, &before, range).map_err(StoreError::Damaged)?;
         let _flushing = locked(&self.flushing);
-        let added: Vec<Arc<Part>> =
-            self.segments().into_iter().filter(|part| !before.iter().any(|known| Arc::ptr_eq(known, part))).collect();
-        count_into(&mut delta, app, &added).map_err(StoreError::Damaged)?;
-        let counted = delta.finish().remove(app.as_str()).unwrap_or_default();
-        let floor_ms = self.manifest.raw_floor(app.as_str())?;
-        self.commit(|| self.manifest.replace_rollups(app.as_str(), floor_ms, &counted), |_| {})
+        let now = self.segments();
+        let is_in = |part: &Arc<Part>, parts: &[Arc<Part>]| parts.iter().any(|known| Arc::ptr_eq(known, part));
+        let added: Vec<Arc<Part>> = if before.iter().all(|part| is_in(part, &now)) {
+            now.into_iter().filter(|part| !is_in(part, &before)).collect()
+        } else {
+            // A deletion hid rows that are counted already.
+            delta = RollupDelta::default();
+            now
+        };
+        count_into(&mut delta, app, &added, range).map_err(StoreError::Damaged)?;
+        commit(&delta.finish().remove(app.as_str()).unwrap_or_default())
     }
 }
 
 /// The rollups of these parts alone, or why one cannot be read.
 pub(crate) fn count(app: &AppId, parts: &[Arc<Part>]) -> Result<AppRollups, String> {
     let mut delta = RollupDelta::default();
-    count_into(&mut delta, app, parts)?;
+    count_into(&mut delta, app, parts, (i64::MIN, i64::MAX))?;
     Ok(delta.finish().remove(app.as_str()).unwrap_or_default())
 }
 
-fn count_into(delta: &mut RollupDelta, app: &AppId, parts: &[Arc<Part>]) -> Result<(), String> {
+/// Adds the rows in `[range.0, range.1)`.
+fn count_into(delta: &mut RollupDelta, app: &AppId, parts: &[Arc<Part>], range: (i64, i64)) -> Result<(), String> {
     let name: Arc<str> = Arc::from(app.as_str());
-    let request = ScanRequest { app, from_ms: i64::MIN, to_ms: i64::MAX, events: None, columns: &COUNTED };
-    for part in parts.iter().filter(|part| part.may_hold(app, i64::MIN, i64::MAX)) {
+    let request = ScanRequest { app, from_ms: range.0, to_ms: range.1, events: None, columns: &COUNTED };
+    for part in parts.iter().filter(|part| part.may_hold(app, range.0, range.1)) {
         let mut scan = part.scan(&request);
         for batch in scan.by_ref() {
             delta.add_of_app(&name, &batch.map_err(|error| error.to_string())?);

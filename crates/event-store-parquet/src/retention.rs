@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use event_store::StoreError;
+use event_store::{RollupSize, StoreError};
 
 use crate::part::Part;
-use crate::segment::{AppRows, Segment};
+use crate::rollup::size_ms;
+use crate::segment::{AppRows, Segment, day_name};
 use crate::store::ParquetStore;
 
 impl ParquetStore {
@@ -56,6 +57,12 @@ impl ParquetStore {
     pub(crate) fn segments_to_maintain(&self) -> Vec<Arc<Part>> {
         self.state().segments.clone()
     }
+}
+
+/// What an answer says when its range reaches back to dropped events.
+pub(crate) fn dropped_before(floor_ms: i64) -> String {
+    let day = day_name(floor_ms.div_euclid(size_ms(RollupSize::Day)));
+    format!("events from before {day} (UTC) were dropped: the app keeps its raw events for a time only")
 }
 
 /// Which rows have passed their app's retention; each app is looked up once a round, not once a segment.

@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 use crate::exec::{NamePredicate, Query, Reserved};
 use crate::manifest::{ManifestView, RollupRange};
 use crate::part::Part;
+use crate::retention::dropped_before;
 use crate::rolled_raw::count_raw;
 use crate::rollup::{MAX_NAMES_PER_PERIOD, TOTAL};
 use crate::snapshot::Snapshot;
@@ -79,6 +80,9 @@ pub(crate) fn aggregate(
     stats.work.threads = threads;
     let floor_ms = moment.view.raw_floor(plan.scan.app.as_str()).map_err(store_error)?;
     stats.work.reason = reason(rollup, floor_ms);
+    if rollup.edges.iter().any(|(from_ms, _)| *from_ms < floor_ms) {
+        stats.missing.push(dropped_before(floor_ms));
+    }
     Ok(Rolled::Table(cells.table(stats)))
 }
 

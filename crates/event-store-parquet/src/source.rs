@@ -7,6 +7,7 @@ use event_store::{
 };
 
 use crate::exec::{self, Query};
+use crate::retention::dropped_before;
 use crate::rolled::{self, Moment, Rolled};
 use crate::store::ParquetStore;
 use crate::windows;
@@ -23,6 +24,9 @@ impl ParquetStore {
         query.snapshot.note_parts(&mut stats.work);
         stats.work.threads = query.threads;
         let floor_ms = self.manifest.raw_floor(scan.app.as_str()).map_err(|error| QueryError::Store(error.to_string()))?;
+        if floor_ms > scan.from_ms && scan.from_ms < scan.to_ms {
+            stats.missing.push(dropped_before(floor_ms));
+        }
         stats.work.reason = match floor_ms > scan.from_ms {
             true => format!("{reason}; raw events before {floor_ms} ms have passed their retention and are gone"),
             false => reason.to_owned(),
@@ -45,6 +49,9 @@ impl ParquetStore {
             Err(reason) => return Ok(Rolled::NeedsRaw(reason)),
         };
         let moment = self.moment().map_err(|error| QueryError::Store(error.to_string()))?;
+        if rollup.needs_users && self.has_stale_sketches(&plan.scan.app, (rollup.from_ms(), rollup.to_ms()))? {
+            return Ok(Rolled::NeedsRaw("a deleted person is still to be counted out of the sketches".to_owned()));
+        }
         rolled::aggregate(&moment, plan, &rollup, context, self.options.query_threads)
     }
 }
@@ -71,7 +78,13 @@ impl EventSource for ParquetStore {
     }
 
     fn events(&self, plan: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError> {
-        self.ask(context, |query| exec::events(query, plan))
+        self.ask(context, |query| {
+            let mut page = exec::events(query, plan)?;
+            if !page.more {
+                self.explain(query, &plan.scan, "raw events were asked for", &mut page.stats)?;
+            }
+            Ok(page)
+        })
     }
 
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use event::AppId;
+use event::{AppId, EventBatch};
 use event_store::{Commit, EventSink, StoreError};
 
 use crate::columnize::columnize;
+use crate::deletion::{Blocked, PersonMark, Tombstones, tombstones_of};
 use crate::ledger::LedgerDelta;
 use crate::manifest::Manifest;
 use crate::merge::Resident;
@@ -33,8 +34,14 @@ pub struct ParquetStore {
     pub(crate) upkeep: Mutex<()>,
     pub(crate) flushing: Mutex<()>,
     commit: RwLock<()>,
+    /// Changes with `state` locked.
+    pub(crate) tombstones: RwLock<Tombstones>,
+    /// What a deletion cannot do now, and when it is tried again.
+    pub(crate) blocked: Mutex<Blocked>,
     state: Mutex<State>,
     next_segment: AtomicU64,
+    /// Pieces of upkeep asked for.
+    rounds: AtomicU64,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -48,6 +55,8 @@ pub(crate) struct State {
     sealed: Option<Pending>,
     active: Pending,
     durable: u64,
+    /// Number of deletions that are applied to all of the above.
+    deletions: u64,
     snapshot: Arc<Snapshot>,
 }
 
@@ -66,6 +75,13 @@ impl State {
     /// What is in memory only, oldest first.
     pub(crate) fn unflushed(&self) -> impl DoubleEndedIterator<Item = &Pending> {
         self.flushing.as_deref().into_iter().chain(&self.sealed).chain([&self.active])
+    }
+
+    /// Takes a person's rows out of what is in memory, while no flush runs; returns how many rows and refused events.
+    pub(crate) fn forget_person(&mut self, mark: &PersonMark) -> (u64, u64) {
+        self.deletions += 1;
+        let forgotten = self.sealed.iter_mut().chain([&mut self.active]).map(|pending| pending.forget_person(mark));
+        forgotten.fold((0, 0), |sum, (rows, refused)| (sum.0 + rows, sum.1 + refused))
     }
 
     /// Takes what the next flush writes; the second value tells whether a line was drawn.
@@ -110,14 +126,20 @@ impl ParquetStore {
         let infos = manifest.segments()?;
         delete_orphans(dir, &infos)?;
         let durable = manifest.position()?;
-        let next_segment = infos.last().map_or(1, |info| info.id + 1);
+        let next_segment = manifest.last_segment()? + 1;
+        let mut covers = manifest.segment_covers()?;
         let root: Arc<Path> = Arc::from(dir);
         let open_segments = Arc::new(OpenSegments::new(options.max_footer_bytes, options.max_open_files));
-        let part = |info| Arc::new(Part::Segment(Segment::new(info, root.clone(), open_segments.clone())));
+        let part = |info: SegmentInfo| {
+            let cover = covers.remove(&info.id).unwrap_or_default();
+            let segment = Segment::new(info, root.clone(), open_segments.clone());
+            Arc::new(Part::Segment(segment.covered(cover.hidden, cover.unsearched)))
+        };
         let segments = infos.into_iter().map(part).collect();
         let active = Pending::starting_at(durable);
-        let mut state = State { segments, flushing: None, sealed: None, active, durable, snapshot: Arc::default() };
+        let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, snapshot: Arc::default() };
         state.publish();
+        let tombstones = tombstones_of(&manifest)?;
         Ok(Arc::new(Self {
             root,
             options,
@@ -127,8 +149,11 @@ impl ParquetStore {
             upkeep: Mutex::default(),
             flushing: Mutex::default(),
             commit: RwLock::default(),
+            tombstones: RwLock::new(tombstones),
+            blocked: Mutex::default(),
             state: Mutex::new(state),
             next_segment: AtomicU64::new(next_segment),
+            rounds: AtomicU64::new(0),
             _lock: lock,
         }))
     }
@@ -142,13 +167,17 @@ impl ParquetStore {
         locked(&self.state)
     }
 
+    pub(crate) fn tombstones(&self) -> RwLockReadGuard<'_, Tombstones> {
+        self.tombstones.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// While this is held, manifest and [`State`] say the same.
     pub(crate) fn consistent(&self) -> RwLockReadGuard<'_, ()> {
         self.commit.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits to the manifest, then changes what is visible, with nobody in between who looks at both.
-    pub(crate) fn commit(&self, write: impl FnOnce() -> Result<(), StoreError>, show: impl FnOnce(&mut State)) -> Result<(), StoreError> {
+    pub(crate) fn commit<E>(&self, write: impl FnOnce() -> Result<(), E>, show: impl FnOnce(&mut State)) -> Result<(), E> {
         let _commit = self.commit.write().unwrap_or_else(PoisonError::into_inner);
         write()?;
         let mut state = self.state();
@@ -206,14 +235,25 @@ impl EventSink for ParquetStore {
 
     fn append(&self, commit: Commit) -> Result<(), StoreError> {
         self.check_room()?;
-        let part = columnize(&commit.batches).map_err(|error| column_error(&error))?;
-        let ledger = LedgerDelta::of(&commit.batches);
-        {
+        let Commit { mut batches, end } = commit;
+        let mut ledger = LedgerDelta::of(&batches);
+        loop {
+            let deletions = self.state().deletions;
+            self.tombstones().screen(&mut batches, &mut ledger);
+            let part = columnize(&batches).map_err(|error| column_error(&error))?;
             let mut state = self.state();
-            state.active.push(part, ledger, commit.end);
-            state.publish();
+            // A deletion that came meanwhile covers these rows as well.
+            if state.deletions == deletions {
+                state.active.push(part, ledger, end);
+                state.publish();
+                break;
+            }
         }
         self.merge_small_parts()
+    }
+
+    fn unwanted(&self, batch: &EventBatch) -> Vec<u32> {
+        self.tombstones().covered(batch)
     }
 
     fn unflushed(&self) -> (usize, usize) {
@@ -245,7 +285,14 @@ impl EventSink for ParquetStore {
 
     fn maintain(&self, now_ms: i64) -> Result<bool, StoreError> {
         let _upkeep = locked(&self.upkeep);
-        Ok(self.drop_expired(now_ms)? || self.rewrite_expired(now_ms)? || self.compact(now_ms)? || self.manifest.purge(now_ms)?)
+        if self.drop_expired(now_ms)? || self.rewrite_expired(now_ms)? {
+            return Ok(true);
+        }
+        // They take turns, so that many deletions do not hold compaction up, nor a busy compaction a deletion.
+        let mut turns: [&dyn Fn() -> Result<bool, StoreError>; 2] = [&|| self.advance_deletions(now_ms), &|| self.compact(now_ms)];
+        turns.rotate_left((self.rounds.fetch_add(1, Ordering::Relaxed) % 2) as usize);
+        let did = turns[0]()? || turns[1]()?;
+        Ok(did || self.manifest.purge(now_ms)?)
     }
 
     fn rebuild_rollups(&self, app: &AppId) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 //! Knows nothing of any engine, of HTTP, or of how a request becomes a plan.
 
 mod context;
+mod deletion;
 mod explain;
 mod ledger;
 mod plan;
@@ -11,6 +12,7 @@ mod sink;
 mod source;
 
 pub use context::{MemoryBudget, MemoryPool, QueryContext, QueryError};
+pub use deletion::{DELETED_PERSON, DeletedFrom, DeletionReceipt, DeletionRequest, DeletionState, LaterEvents, PersonDeletions};
 pub use explain::{Stage, Table, TableRead, Work};
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use plan::{

@@ -52,6 +52,12 @@ pub trait EventSink: Send + Sync {
     /// [`StoreError::Full`] when the bound on unflushed rows is reached: flush, then try again.
     fn append(&self, commit: Commit) -> Result<(), StoreError>;
 
+    /// Indices, ascending, of events in the batch that will not be stored because their person was deleted. For live windows; the
+    /// store leaves them out by itself.
+    fn unwanted(&self, _batch: &EventBatch) -> Vec<u32> {
+        Vec::new()
+    }
+
     /// Unflushed rows and their bytes of memory, for the caller to decide when to flush.
     fn unflushed(&self) -> (usize, usize);
 

@@ -43,6 +43,11 @@ pub fn apps_are_kept<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), Metad
     assert_eq!(second.create_app(&again, std::slice::from_ref(&new_key)), Err(MetadataError::Taken("app APP-1".to_owned())));
     assert_eq!(second.app(&plain.id)?.as_ref(), Some(&plain));
     assert_eq!(second.find_key(&new_key.hash)?, None, "nothing of a refused app is kept");
+    for days in [Some(30), None] {
+        first.set_raw_retention(&plain.id, days)?;
+        assert_eq!(second.app(&plain.id)?, Some(App { raw_retention_days: days, ..plain.clone() }));
+    }
+    assert_eq!(first.set_raw_retention(&app("app_3", 0).id, None), Err(MetadataError::Missing("app app_3".to_owned())));
     Ok(())
 }
 
@@ -56,9 +61,10 @@ pub fn keys_open_their_app<S: MetadataStore>(open: impl Fn() -> S) -> Result<(),
     let (write, read) = (key(&ours, KeyKind::Write, 1), key(&ours, KeyKind::Read, 2));
     first.create_app(&ours, &[write.clone(), read.clone()])?;
     first.create_app(&other, &[])?;
-    let added = key(&other, KeyKind::Read, 3);
+    let (added, admin) = (key(&other, KeyKind::Read, 3), key(&other, KeyKind::Admin, 4));
     first.add_key(&added)?;
-    for (key, owner) in [(&write, &ours), (&read, &ours), (&added, &other)] {
+    first.add_key(&admin)?;
+    for (key, owner) in [(&write, &ours), (&read, &ours), (&added, &other), (&admin, &other)] {
         assert_eq!(second.find_key(&key.hash)?, Some(KeyOwner { app: owner.clone(), kind: key.kind }));
     }
     assert_eq!(second.find_key(&key(&ours, KeyKind::Read, 0).hash)?, None);

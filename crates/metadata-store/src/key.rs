@@ -15,26 +15,33 @@ pub enum KeyKind {
     Write,
     /// Ask questions; secret.
     Read,
+    /// Change the app's settings and delete its persons; secret.
+    Admin,
 }
 
 impl KeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Write, Self::Read, Self::Admin];
+
     /// The name as it is stored and written in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
             Self::Read => "read",
+            Self::Admin => "admin",
         }
     }
 
     /// The kind called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Write, Self::Read].into_iter().find(|kind| kind.as_str() == name)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     fn prefix(self) -> &'static str {
         match self {
             Self::Write => "wk_",
             Self::Read => "rk_",
+            Self::Admin => "ak_",
         }
     }
 }
@@ -77,7 +84,7 @@ pub struct KeyHash([u8; 32]);
 impl KeyHash {
     /// The hash of what a client sent, or `None` when it does not even look like a key, which spares the look-up.
     pub fn of(text: &str) -> Option<Self> {
-        let random = text.strip_prefix(KeyKind::Write.prefix()).or_else(|| text.strip_prefix(KeyKind::Read.prefix()))?;
+        let random = KeyKind::ALL.into_iter().find_map(|kind| text.strip_prefix(kind.prefix()))?;
         let looks_like_key = random.len() == RANDOM_CHARS && random.bytes().all(|b| b.is_ascii_alphanumeric());
         looks_like_key.then(|| Self(Sha256::digest(text.as_bytes()).into()))
     }
@@ -141,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_key_is_recognised_and_hides_itself() {
-        for kind in [KeyKind::Write, KeyKind::Read] {
+        for kind in KeyKind::ALL {
             let key = SecretKey::generate(kind, &mut rand::rng());
             assert!(key.as_str().starts_with(kind.prefix()));
             assert_eq!(KeyHash::of(key.as_str()), Some(key.hash()));
@@ -154,7 +161,7 @@ mod tests {
     fn other_text_is_not_a_key() {
         let key = SecretKey::generate(KeyKind::Read, &mut rand::rng());
         let cut = &key.as_str()[..45];
-        for text in ["", "rk_", cut, &format!("{cut}'"), &format!("{}x", key.as_str()), &key.as_str().replace("rk_", "ak_")] {
+        for text in ["", "rk_", cut, &format!("{cut}'"), &format!("{}x", key.as_str()), &key.as_str().replace("rk_", "xk_")] {
             assert_eq!(KeyHash::of(text), None, "{text}");
         }
     }

@@ -103,6 +103,16 @@ impl MetadataStore for SqliteMetadataStore {
         self.all(&format!("SELECT {APP_COLUMNS} FROM apps ORDER BY created_at_ms, id"), [], read_app)
     }
 
+    fn set_raw_retention(&self, app: &AppId, days: Option<u32>) -> Result<(), MetadataError> {
+        self.change(|transaction| {
+            let sql = "UPDATE apps SET raw_retention_days = ?2 WHERE id = ?1";
+            match transaction.execute(sql, (app.as_str(), days)).map_err(unavailable)? {
+                0 => Err(MetadataError::Missing(format!("app {app}"))),
+                _ => Ok(()),
+            }
+        })
+    }
+
     fn find_key(&self, hash: &KeyHash) -> Result<Option<KeyOwner>, MetadataError> {
         let sql = format!(
             "SELECT {APP_COLUMNS}, keys.kind FROM keys JOIN apps ON apps.id = keys.app WHERE keys.hash = ?1 AND keys.revoked_at_ms IS NULL"

@@ -58,6 +58,12 @@ pub trait MetadataStore: Send + Sync {
     /// [`MetadataError::Unavailable`].
     fn apps(&self) -> Result<Vec<App>, MetadataError>;
 
+    /// Keeps an app's raw events for so many days from now on, `None` for ever. What was dropped before stays dropped.
+    ///
+    /// # Errors
+    /// [`MetadataError::Missing`] when there is no such app, [`MetadataError::Unavailable`].
+    fn set_raw_retention(&self, app: &AppId, days: Option<u32>) -> Result<(), MetadataError>;
+
     /// Whom a key belongs to; `None` when it is unknown or revoked.
     ///
     /// # Errors

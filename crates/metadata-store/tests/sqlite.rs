@@ -50,7 +50,7 @@ fn a_later_format_is_refused_and_left_alone() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute("INSERT INTO migrations VALUES (99, 0)", []).unwrap();
     let refused = SqliteMetadataStore::open(&path, 0).err();
-    assert_eq!(refused, Some(MetadataError::Newer { found: 99, known: 1 }));
+    assert_eq!(refused, Some(MetadataError::Newer { found: 99, known: 2 }));
 }
 
 #[test]

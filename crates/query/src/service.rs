@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use event_store::{EventSource, EventsPlan};
@@ -25,6 +25,8 @@ pub struct QueryService {
     runner: Arc<Runner>,
     cache: Arc<ResultCache>,
     flights: Arc<Flights>,
+    /// Part of every key: an answer of an earlier generation is never given again.
+    generation: AtomicU64,
     max_result_rows: usize,
 }
 
@@ -34,7 +36,7 @@ impl QueryService {
         let cache = Arc::new(ResultCache::new(options.cache_bytes, options.cache_ttl));
         let flights = Arc::new(Flights::new(options.cache_ttl));
         let max_result_rows = options.max_result_rows;
-        Self { runner: Arc::new(Runner::new(source, options)), cache, flights, max_result_rows }
+        Self { runner: Arc::new(Runner::new(source, options)), cache, flights, generation: AtomicU64::new(0), max_result_rows }
     }
 
     /// What it does now and has done.
@@ -119,9 +121,15 @@ impl QueryService {
         self.answer(Some(key), started, work).await
     }
 
+    /// Gives no answer again that was computed, or begun, before this call: events that it counted must not be seen any more.
+    pub fn forget_answers(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// From the cache, from a computation under way, or by running the work; without a key always the last.
     async fn answer(&self, key: Option<String>, started: Instant, work: impl FnOnce() -> Work) -> Result<Value, QueryFailure> {
-        let Some(key) = key else {
+        let generation = self.generation.load(Ordering::Relaxed);
+        let Some(key) = key.map(|key| format!("{generation} {key}")) else {
             return Ok(sent(&self.runner.run(work()).await?.answer, started, false));
         };
         let counters = self.runner.counters();

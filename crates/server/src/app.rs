@@ -31,6 +31,9 @@ enum AppCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Change settings of an app and print it as JSON; a running server notices within 5 seconds
+    #[command(after_help = "Example:\n  throng app set app_0123456789abcdef --raw-retention 365")]
+    Set(SetArgs),
     /// Add a key to an app and print it as JSON; it is shown this once
     #[command(after_help = "Example:\n  throng app add-key app_0123456789abcdef --kind read")]
     AddKey(AddKeyArgs),
@@ -68,6 +71,18 @@ struct CreateArgs {
 }
 
 #[derive(Args)]
+struct SetArgs {
+    /// The app's id
+    #[arg(value_parser = parse_app_id)]
+    app_id: AppId,
+    /// Days raw events are kept from now on, or `forever`; what was dropped before stays dropped
+    #[arg(long, value_name = "DAYS", value_parser = parse_retention)]
+    raw_retention: Retention,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
 struct AddKeyArgs {
     /// The app's id
     #[arg(value_parser = parse_app_id)]
@@ -85,6 +100,8 @@ enum Kind {
     Write,
     /// Ask questions; secret
     Read,
+    /// Change the app's settings and delete persons; secret
+    Admin,
 }
 
 /// `None` keeps raw events for ever.
@@ -99,6 +116,11 @@ pub(crate) fn run(args: &AppArgs) -> Result<()> {
             output::json(&made)
         }
         AppCommand::List { place } => list(open(place)?.as_ref()),
+        AppCommand::Set(set) => {
+            let store = open(&set.place)?;
+            store.set_raw_retention(&set.app_id, set.raw_retention.0)?;
+            output::json(&store.app(&set.app_id)?)
+        }
         AppCommand::AddKey(add) => add_key(open(&add.place)?.as_ref(), add),
         AppCommand::RevokeKey { key_id, place } => {
             open(place)?.revoke_key(key_id, now_ms())?;
@@ -173,6 +195,7 @@ fn add_key(store: &dyn MetadataStore, args: &AddKeyArgs) -> Result<()> {
     let kind = match args.kind {
         Kind::Write => KeyKind::Write,
         Kind::Read => KeyKind::Read,
+        Kind::Admin => KeyKind::Admin,
     };
     let secret = SecretKey::generate(kind, &mut rand::rng());
     let key = NewKey::of(&secret, &args.app_id, kind, now_ms());

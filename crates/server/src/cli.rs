@@ -7,6 +7,7 @@ use crate::ask::AskArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::import::ImportArgs;
+use crate::person::PersonArgs;
 use crate::serve::ServeArgs;
 use crate::simulate::SimulateArgs;
 
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Send the history and live traffic of a believable shop to a running server
     Simulate(SimulateArgs),
+    /// Delete a person from an app of a running server, and see how far that is
+    Person(PersonArgs),
     /// Check a data folder while no server runs on it
     Check(CheckArgs),
     /// Show the configuration in effect, or the reference of all keys

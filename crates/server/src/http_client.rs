@@ -60,6 +60,18 @@ impl HttpClient {
         self.read(request.send(body))
     }
 
+    /// Reads.
+    pub(crate) fn get(&self, path: &str) -> Result<Answer> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        self.read(request.header("authorization", format!("Bearer {}", self.key)).call())
+    }
+
+    /// Deletes.
+    pub(crate) fn delete(&self, path: &str) -> Result<Answer> {
+        let request = self.agent.delete(format!("{}{path}", self.base));
+        self.read(request.header("authorization", format!("Bearer {}", self.key)).call())
+    }
+
     fn read(&self, response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer> {
         const MAX_ANSWER_BYTES: u64 = 1 << 30;
         let mut response = response.with_context(|| format!("{} does not answer", self.base))?;

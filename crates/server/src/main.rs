@@ -12,6 +12,7 @@ mod http_client;
 mod import;
 mod key_cache;
 mod output;
+mod person;
 mod serve;
 mod simulate;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Query(args) => ask::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
     };

@@ -42,18 +42,18 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
-    /// Counts the events of a batch but its duplicates, and returns how many of them were late. Call [`Windows::publish`] later.
+    /// Counts the events of a batch but some, such as duplicates, and returns how many were late. Call [`Windows::publish`] later.
     ///
-    /// `duplicates` are indices, ascending. `now_ms` never goes back.
-    pub(crate) fn add_batch(&mut self, batch: &EventBatch, duplicates: &[u32], now_ms: TimestampMs) -> u64 {
+    /// `uncounted` are indices, ascending, each once. `now_ms` never goes back.
+    pub(crate) fn add_batch(&mut self, batch: &EventBatch, uncounted: &[u32], now_ms: TimestampMs) -> u64 {
         let pages = PageKeys::of(batch);
         let is_page_view: Vec<bool> = batch.names().iter().map(|name| PAGE_VIEWS.contains(&name)).collect();
-        let mut duplicates: Peekable<slice::Iter<'_, u32>> = duplicates.iter().peekable();
+        let mut uncounted: Peekable<slice::Iter<'_, u32>> = uncounted.iter().peekable();
         let mut late = 0;
         // The events of a request are mostly of one or two windows.
         let mut last: Option<(TimestampMs, usize)> = None;
         for event in batch.iter() {
-            if duplicates.next_if(|&&index| index as usize == event.index).is_some() {
+            if uncounted.next_if(|&&index| index as usize == event.index).is_some() {
                 continue;
             }
             let five_start_ms = Resolution::FiveSeconds.start_of(event.time_ms);

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
-use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger};
+use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 use metadata_store::{App, KeyHash, KeyKind, KeyOwner, MetadataStore, NewKey, SecretKey, SqliteMetadataStore};
 use query::{QueryOptions, QueryService};
@@ -28,6 +28,7 @@ pub struct TestApp {
     pub id: String,
     pub write_key: String,
     pub read_key: String,
+    pub admin_key: String,
 }
 
 /// A server and what is behind it. Dropping it stops the server.
@@ -46,7 +47,7 @@ pub struct Running {
 
 /// Looks every key up, and can be told to fail.
 pub struct TestKeys {
-    store: SqliteMetadataStore,
+    store: Arc<SqliteMetadataStore>,
     pub unavailable: AtomicBool,
     pub panics: AtomicBool,
 }
@@ -73,11 +74,11 @@ impl Running {
 
     pub fn start_with(options: &ApiOptions) -> Self {
         let folder = TempDir::new().unwrap();
-        let metadata = SqliteMetadataStore::open(&folder.path().join("metadata.sqlite"), 0).unwrap();
+        let metadata = Arc::new(SqliteMetadataStore::open(&folder.path().join("metadata.sqlite"), 0).unwrap());
         let (ours, theirs) = (make_app(&metadata, "ours"), make_app(&metadata, "theirs"));
         let store = ParquetStore::open(&folder.path().join("store"), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None)).unwrap();
         let realtime = Arc::new(MemoryRealtimeStore::default());
-        let keys = Arc::new(TestKeys { store: metadata, unavailable: AtomicBool::new(false), panics: AtomicBool::new(false) });
+        let keys = Arc::new(TestKeys { store: metadata.clone(), unavailable: AtomicBool::new(false), panics: AtomicBool::new(false) });
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let registry = prometheus::Registry::new();
@@ -86,6 +87,8 @@ impl Running {
             queries: Arc::new(QueryService::new(source, QueryOptions::default())),
             realtime: Arc::clone(&realtime) as Arc<dyn RealtimeStore>,
             ledger: Arc::clone(&store) as Arc<dyn Ledger>,
+            deletions: Arc::clone(&store) as Arc<dyn PersonDeletions>,
+            metadata,
             keys: Arc::clone(&keys) as Arc<dyn ReadKeys>,
             now_ms,
             process: 7,
@@ -150,11 +153,11 @@ impl Drop for Running {
 
 fn make_app(store: &SqliteMetadataStore, id: &str) -> TestApp {
     let app = App::new(AppId::new(id).unwrap(), id, 0);
-    let secrets = [KeyKind::Write, KeyKind::Read].map(|kind| (kind, SecretKey::generate(kind, &mut rand::rng())));
+    let secrets = KeyKind::ALL.map(|kind| (kind, SecretKey::generate(kind, &mut rand::rng())));
     let keys: Vec<NewKey> = secrets.iter().map(|(kind, secret)| NewKey::of(secret, &app.id, *kind, 0)).collect();
     store.create_app(&app, &keys).unwrap();
-    let [write_key, read_key] = secrets.map(|(_, secret)| secret.as_str().to_owned());
-    TestApp { id: id.to_owned(), write_key, read_key }
+    let [write_key, read_key, admin_key] = secrets.map(|(_, secret)| secret.as_str().to_owned());
+    TestApp { id: id.to_owned(), write_key, read_key, admin_key }
 }
 
 /// What came back.

@@ -1,5 +1,6 @@
 //! The manifest: a SQLite database that says what exists. Segments, rollups, ledger and log position change in one transaction.
 
+mod deletions;
 mod ledger;
 mod rollups;
 mod segments;
@@ -16,14 +17,15 @@ use crate::ledger::LedgerDelta;
 use crate::rollup::AppRollups;
 use crate::segment::SegmentInfo;
 
+pub(crate) use deletions::{SegmentFinding, StoredDeletion, StoredDeletionSegment};
 pub(crate) use rollups::first_whole_period;
 pub(crate) use view::{ManifestView, RollupRange};
 
 /// File name in the store's folder.
 pub(crate) const FILE: &str = "manifest.db";
 
-/// Layout of the database; another version refuses to open it.
-const VERSION: i64 = 1;
+/// Layout of the database; a later one is refused, earlier ones are brought to this one.
+const VERSION: i64 = 2;
 
 /// Of a new database. With SQLite's 4 KiB a sketch of more than 1 KiB has an overflow page of its own, and the rollups of a busy shop
 /// take 2.3 times the room.
@@ -56,6 +58,21 @@ CREATE INDEX rejected_by_time ON rejected (received_at_ms);
 /// Counts without the sketches beside them, by name: what most questions about rollups read. Made at every open, since a store may
 /// have been written before it existed.
 const COUNTS_INDEX: &str = "CREATE INDEX IF NOT EXISTS rollup_counts ON rollups (app, size, event, start_ms, events)";
+/// From version 1 to 2: deletions of persons. An older program would show deleted rows again, so it must refuse this.
+const DELETIONS: &str = "
+CREATE TABLE deletions (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, app TEXT NOT NULL, person INTEGER NOT NULL, person_sha256 BLOB NOT NULL,
+    requested_at_ms INTEGER NOT NULL, refuse_later INTEGER NOT NULL, rows INTEGER NOT NULL, rejected INTEGER NOT NULL, days TEXT NOT NULL,
+    log_until_ms INTEGER, finished_at_ms INTEGER
+);
+CREATE INDEX deletions_by_app ON deletions (app, number);
+CREATE INDEX deletions_unfinished ON deletions (number) WHERE finished_at_ms IS NULL;
+CREATE TABLE deletion_segments (
+    deletion TEXT NOT NULL, segment INTEGER NOT NULL, path TEXT NOT NULL, rows INTEGER, hidden TEXT, rewritten INTEGER NOT NULL,
+    PRIMARY KEY (deletion, segment)
+) WITHOUT ROWID;
+CREATE INDEX deletion_segments_by_segment ON deletion_segments (segment);
+";
 
 /// Everything a flush makes durable.
 pub(crate) struct FlushRecord<'a> {
@@ -81,9 +98,10 @@ impl Manifest {
         let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_error)?;
         match version {
             0 => create(&mut writer)?,
+            1 => upgrade(&mut writer)?,
             VERSION => {}
             other => {
-                let text = format!("{} has format {other}; this version of throng reads format {VERSION}", path.display());
+                let text = format!("{} has format {other}; this version of throng reads formats 1 to {VERSION}", path.display());
                 return Err(StoreError::Damaged(text));
             }
         }
@@ -120,6 +138,13 @@ impl Manifest {
         })
     }
 
+    /// The largest number a segment ever had; a number is never given twice.
+    pub(crate) fn last_segment(&self) -> Result<u64, StoreError> {
+        let sql =
+            "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'last_segment'), 0), coalesce((SELECT max(id) FROM segments), 0))";
+        self.reader().query_row(sql, [], |row| row.get::<_, i64>(0)).map(|id| id as u64).map_err(sql_error)
+    }
+
     /// True when no table is damaged.
     pub(crate) fn integrity(&self) -> Result<String, StoreError> {
         self.reader().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sql_error)
@@ -145,11 +170,15 @@ impl Manifest {
         if self.in_doubt() {
             return Err(StoreError::Io("manifest: an earlier commit failed; restart to recover".to_owned()));
         }
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
         let result = work(&tx).map_err(sql_error)?;
         tx.commit().map_err(|error| self.failed_commit(error))?;
         Ok(result)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reader(&self) -> MutexGuard<'_, Connection> {
@@ -164,6 +193,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL").map_err(sql_error)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(sql_error)?;
     connection.pragma_update(None, "cache_size", -4_096).map_err(sql_error)?;
+    // What is deleted is overwritten: rows of a deleted person do not stay in free pages.
+    connection.pragma_update(None, "secure_delete", true).map_err(sql_error)?;
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
@@ -171,7 +202,14 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 fn create(writer: &mut Connection) -> Result<(), StoreError> {
     let tx = writer.transaction().map_err(sql_error)?;
-    tx.execute_batch(SCHEMA).map_err(sql_error)?;
+    tx.execute_batch(SCHEMA).and_then(|()| tx.execute_batch(DELETIONS)).map_err(sql_error)?;
+    tx.pragma_update(None, "user_version", VERSION).map_err(sql_error)?;
+    tx.commit().map_err(sql_error)
+}
+
+fn upgrade(writer: &mut Connection) -> Result<(), StoreError> {
+    let tx = writer.transaction().map_err(sql_error)?;
+    tx.execute_batch(DELETIONS).map_err(sql_error)?;
     tx.pragma_update(None, "user_version", VERSION).map_err(sql_error)?;
     tx.commit().map_err(sql_error)
 }

@@ -39,22 +39,32 @@ impl Manifest {
 
     /// Replaces the rollups of all periods that begin at or after `floor_ms`.
     pub(crate) fn replace_rollups(&self, app: &str, floor_ms: i64, counted: &AppRollups) -> Result<(), StoreError> {
-        self.transaction(|tx| {
-            for size in [RollupSize::Hour, RollupSize::Day] {
-                let first = first_whole_period(size, floor_ms);
-                tx.execute("DELETE FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3", params![app, size_code(size), first])?;
-                for (&start, cells) in counted.of_size(size).range(first..) {
-                    merge_period(tx, app, size, start, cells)?;
-                }
-            }
-            Ok(())
-        })
+        self.transaction(|tx| replace_range(tx, app, floor_ms, (i64::MIN, i64::MAX), counted))
     }
 }
 
 pub(super) fn raw_floor(connection: &Connection, app: &str) -> Result<i64, StoreError> {
     let floor = connection.query_row("SELECT from_ms FROM raw_floors WHERE app = ?1", params![app], |row| row.get(0));
     Ok(floor.optional().map_err(sql_error)?.unwrap_or(i64::MIN))
+}
+
+/// Replaces the rollups of the periods that begin in `[range.0, range.1)` and at or after `floor_ms`.
+pub(super) fn replace_range(
+    tx: &Transaction<'_>,
+    app: &str,
+    floor_ms: i64,
+    range: (i64, i64),
+    counted: &AppRollups,
+) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3 AND start_ms < ?4";
+    for size in [RollupSize::Hour, RollupSize::Day] {
+        let first = first_whole_period(size, floor_ms).max(range.0);
+        tx.execute(sql, params![app, size_code(size), first, range.1])?;
+        for (&start, cells) in counted.of_size(size).range(first..range.1.max(first)) {
+            merge_period(tx, app, size, start, cells)?;
+        }
+    }
+    Ok(())
 }
 
 /// Start of the first period that lies wholly at or after `floor_ms`.

@@ -4,7 +4,7 @@ use event_store::StoreError;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, rollups, sql_error};
+use super::{Manifest, deletions, rollups, sql_error};
 use crate::segment::{AppRows, MAX_LISTED_APPS, SegmentInfo};
 
 /// One element of the `apps` column: `[app, rows, min ms, max ms]`.
@@ -33,6 +33,7 @@ impl Manifest {
         self.transaction(|tx| {
             for id in old {
                 tx.execute("DELETE FROM segments WHERE id = ?1", params![*id as i64])?;
+                deletions::segment_replaced(tx, *id)?;
             }
             for rows in dropped {
                 rollups::raise_floor(tx, &rows.app, rows.max_ms + 1)?;
@@ -53,7 +54,10 @@ pub(super) fn insert(tx: &Transaction<'_>, segments: &[SegmentInfo]) -> rusqlite
         let values = params![info.id as i64, info.path, info.bytes as i64, hashes, info.rows as i64, info.min_ms, info.max_ms, apps];
         statement.execute(values)?;
     }
-    Ok(())
+    let Some(last) = segments.iter().map(|info| info.id).max() else { return Ok(()) };
+    let sql =
+        "INSERT INTO meta (key, value) VALUES ('last_segment', ?1) ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)";
+    tx.prepare_cached(sql)?.execute(params![last as i64]).map(|_| ())
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<SegmentInfo> {

@@ -4,6 +4,7 @@ mod cache;
 mod encoding;
 mod failure;
 mod file;
+mod places;
 mod read;
 mod write;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::columns::OverflowNames;
+use crate::hidden::HiddenRows;
 use crate::part::PartColumns;
 use crate::runs::RunIndex;
 
@@ -20,7 +22,7 @@ pub(crate) use failure::SegmentFailure;
 #[cfg(test)]
 pub(crate) use file::BLOCK_BYTES;
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
-pub(crate) use write::{SegmentPlace, SegmentWriter};
+pub(crate) use write::{SegmentPlace, SegmentWriter, day_name};
 
 /// Apps of a segment that are listed in memory; beyond, only the smallest and largest id are.
 pub(crate) const MAX_LISTED_APPS: usize = 64;
@@ -74,8 +76,15 @@ impl SegmentInfo {
     }
 }
 
-/// A live segment. Its file is deleted when it was replaced and the last snapshot that names it is gone.
+/// A live segment, and which of its rows are hidden. Others with the same file may hide other rows: a snapshot keeps what it saw.
 pub struct Segment {
+    file: Arc<SegmentFile>,
+    hidden: HiddenRows,
+    unsearched: bool,
+}
+
+/// The file of a segment. It is deleted when it was replaced and the last snapshot that names it is gone.
+struct SegmentFile {
     info: SegmentInfo,
     root: Arc<Path>,
     open: Arc<OpenSegments>,
@@ -85,26 +94,38 @@ pub struct Segment {
 
 impl Segment {
     pub(crate) fn new(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>) -> Self {
-        Self { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false) }
+        let file = SegmentFile { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false) };
+        Self { file: Arc::new(file), hidden: HiddenRows::default(), unsearched: false }
+    }
+
+    /// The same file with other rows hidden. One that may hold rows of a deleted person, and could not be searched for them, is not read.
+    pub(crate) fn covered(&self, hidden: HiddenRows, unsearched: bool) -> Self {
+        Self { file: self.file.clone(), hidden, unsearched }
+    }
+
+    /// True when it may hold rows of a deleted person that are not known yet.
+    pub(crate) fn is_unsearched(&self) -> bool {
+        self.unsearched
     }
 
     /// What the manifest knows of it.
     pub fn info(&self) -> &SegmentInfo {
-        &self.info
+        &self.file.info
+    }
+
+    /// The rows that no reader may see: their person was deleted and they are about to be.
+    pub(crate) fn hidden(&self) -> &HiddenRows {
+        &self.hidden
     }
 
     /// Why it is quarantined, once it was found damaged.
     pub fn damage(&self) -> Option<&str> {
-        self.damage.get().map(String::as_str)
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.root.join(&self.info.path)
+        self.file.damage.get().map(String::as_str)
     }
 
     /// Its file goes with the last user: the manifest does not name it any more.
     pub(crate) fn mark_replaced(&self) {
-        self.replaced.store(true, Ordering::Release);
+        self.file.replaced.store(true, Ordering::Release);
     }
 
     pub(crate) fn columns(&self) -> Result<PartColumns, String> {
@@ -114,16 +135,25 @@ impl Segment {
 
     /// Footer and file handle, from the cache of open segments. The failure's text is for answers.
     pub(crate) fn open(&self) -> Result<Arc<OpenSegment>, SegmentFailure> {
+        if self.unsearched {
+            let reason = "it was not searched for the events of a deleted person yet, because it could not be read then";
+            return Err(self.failed(SegmentFailure::Unreadable(reason.to_owned())));
+        }
+        self.open_unsearched()
+    }
+
+    /// As [`Segment::open`], for whoever searches it.
+    pub(crate) fn open_unsearched(&self) -> Result<Arc<OpenSegment>, SegmentFailure> {
         if let Some(damage) = self.damage() {
             return Err(SegmentFailure::Damaged(damage.to_string()));
         }
-        let opened = self.open.get_or_open(self.info.id, || OpenSegment::open(&self.path(), &self.info));
+        let opened = self.file.open.get_or_open(self.info().id, || OpenSegment::open(&self.file.path(), self.info()));
         opened.map_err(|failure| self.failed(failure))
     }
 
     /// What a failure means for the segment: damage leaves it out of every answer from now on. Returns it with a text for answers.
     pub(crate) fn failed(&self, failure: SegmentFailure) -> SegmentFailure {
-        let info = &self.info;
+        let info = self.info();
         let text = |reason: &str| format!("segment {} (event times {} to {} ms): {reason}", info.path, info.min_ms, info.max_ms);
         match failure {
             SegmentFailure::Unreadable(reason) => {
@@ -131,9 +161,9 @@ impl Segment {
                 SegmentFailure::Unreadable(text(&reason))
             }
             SegmentFailure::Damaged(reason) => {
-                let damage = self.damage.get_or_init(|| {
+                let damage = self.file.damage.get_or_init(|| {
                     tracing::error!(segment = info.path, rows = info.rows, reason, "a segment is damaged and left out of answers");
-                    self.open.forget(info.id);
+                    self.file.open.forget(info.id);
                     text(&reason)
                 });
                 SegmentFailure::Damaged(damage.clone())
@@ -142,7 +172,13 @@ impl Segment {
     }
 }
 
-impl Drop for Segment {
+impl SegmentFile {
+    fn path(&self) -> PathBuf {
+        self.root.join(&self.info.path)
+    }
+}
+
+impl Drop for SegmentFile {
     fn drop(&mut self) {
         if !self.replaced.load(Ordering::Acquire) {
             return;

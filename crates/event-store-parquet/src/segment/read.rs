@@ -16,12 +16,14 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
 use super::{Footer, Segment, SegmentInfo};
 use crate::columns::{self, OverflowNames};
-use crate::part::{RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, plan_ranges};
+use crate::hidden::HiddenRows;
+use crate::part::{RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, plan_ranges, visible_ranges};
 use crate::runs::RunIndex;
 
 /// Length of a Parquet file's end: the footer's length and `PAR1`.
@@ -79,6 +81,14 @@ impl OpenSegment {
         &self.footer.runs
     }
 
+    pub(super) fn group_starts(&self) -> &[usize] {
+        &self.group_starts
+    }
+
+    pub(super) fn column_statistics(&self, group: usize, column: usize) -> Option<&Statistics> {
+        self.metadata.metadata().row_group(group).column(column).statistics()
+    }
+
     /// Rows in which each column is not null, in stored order.
     pub(crate) fn values_per_column(&self) -> Vec<u64> {
         let mut counts = vec![0; self.fields.len()];
@@ -114,7 +124,7 @@ impl OpenSegment {
     }
 
     /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group.
-    fn read_group(
+    pub(super) fn read_group(
         &self,
         group: usize,
         columns: &[usize],
@@ -188,7 +198,7 @@ impl ChunkReader for Chunks {
 }
 
 /// A reader's next batch; a panic in the decoder is damage like any other.
-fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, SegmentFailure>> {
+pub(super) fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, SegmentFailure>> {
     let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
     match next {
         Ok(next) => next.map(|batch| batch.map_err(|error| error.to_string().into())),
@@ -247,7 +257,8 @@ impl SegmentScan {
             Ok(open) => {
                 scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
                 scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
-                scan.tasks = group_tasks(&plan_ranges(open.runs(), request), &open.group_starts);
+                let ranges = visible_ranges(plan_ranges(open.runs(), request), segment.hidden());
+                scan.tasks = group_tasks(&ranges, &open.group_starts);
                 scan.open = Some(open);
             }
             Err(failure) => scan.missing = Some(failure.to_string()),
@@ -344,9 +355,11 @@ fn group_tasks(ranges: &[RowRange], group_starts: &[usize]) -> VecDeque<GroupTas
     tasks
 }
 
-/// All rows and columns of a segment in stored order: for compaction and checking. An error is for [`Segment::failed`] to judge.
+/// All rows but hidden ones, and all columns of a segment in stored order: for compaction and checking. An error is for
+/// [`Segment::failed`] to judge.
 pub(crate) struct WholeScan {
     open: Arc<OpenSegment>,
+    hidden: HiddenRows,
     columns: Vec<usize>,
     batch_rows: usize,
     next_group: usize,
@@ -354,9 +367,19 @@ pub(crate) struct WholeScan {
 }
 
 impl WholeScan {
-    pub(crate) fn new(open: Arc<OpenSegment>, batch_rows: usize) -> Self {
+    pub(crate) fn new(open: Arc<OpenSegment>, hidden: HiddenRows, batch_rows: usize) -> Self {
         let columns = (0..open.fields.len()).collect();
-        Self { open, columns, batch_rows, next_group: 0, current: None }
+        Self { open, hidden, columns, batch_rows, next_group: 0, current: None }
+    }
+
+    /// The visible rows of the next group; `None` when all are.
+    fn selection(&self) -> Option<RowSelection> {
+        if self.hidden.is_empty() {
+            return None;
+        }
+        let (start, end) = (self.open.group_starts[self.next_group], self.open.group_starts[self.next_group + 1]);
+        let visible = self.hidden.visible_in(start..end).into_iter().map(|rows| rows.start - start..rows.end - start);
+        Some(RowSelection::from_consecutive_ranges(visible, end - start))
     }
 
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, SegmentFailure> {
@@ -370,7 +393,7 @@ impl WholeScan {
             if self.next_group + 1 >= self.open.group_starts.len() {
                 return Ok(None);
             }
-            self.current = Some(self.open.read_group(self.next_group, &self.columns, None, self.batch_rows)?);
+            self.current = Some(self.open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows)?);
             self.next_group += 1;
         }
     }

@@ -31,12 +31,12 @@ pub(crate) struct SegmentPlace<'a> {
 
 impl SegmentPlace<'_> {
     fn relative(&self) -> String {
-        format!("{}/{:012}.parquet", day_folder(self.day), self.id)
+        format!("date={}/{:012}.parquet", day_name(self.day), self.id)
     }
 }
 
-/// `date=YYYY-MM-DD`, the way other tools expect a partition's folder.
-fn day_folder(day: i64) -> String {
+/// `YYYY-MM-DD` of a day since 1970-01-01.
+pub(crate) fn day_name(day: i64) -> String {
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": civil_from_days.
     let z = day + 719_468;
     let era = z.div_euclid(146_097);
@@ -47,7 +47,7 @@ fn day_folder(day: i64) -> String {
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("date={year:04}-{month:02}-{day_of_month:02}")
+    format!("{year:04}-{month:02}-{day_of_month:02}")
 }
 
 /// How far a segment is.
@@ -213,12 +213,12 @@ fn count_app(apps: &mut Vec<AppRows>, run: &Run) {
 
 #[cfg(test)]
 mod tests {
-    use super::day_folder;
+    use super::day_name;
 
     #[test]
     fn folders_are_dates() {
-        for (day, folder) in [(0, "date=1970-01-01"), (-1, "date=1969-12-31"), (19_782, "date=2024-02-29"), (20_454, "date=2026-01-01")] {
-            assert_eq!(day_folder(day), folder);
+        for (day, name) in [(0, "1970-01-01"), (-1, "1969-12-31"), (19_782, "2024-02-29"), (20_454, "2026-01-01")] {
+            assert_eq!(day_name(day), name);
         }
     }
 }

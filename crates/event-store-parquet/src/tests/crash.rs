@@ -71,7 +71,8 @@ fn a_compaction_that_was_not_committed_is_forgotten_and_done_again() {
         store.flush().unwrap();
     }
     let inputs: Vec<Arc<Part>> = store.snapshot().parts.clone();
-    let opened: Vec<_> = inputs.iter().filter_map(|part| if let Part::Segment(s) = &**part { s.open().ok() } else { None }).collect();
+    let input_of = |part: &Arc<Part>| if let Part::Segment(s) = &**part { Some((s.open().ok()?, s.hidden().clone())) } else { None };
+    let opened: Vec<_> = inputs.iter().filter_map(input_of).collect();
     let merged = store.write_merged(&opened, Default::default(), 0);
     assert!(matches!(merged, Ok(segments) if segments.len() == 1));
     assert_eq!((inputs.len(), files(dir.path()).len()), (4, 5));

@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod deletion;
 mod equivalence;
 mod layout;
 mod ledger;

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::world::{
-    BASE_MS, DAY_MS, PlainEvent, assert_sound, commit, expected, files, maintain_all, open_with, rollups, rows, segment_count,
+    BASE_MS, DAY_MS, PlainEvent, assert_sound, commit, context, expected, files, maintain_all, open_with, rollups, rows, segment_count,
 };
 use crate::options::ParquetStoreOptions;
 use event::AppId;
-use event_store::EventSink;
+use event_store::{EventSink, EventSource, EventsPlan, Filter, Scan};
 
 /// `A` keeps 10 days, `B` keeps everything.
 fn retention(app: &AppId) -> Option<i64> {
@@ -35,6 +35,14 @@ fn raw_events_go_after_their_time_and_rollups_stay() {
     assert_eq!(maintain_all(&store, BASE_MS + 18 * DAY_MS), 1);
     assert_eq!(rows(&store, &["A", "B"]), expected(&[day("B", 7), day("A", 14), day("B", 14)].concat()));
     assert_eq!([rollups(&store, "A"), rollups(&store, "B")], counted);
+
+    // A question that reaches back to what is gone says so, and none else does.
+    let missing = |app: &str, from_ms: i64| {
+        let scan = Scan { app: AppId::new(app).unwrap(), from_ms, to_ms: i64::MAX, events: None, filter: Filter::all() };
+        store.events(&EventsPlan { scan, limit: 1_000, skip: 0 }, &context()).unwrap().stats.missing
+    };
+    assert!(missing("A", BASE_MS)[0].contains("before 2026-01-08 (UTC)"), "{:?}", missing("A", BASE_MS));
+    assert_eq!((missing("A", BASE_MS + 8 * DAY_MS).len(), missing("B", BASE_MS).len()), (0, 0));
 
     // A recount leaves alone what it has no raw events of.
     for app in ["A", "B"] {

@@ -148,7 +148,8 @@ pub(super) fn rows(store: &ParquetStore, apps: &[&'static str]) -> Vec<String> {
     for app in apps {
         let scan = Scan { app: AppId::new(app).unwrap(), from_ms: i64::MIN / 2, to_ms: i64::MAX / 2, events: None, filter: Filter::all() };
         let page = store.events(&EventsPlan { scan, limit: 1_000_000, skip: 0 }, &context()).unwrap();
-        assert_eq!(page.stats.missing, Vec::<String>::new());
+        let is_dropped = |reason: &String| reason.ends_with("the app keeps its raw events for a time only");
+        assert!(page.stats.missing.iter().all(is_dropped), "{:?}", page.stats.missing);
         rows.extend(page.rows.into_iter().map(|row| {
             let properties = serde_json::from_str(&row.properties_json).unwrap();
             row_text(app, &row.name, row.time_ms, row.client_time_ms, row.user_id.as_deref(), properties)

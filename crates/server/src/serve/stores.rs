@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use api::{ApiParts, ApiState};
 use event::AppId;
 use event_log::{EventLog, FileLog};
-use event_store::{EventSink, EventSource, Ledger};
+use event_store::{EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::ParquetStore;
 use gateway::{Gateway, GeoIp, WriteKeys};
 use metadata_store::{MetadataStore, SqliteMetadataStore};
@@ -77,6 +77,8 @@ impl Stores {
             queries,
             realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
             ledger: Arc::clone(events) as Arc<dyn Ledger>,
+            deletions: Arc::clone(events) as Arc<dyn PersonDeletions>,
+            metadata: Arc::clone(&self.metadata) as Arc<dyn MetadataStore>,
             keys: Arc::clone(&self.keys) as Arc<dyn api::ReadKeys>,
             now_ms,
             process: rand::random(),

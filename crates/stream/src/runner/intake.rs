@@ -35,7 +35,11 @@ impl Runner {
         if self.options.dedupe_enabled {
             self.dedupe.mark(&batch, &mut duplicates);
         }
-        let late = self.windows.add_batch(&batch, &duplicates, self.clock.now_ms());
+        let mut uncounted = self.parts.sink.unwanted(&batch);
+        uncounted.extend(&duplicates);
+        uncounted.sort_unstable();
+        uncounted.dedup();
+        let late = self.windows.add_batch(&batch, &uncounted, self.clock.now_ms());
         self.newest_received_ms = batch.received_at_ms();
         self.metrics.events.inc_by((batch.len() - duplicates.len()) as u64);
         self.metrics.duplicates.inc_by(duplicates.len() as u64);

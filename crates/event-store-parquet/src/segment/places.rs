@@ -1,0 +1,82 @@
+//! Reading rows of a segment together with their places in it.
+
+use std::ops::Range;
+
+use arrow::array::RecordBatch;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::file::statistics::Statistics;
+
+use super::failure::SegmentFailure;
+use super::read::{OpenSegment, next_batch};
+use crate::columns;
+use crate::part::SCAN_BATCH_ROWS;
+
+/// Takes the places of a batch's rows, and the batch.
+pub(crate) type VisitPlaces<'v> = dyn FnMut(&[usize], &RecordBatch) + 'v;
+
+impl OpenSegment {
+    /// Reads `wanted` columns of the rows in `ranges` (ascending, disjoint), hidden ones too.
+    pub(crate) fn read_places(&self, wanted: &[&str], ranges: &[Range<usize>], visit: &mut VisitPlaces<'_>) -> Result<(), SegmentFailure> {
+        self.read_places_of_groups(wanted, ranges, &|_| true, visit)
+    }
+
+    /// As [`OpenSegment::read_places`], without the row groups that surely have no row with this person key.
+    pub(crate) fn read_places_near_person(
+        &self,
+        key: u64,
+        wanted: &[&str],
+        ranges: &[Range<usize>],
+        visit: &mut VisitPlaces<'_>,
+    ) -> Result<(), SegmentFailure> {
+        let column = self.fields().iter().position(|field| field.name() == columns::PERSON);
+        let may_hold = |group: usize| column.is_none_or(|column| self.group_may_hold(group, column, key));
+        self.read_places_of_groups(wanted, ranges, &may_hold, visit)
+    }
+
+    fn read_places_of_groups(
+        &self,
+        wanted: &[&str],
+        ranges: &[Range<usize>],
+        may_hold: &dyn Fn(usize) -> bool,
+        visit: &mut VisitPlaces<'_>,
+    ) -> Result<(), SegmentFailure> {
+        let columns: Vec<usize> = (0..self.fields().len()).filter(|&i| wanted.contains(&self.fields()[i].name().as_str())).collect();
+        if columns.len() != wanted.len() {
+            return Err("a fixed column is missing".into());
+        }
+        for (group, bounds) in self.group_starts().windows(2).enumerate() {
+            let of_group = bounds[0]..bounds[1];
+            let pieces: Vec<Range<usize>> = ranges
+                .iter()
+                .map(|range| range.start.max(of_group.start)..range.end.min(of_group.end))
+                .filter(|range| !range.is_empty())
+                .collect();
+            if pieces.is_empty() || !may_hold(group) {
+                continue;
+            }
+            let relative = pieces.iter().map(|range| range.start - of_group.start..range.end - of_group.start);
+            let selection = RowSelection::from_consecutive_ranges(relative, of_group.len());
+            let mut reader = self.read_group(group, &columns, Some(selection), SCAN_BATCH_ROWS)?;
+            let mut places = pieces.into_iter().flatten();
+            while let Some(batch) = next_batch(&mut reader) {
+                let batch = batch?;
+                let of_batch: Vec<usize> = places.by_ref().take(batch.num_rows()).collect();
+                if of_batch.len() != batch.num_rows() {
+                    return Err("it gives more rows than were asked for".into());
+                }
+                visit(&of_batch, &batch);
+            }
+        }
+        Ok(())
+    }
+
+    /// False when the statistics of an unsigned column exclude the value.
+    fn group_may_hold(&self, group: usize, column: usize, value: u64) -> bool {
+        let Some(Statistics::Int64(statistics)) = self.column_statistics(group, column) else { return true };
+        // Parquet orders them as the unsigned numbers that they are.
+        match (statistics.min_opt(), statistics.max_opt()) {
+            (Some(&min), Some(&max)) => (min as u64) <= value && value <= (max as u64),
+            _ => true,
+        }
+    }
+}
