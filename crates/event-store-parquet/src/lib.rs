@@ -6,6 +6,7 @@ mod check;
 mod columnize;
 pub mod columns;
 mod compaction;
+mod decoded;
 mod deletion;
 pub mod exec;
 mod flush;
@@ -36,6 +37,7 @@ mod windows;
 
 pub use check::CheckSummary;
 pub use columns::ColumnRequest;
+pub use decoded::DecodedFigures;
 pub use memory::MemoryPart;
 pub use options::{AppRetention, ParquetStoreOptions};
 pub use part::{Part, PartColumns, PartScan, SCAN_BATCH_ROWS, ScanRequest};

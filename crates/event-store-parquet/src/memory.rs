@@ -1,6 +1,6 @@
 //! Rows that were appended and not flushed yet.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{AsArray, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -8,6 +8,7 @@ use arrow::datatypes::{Int32Type, Schema, TimestampMillisecondType};
 use event_store::QueryError;
 
 use crate::columns::{self, OverflowNames};
+use crate::decoded::{GROUP_ROWS, Residence, Shape};
 use crate::hidden::HiddenRows;
 use crate::part::{PartColumns, RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, batch_bytes, plan_ranges};
 use crate::runs::{Run, RunIndex};
@@ -18,6 +19,8 @@ pub struct MemoryPart {
     runs: RunIndex,
     overflow: OverflowNames,
     bytes: usize,
+    shape: OnceLock<Arc<Shape>>,
+    residence: Residence,
 }
 
 impl MemoryPart {
@@ -28,7 +31,7 @@ impl MemoryPart {
             runs.push(run);
         }
         let bytes = batch_bytes(&batch);
-        Self { batch, runs: runs.finish(), overflow, bytes }
+        Self { batch, runs: runs.finish(), overflow, bytes, shape: OnceLock::new(), residence: Residence::default() }
     }
 
     /// All rows.
@@ -66,6 +69,21 @@ impl MemoryPart {
         #[expect(clippy::expect_used, reason = "filtering fails only for a mask of another length")]
         let batch = filter_record_batch(&self.batch, &BooleanArray::new(kept.finish(), None)).expect("a mask as long as the batch");
         (batch.num_rows() > 0).then(|| Self::new(batch, self.overflow.clone()))
+    }
+
+    /// What names its decoded columns.
+    pub(crate) fn residence(&self) -> &Residence {
+        &self.residence
+    }
+
+    /// What a scan is planned by.
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
+        self.shape.get_or_init(|| {
+            let rows = self.batch.num_rows();
+            let group_starts = (0..rows).step_by(GROUP_ROWS).chain([rows]).collect();
+            let fields = self.batch.schema().fields().iter().cloned().collect();
+            Arc::new(Shape { runs: self.runs.clone(), group_starts, fields, overflow: self.overflow.clone() })
+        })
     }
 
     pub(crate) fn columns(&self) -> PartColumns {

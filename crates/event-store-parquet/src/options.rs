@@ -25,6 +25,10 @@ pub struct ParquetStoreOptions {
     pub log_kept_ms: Option<i64>,
     /// Threads of one query.
     pub query_threads: usize,
+    /// Bytes of decoded columns kept for the next question, with the numbers of persons and the codes of texts; 0 keeps nothing.
+    pub max_decoded_bytes: usize,
+    /// Persons of one app that have numbers; the questions of an app with more of them sort 64-bit keys instead.
+    pub max_ordinal_persons: usize,
 }
 
 impl Default for ParquetStoreOptions {
@@ -40,6 +44,8 @@ impl Default for ParquetStoreOptions {
             max_open_files: 256,
             log_kept_ms: None,
             query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),
+            max_decoded_bytes: 1 << 30,
+            max_ordinal_persons: 8 << 20,
         }
     }
 }

@@ -10,9 +10,10 @@ use event::AppId;
 use event_store::{QueryError, Table};
 
 use crate::columns::{self, ColumnRequest, OverflowNames};
+use crate::decoded::{DecodedCache, Residence, Shape};
 use crate::hidden::HiddenRows;
 use crate::memory::{MemoryPart, MemoryScan};
-use crate::runs::RunIndex;
+use crate::runs::{Run, RunIndex};
 use crate::segment::{Segment, SegmentScan};
 
 /// Most rows of one batch of a scan.
@@ -31,6 +32,13 @@ pub struct ScanRequest<'a> {
     pub events: Option<&'a [String]>,
     /// The columns of the batches.
     pub columns: &'a [ColumnRequest],
+}
+
+impl ScanRequest<'_> {
+    /// False when surely no row of the run is wanted; its app is not looked at.
+    pub(crate) fn wants(&self, run: &Run) -> bool {
+        run.may_hold(self.from_ms, self.to_ms, self.events)
+    }
 }
 
 /// What a part has beside its rows.
@@ -80,6 +88,30 @@ impl Part {
         match self {
             Self::Memory(part) => part.runs().select(app.as_str(), from_ms, to_ms, None).next().is_some(),
             Self::Segment(segment) => segment.info().may_hold(app.as_str(), from_ms, to_ms),
+        }
+    }
+
+    /// The rows that no reader may see.
+    pub(crate) fn hidden(&self) -> HiddenRows {
+        match self {
+            Self::Memory(_) => HiddenRows::default(),
+            Self::Segment(segment) => segment.hidden().clone(),
+        }
+    }
+
+    /// What names its decoded columns.
+    pub(crate) fn residence(&self) -> &Residence {
+        match self {
+            Self::Memory(part) => part.residence(),
+            Self::Segment(segment) => segment.residence(),
+        }
+    }
+
+    /// What a scan is planned by, or why the part cannot be read.
+    pub(crate) fn shape(&self, cache: &Arc<DecodedCache>) -> Result<Arc<Shape>, String> {
+        match self {
+            Self::Memory(part) => Ok(part.shape().clone()),
+            Self::Segment(segment) => segment.shape(cache),
         }
     }
 

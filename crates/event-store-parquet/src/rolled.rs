@@ -14,6 +14,7 @@ use event_store::{
 };
 use hashbrown::HashMap;
 
+use crate::decoded::DecodedCache;
 use crate::exec::{NamePredicate, Query, Reserved};
 use crate::manifest::{ManifestView, RollupRange};
 use crate::part::Part;
@@ -31,6 +32,7 @@ const CELL_BYTES: usize = 64;
 pub(crate) struct Moment<'s> {
     pub(crate) view: ManifestView<'s>,
     pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) decoded: &'s Arc<DecodedCache>,
 }
 
 /// What came of trying.
@@ -68,7 +70,7 @@ pub(crate) fn aggregate(
     let unflushed = Snapshot { parts: in_memory };
     let of_periods = (&unflushed, (rollup.from_ms(), rollup.to_ms()));
     for (snapshot, range) in std::iter::once(of_periods).chain(rollup.edges.iter().map(|edge| (&*moment.snapshot, *edge))) {
-        let query = Query { snapshot, context, threads };
+        let query = Query { snapshot, context, threads, decoded: moment.decoded };
         for (name, bucket, cell) in count_raw(&query, plan, range, rollup.needs_users, &mut stats)? {
             if let Some(name) = cells.name(&name)? {
                 cells.add(name, bucket, cell.events, Some(&cell.users))?;

@@ -29,6 +29,12 @@ impl Run {
         self.first_event == self.last_event
     }
 
+    /// False when surely no row is in `[from_ms, to_ms)` and of one of `events`.
+    pub(crate) fn may_hold(&self, from_ms: i64, to_ms: i64, events: Option<&[String]>) -> bool {
+        let in_time = self.min_ms < to_ms && self.max_ms >= from_ms;
+        in_time && events.is_none_or(|events| events.iter().any(|event| self.may_hold_event(event)))
+    }
+
     fn may_hold_event(&self, event: &str) -> bool {
         &*self.first_event <= event && event <= &*self.last_event
     }
@@ -77,10 +83,7 @@ impl RunIndex {
     pub fn select(&self, app: &str, from_ms: i64, to_ms: i64, events: Option<&[String]>) -> impl Iterator<Item = &Run> {
         let start = self.runs.partition_point(|run| *run.app < *app);
         let of_app = self.runs[start..].iter().take_while(move |run| *run.app == *app);
-        of_app.filter(move |run| {
-            let in_time = run.min_ms < to_ms && run.max_ms >= from_ms;
-            in_time && events.is_none_or(|events| events.iter().any(|event| run.may_hold_event(event)))
-        })
+        of_app.filter(move |run| run.may_hold(from_ms, to_ms, events))
     }
 
     /// Joins neighbouring runs of one app until half of the bound is reached, smallest joint runs first by a growing size limit.

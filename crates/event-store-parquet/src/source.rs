@@ -16,7 +16,7 @@ impl ParquetStore {
     /// Runs one question on what is visible now.
     fn ask<T>(&self, context: &QueryContext, question: impl FnOnce(&Query<'_>) -> Result<T, QueryError>) -> Result<T, QueryError> {
         let snapshot = self.snapshot();
-        question(&Query { snapshot: &snapshot, context, threads: self.options.query_threads })
+        question(&Query { snapshot: &snapshot, context, threads: self.options.query_threads, decoded: &self.decoded })
     }
 
     /// Adds what a question over raw events has in common with every other.
@@ -39,7 +39,7 @@ impl ParquetStore {
         let view = self.manifest.view()?;
         let _consistent = self.consistent();
         view.begin()?;
-        Ok(Moment { view, snapshot: self.snapshot() })
+        Ok(Moment { view, snapshot: self.snapshot(), decoded: &self.decoded })
     }
 
     /// From rollups where they have the same numbers as raw events; else why they have not.

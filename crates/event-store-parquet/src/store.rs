@@ -11,6 +11,7 @@ use event::{AppId, EventBatch};
 use event_store::{Commit, EventSink, StoreError};
 
 use crate::columnize::columnize;
+use crate::decoded::{DecodedCache, DecodedFigures};
 use crate::deletion::{Blocked, PersonMark, Tombstones, tombstones_of};
 use crate::ledger::LedgerDelta;
 use crate::manifest::Manifest;
@@ -31,6 +32,7 @@ pub struct ParquetStore {
     pub(crate) retention: Arc<dyn AppRetention>,
     pub(crate) manifest: Manifest,
     pub(crate) open_segments: Arc<OpenSegments>,
+    pub(crate) decoded: Arc<DecodedCache>,
     pub(crate) upkeep: Mutex<()>,
     pub(crate) flushing: Mutex<()>,
     commit: RwLock<()>,
@@ -130,6 +132,7 @@ impl ParquetStore {
         let mut covers = manifest.segment_covers()?;
         let root: Arc<Path> = Arc::from(dir);
         let open_segments = Arc::new(OpenSegments::new(options.max_footer_bytes, options.max_open_files));
+        let decoded = Arc::new(DecodedCache::new(options.max_decoded_bytes, options.max_ordinal_persons));
         let part = |info: SegmentInfo| {
             let cover = covers.remove(&info.id).unwrap_or_default();
             let segment = Segment::new(info, root.clone(), open_segments.clone());
@@ -146,6 +149,7 @@ impl ParquetStore {
             retention,
             manifest,
             open_segments,
+            decoded,
             upkeep: Mutex::default(),
             flushing: Mutex::default(),
             commit: RwLock::default(),
@@ -161,6 +165,11 @@ impl ParquetStore {
     /// Everything that is visible now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.state().snapshot.clone()
+    }
+
+    /// What is kept of decoded columns.
+    pub fn decoded_figures(&self) -> DecodedFigures {
+        self.decoded.figures()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {

@@ -6,6 +6,7 @@ mod options;
 mod platform;
 mod query_metrics;
 mod shutdown;
+mod store_metrics;
 mod stores;
 
 use anyhow::{Context, Result};

@@ -1,24 +1,24 @@
 //! Counting, grouped: one pass over the rows, a merge of what the threads counted, then ranking and folding.
 
-use arrow::array::RecordBatch;
 use event_store::{
-    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, ScanStats,
-    Value,
+    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, Scan,
+    ScanStats, Value,
 };
 
+use super::batch::{Batch, Fields};
 use super::bucket::BucketFinder;
 use super::cells::{CellTable, group_and_bucket};
-use super::column::{Batch, Fields};
+use super::column_scan::{ColumnScan, Reading, TimeUse};
+use super::distinct::ThreadCells;
 use super::filter::{Memos, Predicate, Preparation};
 use super::group::{GroupCoder, GroupTable, check_keys};
 use super::layout::{Layout, ranked};
-use super::pairs::{PairList, SortedPairs};
+use super::mask::Mask;
 use super::person_property::PersonProperty;
+use super::rows::{RowCells, Rows, Selection};
 use super::scan::{Query, Reserved};
 use super::sessions;
-use super::tally::{CELL_BYTES, Results, Selection, Tally};
-use crate::columns::{self, ColumnRequest};
-use crate::part::ScanRequest;
+use super::tally::{CELL_BYTES, Merged, Results, Tally, Update};
 
 /// Answers an [`AggregatePlan`].
 ///
@@ -26,8 +26,12 @@ use crate::part::ScanRequest;
 /// As for [`event_store::EventSource::aggregate`].
 pub fn aggregate(query: &Query<'_>, plan: &AggregatePlan) -> Result<AggregateTable, QueryError> {
     check_plan(plan)?;
+    query.with_persons(&plan.scan.app, |reading| answer(query, plan, reading))
+}
+
+fn answer(query: &Query<'_>, plan: &AggregatePlan, reading: &Reading) -> Result<AggregateTable, QueryError> {
     let mut stats = ScanStats::default();
-    let prepared = Prepared::new(query, plan, &mut stats)?;
+    let prepared = Prepared::new(query, plan, reading, &mut stats)?;
     let workers = prepared.scan(query, plan, &mut stats)?;
     let sessions = sessions::count(query, plan, &prepared, &mut stats)?;
     let counted = Counted::merge(query, plan, &prepared, workers, &sessions)?;
@@ -53,12 +57,15 @@ fn check_plan(plan: &AggregatePlan) -> Result<(), QueryError> {
 }
 
 /// A plan with its filters compiled, its fields numbered and its tables of persons read.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'p> {
+    pub(super) reading: &'p Reading,
     pub(super) fields: Fields,
     pub(super) filter: Predicate,
     /// The scan's event names, for the pass that reads all names.
     pub(super) scan_names: Predicate,
     pub(super) measures: Vec<PreparedMeasure>,
+    /// The field of the client's session ids, where sessions are counted.
+    pub(super) session_ids: Option<usize>,
     pub(super) groups: GroupTable,
     pub(super) buckets: BucketFinder,
     pub(super) memo_count: usize,
@@ -70,14 +77,16 @@ pub(super) struct PreparedMeasure {
     field: Option<usize>,
 }
 
-impl Prepared {
-    fn new(query: &Query<'_>, plan: &AggregatePlan, stats: &mut ScanStats) -> Result<Self, QueryError> {
+impl<'p> Prepared<'p> {
+    fn new(query: &Query<'_>, plan: &AggregatePlan, reading: &'p Reading, stats: &mut ScanStats) -> Result<Self, QueryError> {
         let mut fields = Fields::default();
         let keys: Vec<usize> = plan.group_by.iter().map(|field| fields.add(field)).collect();
         let measured: Vec<Option<usize>> = plan.measures.iter().map(|m| read_field(&m.function).map(|field| fields.add(field))).collect();
+        let is_session = |measure: &Measure| matches!(measure.function, MeasureFn::Sessions(_));
+        let has_sessions = plan.measures.iter().any(is_session);
+        let session_ids = has_sessions.then(|| fields.add(&Field::SessionId));
         let mut preparation = Preparation::new(&mut fields);
         let filter = preparation.filter(&plan.scan.filter)?;
-        let has_sessions = plan.measures.iter().any(|measure| matches!(measure.function, MeasureFn::Sessions(_)));
         let names = plan.scan.events.as_deref().filter(|_| has_sessions);
         let scan_names = preparation.selection(names, &Filter::all())?;
         let selection = |(measure, field): (&Measure, Option<usize>)| {
@@ -86,37 +95,37 @@ impl Prepared {
         };
         let measures = plan.measures.iter().zip(measured).map(selection).collect::<Result<Vec<_>, QueryError>>()?;
         let memo_count = preparation.memo_count();
-        *stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields)?;
+        *stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields, Some(reading))?;
         let starts = plan.buckets.as_ref().map_or_else(|| vec![plan.scan.from_ms], |buckets| buckets.starts.clone());
         Ok(Self {
+            reading,
             fields,
             filter,
             scan_names,
             measures,
+            session_ids,
             groups: GroupTable::new(keys, query.context),
             buckets: BucketFinder::new(&starts, plan.scan.to_ms),
             memo_count,
         })
     }
 
-    fn requests(&self, plan: &AggregatePlan) -> Vec<ColumnRequest> {
-        let mut requests = self.fields.requests();
-        if self.buckets.count() > 1 {
-            requests.push(ColumnRequest::Fixed(columns::TIME));
-        }
-        if plan.measures.iter().any(|measure| needs_person(&measure.function)) {
-            requests.push(ColumnRequest::Fixed(columns::PERSON));
-        }
-        requests
-    }
-
     fn scan(&self, query: &Query<'_>, plan: &AggregatePlan, stats: &mut ScanStats) -> Result<Vec<Worker<'_>>, QueryError> {
-        let requests = self.requests(plan);
-        let scan = &plan.scan;
-        let request =
-            ScanRequest { app: &scan.app, from_ms: scan.from_ms, to_ms: scan.to_ms, events: scan.events.as_deref(), columns: &requests };
+        let Scan { app, from_ms, to_ms, events, .. } = &plan.scan;
+        let scan = ColumnScan {
+            app,
+            from_ms: *from_ms,
+            to_ms: *to_ms,
+            events: events.as_deref(),
+            fields: &self.fields,
+            persons: plan.measures.iter().any(|measure| needs_person(&measure.function)),
+            times: TimeUse::Buckets(&self.buckets),
+            reading: self.reading,
+        };
         let make = || Worker::new(self, plan, query.context);
-        let (workers, scanned) = query.scan(&request, &make, &|worker, batch| worker.update(plan, batch))?;
+        let each = |worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>| worker.update(plan, query, batch, wanted);
+        let (mut workers, scanned) = query.scan_columns(&scan, &make, &each)?;
+        workers.iter_mut().try_for_each(Worker::finish)?;
         add_stats(stats, scanned);
         Ok(workers)
     }
@@ -156,79 +165,180 @@ fn needs_person(function: &MeasureFn) -> bool {
 
 /// What one thread has counted.
 struct Worker<'p> {
-    prepared: &'p Prepared,
+    prepared: &'p Prepared<'p>,
     memos: Memos,
     coder: GroupCoder<'p>,
     cells: CellTable,
-    tallies: Vec<Tally<PairList>>,
+    tallies: Vec<Tally>,
     memory: Reserved,
+    /// True when every measure counts all selected events.
+    counts_only: bool,
+    /// The bucket of the rows that the coder has counted.
+    counted_bucket: u32,
     rows: Vec<u32>,
-    groups: Vec<u32>,
     row_cells: Vec<u32>,
 }
 
 impl<'p> Worker<'p> {
-    fn new(prepared: &'p Prepared, plan: &AggregatePlan, context: &QueryContext) -> Self {
+    fn new(prepared: &'p Prepared<'p>, plan: &AggregatePlan, context: &QueryContext) -> Self {
+        let mut measures = plan.measures.iter().zip(&prepared.measures);
+        let counts_only = |(measure, prepared): (&Measure, &PreparedMeasure)| {
+            matches!(measure.function, MeasureFn::Events) && prepared.predicate.is_always()
+        };
         Self {
             prepared,
             memos: Memos::new(prepared.memo_count),
             coder: GroupCoder::new(&prepared.groups),
             cells: CellTable::new(prepared.buckets.count()),
-            tallies: plan.measures.iter().map(|measure| Tally::new(&measure.function, context)).collect(),
+            tallies: plan.measures.iter().map(|measure| Tally::new(&measure.function, prepared.reading, context)).collect(),
             memory: Reserved::new(context),
+            counts_only: measures.all(counts_only),
+            counted_bucket: 0,
             rows: Vec::new(),
-            groups: Vec::new(),
             row_cells: Vec::new(),
         }
     }
 
-    fn update(&mut self, plan: &AggregatePlan, batch: &RecordBatch) -> Result<(), QueryError> {
-        let batch = Batch::new(batch, &self.prepared.fields);
-        self.rows.clear();
-        if self.prepared.filter.is_always() {
-            self.rows.extend(0..batch.rows() as u32);
-        } else {
-            self.rows.extend(self.prepared.filter.evaluate(&batch, &mut self.memos).set_indices_u32());
+    fn update(&mut self, plan: &AggregatePlan, query: &Query<'_>, batch: &Batch, wanted: Option<&Mask>) -> Result<(), QueryError> {
+        let prepared = self.prepared;
+        let filtered = (!prepared.filter.is_always()).then(|| prepared.filter.evaluate(batch, wanted, &mut self.memos));
+        let selected = filtered.as_ref().or(wanted);
+        let mut row_numbers = std::mem::take(&mut self.rows);
+        let rows = select(selected, batch, &mut row_numbers);
+        let updated = if rows.count() == 0 { Ok(()) } else { self.update_rows(plan, query, batch, selected, rows) };
+        self.rows = row_numbers;
+        updated
+    }
+
+    fn update_rows(
+        &mut self,
+        plan: &AggregatePlan,
+        query: &Query<'_>,
+        batch: &Batch,
+        selected: Option<&Mask>,
+        rows: Rows<'_>,
+    ) -> Result<(), QueryError> {
+        let bucket = self.bucket_of_all(plan, batch);
+        if self.counts_only
+            && let Some(bucket) = bucket
+        {
+            if bucket != self.counted_bucket {
+                self.finish()?;
+                self.counted_bucket = bucket;
+            }
+            if self.coder.count(batch, rows) {
+                return Ok(());
+            }
         }
-        self.find_cells(&batch)?;
+        let mut row_cells = std::mem::take(&mut self.row_cells);
+        let cells = self.find_cells(batch, bucket, rows, &mut row_cells)?;
         self.memory.set(self.cells.len() * (1 + self.tallies.len()) * CELL_BYTES)?;
+        self.update_tallies(plan, query, batch, selected, Selection { rows, cells })?;
+        self.row_cells = row_cells;
+        Ok(())
+    }
+
+    fn update_tallies(
+        &mut self,
+        plan: &AggregatePlan,
+        query: &Query<'_>,
+        batch: &Batch,
+        selected: Option<&Mask>,
+        selection: Selection<'_>,
+    ) -> Result<(), QueryError> {
         let (mut own_rows, mut own_cells) = (Vec::new(), Vec::new());
         for ((measure, prepared), tally) in plan.measures.iter().zip(&self.prepared.measures).zip(&mut self.tallies) {
             if matches!(measure.function, MeasureFn::Sessions(_)) {
                 continue;
             }
-            let (rows, cells) = if prepared.predicate.is_always() {
-                (&self.rows, &self.row_cells)
+            let selection = if prepared.predicate.is_always() {
+                selection
             } else {
-                let mask = prepared.predicate.evaluate(&batch, &mut self.memos);
-                let chosen = || self.rows.iter().zip(&self.row_cells).filter(|(row, _)| mask.value(**row as usize));
+                let mask = prepared.predicate.evaluate(batch, selected, &mut self.memos);
                 own_rows.clear();
                 own_cells.clear();
-                own_rows.extend(chosen().map(|(row, _)| *row));
-                own_cells.extend(chosen().map(|(_, cell)| *cell));
-                (&own_rows, &own_cells)
+                selection.for_each(|row, cell| {
+                    if mask.has(row) {
+                        own_rows.push(row as u32);
+                        own_cells.push(cell as u32);
+                    }
+                });
+                let cells = if let RowCells::One(cell) = selection.cells { RowCells::One(cell) } else { RowCells::Each(&own_cells) };
+                Selection { rows: Rows::Some(&own_rows), cells }
             };
-            let field = prepared.field.map(|field| batch.column(field));
-            tally.update(&batch, field, &Selection { rows, cells, cell_keys: self.cells.keys() })?;
+            if selection.rows.count() > 0 {
+                let field = prepared.field.map(|field| batch.column(field));
+                let (cell_keys, reading, context) = (self.cells.keys(), self.prepared.reading, query.context);
+                tally.update(&Update { batch, field, selection, cell_keys, reading, context })?;
+            }
         }
         Ok(())
     }
 
-    /// The cell of each selected row.
-    fn find_cells(&mut self, batch: &Batch) -> Result<(), QueryError> {
-        self.coder.code(batch, &self.rows, &mut self.groups)?;
-        self.row_cells.clear();
-        if self.prepared.buckets.count() == 1 {
-            let cells = &mut self.cells;
-            self.row_cells.extend(self.groups.iter().map(|&group| cells.intern(group, 0)));
-            return Ok(());
+    /// The bucket that all rows in range lie in, where that is known without looking at their times.
+    fn bucket_of_all(&self, plan: &AggregatePlan, batch: &Batch) -> Option<u32> {
+        let buckets = &self.prepared.buckets;
+        if buckets.count() == 1 {
+            return Some(0);
         }
-        let times = batch.times();
-        for (&row, &group) in self.rows.iter().zip(&self.groups) {
-            let bucket = self.prepared.buckets.find(times[row as usize]);
-            self.row_cells.push(self.cells.intern(group, bucket));
+        let (earliest_ms, latest_ms) = batch.span_ms()?;
+        let first = buckets.find(earliest_ms.max(plan.scan.from_ms));
+        (buckets.find(latest_ms.min(plan.scan.to_ms.saturating_sub(1))) == first).then_some(first)
+    }
+
+    /// The cell of each selected row, in `out` where they are not all in one.
+    fn find_cells<'o>(
+        &mut self,
+        batch: &Batch,
+        bucket: Option<u32>,
+        rows: Rows<'_>,
+        out: &'o mut Vec<u32>,
+    ) -> Result<RowCells<'o>, QueryError> {
+        let group = match self.coder.code(batch, rows, out)? {
+            RowCells::One(group) => Some(group),
+            RowCells::Each(_) => None,
+        };
+        match (group, bucket) {
+            (Some(group), Some(bucket)) => return Ok(RowCells::One(self.cells.intern(group, bucket))),
+            (None, Some(bucket)) => self.cells.intern_all(out, bucket),
+            (group, None) => {
+                if let Some(group) = group {
+                    out.clear();
+                    out.resize(rows.count(), group);
+                }
+                let mut cells = out.iter_mut();
+                rows.try_for_each(|row| {
+                    if let Some(cell) = cells.next() {
+                        *cell = self.cells.intern(*cell, self.prepared.buckets.find(batch.time(row)));
+                    }
+                    Ok::<(), QueryError>(())
+                })?;
+            }
         }
-        Ok(())
+        Ok(RowCells::Each(out))
+    }
+
+    /// Puts what the coder has counted into the tallies.
+    fn finish(&mut self) -> Result<(), QueryError> {
+        let Self { coder, cells, tallies, counted_bucket, .. } = self;
+        coder.take_counts(&mut |group, count| {
+            let cell = cells.intern(group, *counted_bucket) as usize;
+            tallies.iter_mut().for_each(|tally| tally.count_events(cell, count));
+            Ok(())
+        })?;
+        self.memory.set(self.cells.len() * (1 + self.tallies.len()) * CELL_BYTES)
+    }
+}
+
+/// The rows of a mask, written into `numbers`; all of the batch where there is none.
+fn select<'r>(mask: Option<&Mask>, batch: &Batch, numbers: &'r mut Vec<u32>) -> Rows<'r> {
+    match mask {
+        None => Rows::All(batch.rows()),
+        Some(mask) => {
+            numbers.clear();
+            numbers.extend(mask.iter());
+            if numbers.len() == batch.rows() { Rows::All(batch.rows()) } else { Rows::Some(numbers) }
+        }
     }
 }
 
@@ -238,7 +348,7 @@ pub(super) type SessionCounts = Vec<(usize, Vec<(u64, u64)>)>;
 /// What all threads have counted.
 struct Counted {
     cells: CellTable,
-    tallies: Vec<Tally<SortedPairs>>,
+    tallies: Vec<Merged>,
     buckets: usize,
     _memory: Reserved,
 }
@@ -247,7 +357,7 @@ impl Counted {
     fn merge(
         query: &Query<'_>,
         plan: &AggregatePlan,
-        prepared: &Prepared,
+        prepared: &Prepared<'_>,
         workers: Vec<Worker<'_>>,
         sessions: &SessionCounts,
     ) -> Result<Self, QueryError> {
@@ -266,14 +376,18 @@ impl Counted {
         let mut memory = Reserved::new(query.context);
         memory.grow(cells.len() * (1 + plan.measures.len()) * CELL_BYTES)?;
 
-        let mut by_measure: Vec<Vec<Tally<PairList>>> = plan.measures.iter().map(|_| Vec::new()).collect();
+        let mut by_measure: Vec<Vec<Tally>> = plan.measures.iter().map(|_| Vec::new()).collect();
+        let mut tables = Vec::new();
         for worker in workers {
             by_measure.iter_mut().zip(worker.tallies).for_each(|(tallies, tally)| tallies.push(tally));
+            tables.push(worker.cells);
         }
-        let merge = |(measure, tallies): (&Measure, Vec<_>)| Tally::merge(&measure.function, tallies, &maps, cells.len(), query);
+        let thread_cells = ThreadCells { keys: tables.iter().map(CellTable::keys).collect(), maps, count: cells.len() };
+        let merge =
+            |(measure, tallies): (&Measure, Vec<_>)| Merged::new(&measure.function, tallies, &thread_cells, prepared.reading, query);
         let mut tallies = plan.measures.iter().zip(by_measure).map(merge).collect::<Result<Vec<_>, _>>()?;
         for ((measure, counts), places) in sessions.iter().zip(session_cells) {
-            if let Tally::Count(totals) = &mut tallies[*measure] {
+            if let Merged::Count(totals) = &mut tallies[*measure] {
                 counts.iter().zip(places).for_each(|((_, count), place)| totals[place as usize] += count);
             }
         }
@@ -292,7 +406,7 @@ impl Counted {
     }
 
     fn results(&self, query: &Query<'_>, plan: &AggregatePlan, layout: &Layout) -> Result<Vec<Results>, QueryError> {
-        let result = |(tally, measure): (&Tally<SortedPairs>, &Measure)| tally.results(&measure.function, layout, query);
+        let result = |(tally, measure): (&Merged, &Measure)| tally.results(&measure.function, layout, query);
         self.tallies.iter().zip(&plan.measures).map(result).collect()
     }
 }

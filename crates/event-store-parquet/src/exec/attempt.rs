@@ -72,11 +72,27 @@ impl FunnelRule {
         candidates.into_iter().find(allows).map(|i| Attempt { times, entry_order: events[i].order })
     }
 
+    /// The times of the steps of the attempt that enters at `entry_ms` and goes on with events of later steps alone (ascending by
+    /// time), each as early as possible.
+    pub(super) fn times_from(&self, entry_ms: i64, later: &[StepEvent], times: &mut Vec<i64>) {
+        times.clear();
+        times.push(entry_ms);
+        let from = later.partition_point(|event| event.time_ms < entry_ms);
+        for group in later[from..].chunk_by(|a, b| a.time_ms == b.time_ms) {
+            let time_ms = group[0].time_ms;
+            if times.len() == self.steps || !self.in_window(entry_ms, time_ms) {
+                break;
+            }
+            times.resize(advance(group, times.len(), self.steps), time_ms);
+        }
+    }
+
     fn is_entry(&self, event: &StepEvent) -> bool {
         event.mask & 1 == 1 && event.time_ms >= self.from_ms && event.time_ms < self.to_ms
     }
 
-    fn in_window(&self, entry_ms: i64, time_ms: i64) -> bool {
+    #[inline]
+    pub(super) fn in_window(&self, entry_ms: i64, time_ms: i64) -> bool {
         self.window_ms.is_none_or(|window_ms| time_ms.saturating_sub(entry_ms) <= window_ms)
     }
 
@@ -162,7 +178,7 @@ fn group_length(events: &[StepEvent]) -> usize {
 }
 
 /// The level reached from `level` with events of equal time, each used once, `steps` at most.
-fn advance(group: &[StepEvent], level: usize, steps: usize) -> usize {
+pub(super) fn advance(group: &[StepEvent], level: usize, steps: usize) -> usize {
     if let [event] = group {
         return level + usize::from(level < steps && event.mask >> level & 1 == 1);
     }

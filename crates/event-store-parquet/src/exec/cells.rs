@@ -50,6 +50,17 @@ impl CellTable {
         *slot
     }
 
+    /// Turns group numbers into the numbers of their cells in one bucket.
+    pub(super) fn intern_all(&mut self, groups: &mut [u32], bucket: u32) {
+        let mut last = (u32::MAX, UNKNOWN);
+        for group in groups {
+            if last.0 != *group || last.1 == UNKNOWN {
+                last = (*group, self.intern(*group, bucket));
+            }
+            *group = last.1;
+        }
+    }
+
     /// The number of a known cell.
     pub(super) fn get(&self, group: u32, bucket: u32) -> Option<usize> {
         let position = group as usize * self.buckets + bucket as usize;

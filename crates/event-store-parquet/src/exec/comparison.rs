@@ -87,6 +87,11 @@ impl Comparison {
 }
 
 impl Constants {
+    /// True for one text and nothing else.
+    pub(super) fn is_one_text(&self) -> bool {
+        !self.null && self.bools == [false; 2] && self.numbers.is_empty() && self.texts.len() == 1
+    }
+
     fn new(values: &[Value]) -> Self {
         let mut constants = Self::default();
         for value in values {

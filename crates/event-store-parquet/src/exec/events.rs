@@ -9,7 +9,7 @@ use event::write_json_string;
 use event_store::{EventRow, EventsPage, EventsPlan, QueryContext, QueryError, ScanStats};
 
 use super::aggregate::add_stats;
-use super::column::{Batch, Fields};
+use super::batch::{Batch, Fields};
 use super::filter::{Memos, Predicate, Preparation};
 use super::person_property::PersonProperty;
 use super::properties::PropertyReader;
@@ -33,7 +33,7 @@ pub fn events(query: &Query<'_>, plan: &EventsPlan) -> Result<EventsPage, QueryE
     let mut preparation = Preparation::new(&mut fields);
     let filter = preparation.filter(&plan.scan.filter)?;
     let memo_count = preparation.memo_count();
-    let stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields)?;
+    let stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields, None)?;
     // One more than the page shows whether more remain.
     let wanted = plan.limit.saturating_add(plan.skip).saturating_add(1);
     let mut reading = Reading { query, plan, fields, filter, memo_count, wanted, stats };
@@ -104,9 +104,9 @@ impl Reading<'_> {
         let make =
             || NewestTimes { memos: Memos::new(self.memo_count), times: BinaryHeap::new(), memory: Reserved::new(self.query.context) };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, batch| {
-            let batch = Batch::new(batch, &self.fields);
-            let mask = self.filter.evaluate(&batch, &mut newest.memos);
-            mask.set_indices().for_each(|row| newest.push(batch.times()[row], self.wanted));
+            let batch = Batch::of_record_batch(batch, &self.fields);
+            let mask = self.filter.evaluate(&batch, None, &mut newest.memos);
+            mask.iter().for_each(|row| newest.push(batch.time(row as usize), self.wanted));
             newest.memory.set(newest.times.capacity() * size_of::<i64>())
         })?;
         add_stats(&mut self.stats, stats);
@@ -127,13 +127,13 @@ impl Reading<'_> {
         let make =
             || NewestRows { memos: Memos::new(self.memo_count), rows: Vec::new(), bytes: 0, memory: Reserved::new(self.query.context) };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, record_batch| {
-            let batch = Batch::new(record_batch, &self.fields);
-            let mask = self.filter.evaluate(&batch, &mut newest.memos);
-            if !mask.has_true() {
+            let batch = Batch::of_record_batch(record_batch, &self.fields);
+            let mask = self.filter.evaluate(&batch, None, &mut newest.memos);
+            if mask.is_none() {
                 return Ok(());
             }
             let reader = RowReader::new(record_batch);
-            mask.set_indices().try_for_each(|row| newest.push(reader.read(row), self.wanted, self.query.context))
+            mask.iter().try_for_each(|row| newest.push(reader.read(row as usize), self.wanted, self.query.context))
         })?;
         add_stats(&mut self.stats, stats);
         let mut rows: Vec<SortedRow> = newest.into_iter().flat_map(|newest| newest.rows).collect();

@@ -1,10 +1,11 @@
 //! A filter, prepared once per query and evaluated over whole batches.
 
-use arrow::buffer::BooleanBuffer;
 use event_store::{Field, Filter, Op, QueryError, Value};
 
-use super::column::{Batch, DictionaryMemo, Fields};
+use super::batch::{Batch, Fields};
 use super::comparison::Comparison;
+use super::mask::Mask;
+use super::text::Verdicts;
 
 /// A prepared [`Filter`].
 #[derive(Debug)]
@@ -34,7 +35,12 @@ impl<'f> Preparation<'f> {
     pub(super) fn filter(&mut self, filter: &Filter) -> Result<Predicate, QueryError> {
         let mut all = |filters: &[Filter]| filters.iter().map(|filter| self.filter(filter)).collect::<Result<Vec<_>, _>>();
         Ok(match filter {
-            Filter::And(filters) => Predicate::All(all(filters)?),
+            Filter::And(filters) => {
+                let mut predicates = all(filters)?;
+                // What a comparison of codes answers goes first: the others then look at fewer rows.
+                predicates.sort_by_key(|predicate| !predicate.is_equality());
+                Predicate::All(predicates)
+            }
             Filter::Or(filters) => Predicate::Any(all(filters)?),
             Filter::Not(inner) => Predicate::Not(Box::new(self.filter(inner)?)),
             Filter::Compare(field, op) => {
@@ -63,12 +69,12 @@ impl<'f> Preparation<'f> {
 }
 
 /// What one thread knows about dictionary values, per comparison.
-pub(super) struct Memos(Vec<DictionaryMemo>);
+pub(super) struct Memos(Vec<Verdicts>);
 
 impl Memos {
     /// For this many comparisons.
     pub(super) fn new(comparisons: usize) -> Self {
-        Self((0..comparisons).map(|_| DictionaryMemo::default()).collect())
+        Self((0..comparisons).map(|_| Verdicts::default()).collect())
     }
 }
 
@@ -78,30 +84,40 @@ impl Predicate {
         matches!(self, Self::All(predicates) if predicates.iter().all(Self::is_always))
     }
 
-    /// The rows of the batch for which it holds.
-    pub(super) fn evaluate(&self, batch: &Batch, memos: &mut Memos) -> BooleanBuffer {
+    fn is_equality(&self) -> bool {
+        matches!(self, Self::Compare { comparison: Comparison::In(constants), .. } if constants.is_one_text())
+    }
+
+    /// The rows of the batch for which it holds; of those in `within`, where it is given.
+    pub(super) fn evaluate(&self, batch: &Batch, within: Option<&Mask>, memos: &mut Memos) -> Mask {
+        let candidates = || within.cloned().unwrap_or_else(|| Mask::all(batch.rows()));
         match self {
             Self::All(predicates) => {
-                let mut result: Option<BooleanBuffer> = None;
+                let mut result: Option<Mask> = None;
                 for predicate in predicates.iter().filter(|predicate| !predicate.is_always()) {
-                    let mask = predicate.evaluate(batch, memos);
-                    let joined = result.map_or_else(|| mask.clone(), |result| &result & &mask);
-                    if !joined.has_true() {
-                        return joined;
+                    let mask = predicate.evaluate(batch, result.as_ref().or(within), memos);
+                    if mask.is_none() {
+                        return mask;
                     }
-                    result = Some(joined);
+                    result = Some(mask);
                 }
-                result.unwrap_or_else(|| BooleanBuffer::new_set(batch.rows()))
+                result.unwrap_or_else(candidates)
             }
             Self::Any(predicates) => {
-                let mut result = BooleanBuffer::new_unset(batch.rows());
+                let mut result = Mask::none(batch.rows());
                 for predicate in predicates {
-                    result = &result | &predicate.evaluate(batch, memos);
+                    result.add(&predicate.evaluate(batch, within, memos));
                 }
                 result
             }
-            Self::Not(inner) => !&inner.evaluate(batch, memos),
-            Self::Compare { field, comparison, memo } => batch.column(*field).compare(comparison, batch.rows(), &mut memos.0[*memo]),
+            Self::Not(inner) => {
+                let mut result = candidates();
+                result.remove(&inner.evaluate(batch, within, memos));
+                result
+            }
+            Self::Compare { field, comparison, memo } => {
+                batch.column(*field).compare(comparison, batch.rows(), within, &mut memos.0[*memo])
+            }
         }
     }
 }

@@ -5,9 +5,12 @@ use std::sync::{Mutex, MutexGuard};
 use event_store::{Field, QueryContext, QueryError, Value};
 use rustc_hash::FxHashMap;
 
-use super::column::{Batch, DictionaryMemo};
+use super::batch::Batch;
+use super::rows::{RowCells, Rows};
 use super::scan::Reserved;
-use super::value::Scalar;
+use super::text::TextMemo;
+use super::tuples::TupleTable;
+use super::value::{Scalar, compare_groups};
 use super::value_table::{ENTRY_BYTES, ValueTable};
 
 /// Most group keys of one plan.
@@ -66,6 +69,14 @@ impl GroupTable {
         if groups > self.max_groups { Err(QueryError::Groups { limit: self.max_groups }) } else { Ok(()) }
     }
 
+    /// Whether the values of one group come before those of another.
+    pub(super) fn is_before(&self, group: u32, other: u32) -> bool {
+        let shared = self.shared();
+        let values =
+            |group: u32| shared.tuples[group as usize].iter().zip(&shared.values).map(|(&code, values)| values.get(code).to_value());
+        group != other && compare_groups(&values(group).collect::<Vec<_>>(), &values(other).collect::<Vec<_>>()).is_lt()
+    }
+
     /// The values of every group, by number.
     pub(super) fn groups(&self) -> Vec<Vec<Value>> {
         let shared = self.shared();
@@ -95,11 +106,12 @@ pub(super) struct GroupCoder<'t> {
     keys: Vec<KeyCoder>,
     numbers: FxHashMap<u128, u32>,
     codes: [Vec<u32>; MAX_KEYS],
+    tuples: TupleTable,
 }
 
 #[derive(Default)]
 struct KeyCoder {
-    memo: DictionaryMemo,
+    memo: TextMemo<u32>,
     local: ValueTable,
     shared_codes: Vec<u32>,
 }
@@ -107,18 +119,71 @@ struct KeyCoder {
 impl<'t> GroupCoder<'t> {
     pub(super) fn new(table: &'t GroupTable) -> Self {
         let keys = table.fields.iter().map(|_| KeyCoder::default()).collect();
-        Self { table, keys, numbers: FxHashMap::default(), codes: Default::default() }
+        Self { table, keys, numbers: FxHashMap::default(), codes: Default::default(), tuples: TupleTable::default() }
     }
 
-    /// Writes the group number of each selected row into `out`, in place of what was there.
+    /// The group number of each of `rows`, in `out` where they are not all of one group.
     ///
     /// # Errors
     /// [`QueryError::Groups`], [`QueryError::Memory`].
-    pub(super) fn code(&mut self, batch: &Batch, rows: &[u32], out: &mut Vec<u32>) -> Result<(), QueryError> {
+    pub(super) fn code<'o>(&mut self, batch: &Batch, rows: Rows<'_>, out: &'o mut Vec<u32>) -> Result<RowCells<'o>, QueryError> {
         out.clear();
-        if rows.is_empty() {
-            return Ok(());
+        if rows.count() == 0 {
+            return Ok(RowCells::Each(out));
         }
+        if self.table.fields.is_empty() {
+            return Ok(RowCells::One(self.tuple_number([0; MAX_KEYS])?));
+        }
+        let mut tuples = std::mem::take(&mut self.tuples);
+        let coded = match tuples.positions(batch, &self.table.fields, rows, out) {
+            true => tuples.number(out, &mut |texts| self.group_of_texts(texts)).map(Some),
+            false => self.code_values(batch, rows, out).map(|()| None),
+        };
+        self.tuples = tuples;
+        Ok(match coded? {
+            Some(Some(number)) => RowCells::One(number),
+            _ => RowCells::Each(out),
+        })
+    }
+
+    /// Counts rows by group without numbering each; false where that is not possible. [`GroupCoder::take_counts`] gives the counts.
+    pub(super) fn count(&mut self, batch: &Batch, rows: Rows<'_>) -> bool {
+        self.tuples.count(batch, &self.table.fields, rows)
+    }
+
+    /// Gives out the rows counted since the last time, by group.
+    ///
+    /// # Errors
+    /// [`QueryError::Groups`], [`QueryError::Memory`]; those of `each`.
+    pub(super) fn take_counts(&mut self, each: &mut dyn FnMut(u32, u64) -> Result<(), QueryError>) -> Result<(), QueryError> {
+        let mut tuples = std::mem::take(&mut self.tuples);
+        let taken = tuples.take_counts(&mut |texts, count| each(self.group_of_texts(texts)?, count));
+        self.tuples = tuples;
+        taken
+    }
+
+    /// The group of a tuple of texts; `None` is no text.
+    fn group_of_texts(&mut self, texts: &[Option<&str>]) -> Result<u32, QueryError> {
+        let mut tuple = [0; MAX_KEYS];
+        for (key, text) in texts.iter().enumerate() {
+            let KeyCoder { local, shared_codes, .. } = &mut self.keys[key];
+            tuple[key] = shared_code(self.table, key, text.map_or(Scalar::Null, Scalar::Str), local, shared_codes)?;
+        }
+        self.tuple_number(tuple)
+    }
+
+    fn tuple_number(&mut self, tuple: [u32; MAX_KEYS]) -> Result<u32, QueryError> {
+        let packed = pack(tuple);
+        if let Some(&number) = self.numbers.get(&packed) {
+            return Ok(number);
+        }
+        let number = self.table.tuple_number(tuple)?;
+        self.numbers.insert(packed, number);
+        Ok(number)
+    }
+
+    /// Numbers rows whose keys are of any type.
+    fn code_values(&mut self, batch: &Batch, rows: Rows<'_>, out: &mut Vec<u32>) -> Result<(), QueryError> {
         for (key, coder) in self.keys.iter_mut().enumerate() {
             let table = self.table;
             let KeyCoder { memo, local, shared_codes } = coder;
@@ -128,23 +193,16 @@ impl<'t> GroupCoder<'t> {
                 .column(table.fields[key])
                 .number_rows(rows, memo, codes, &mut |value| shared_code(table, key, value, local, shared_codes))?;
         }
-        let mut last: Option<(u128, u32)> = None;
-        for i in 0..rows.len() {
+        let mut last: Option<([u32; MAX_KEYS], u32)> = None;
+        out.clear();
+        for i in 0..rows.count() {
             let mut tuple = [0; MAX_KEYS];
             tuple.iter_mut().zip(&self.codes[..self.keys.len()]).for_each(|(code, codes)| *code = codes[i]);
-            let packed = pack(tuple);
             let number = match last {
-                Some((known, number)) if known == packed => number,
-                _ => match self.numbers.get(&packed) {
-                    Some(&number) => number,
-                    None => {
-                        let number = self.table.tuple_number(tuple)?;
-                        self.numbers.insert(packed, number);
-                        number
-                    }
-                },
+                Some((known, number)) if known == tuple => number,
+                _ => self.tuple_number(tuple)?,
             };
-            last = Some((packed, number));
+            last = Some((tuple, number));
             out.push(number);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Where each group and cell stands in the answer: which groups are kept, their ranks, and the rest as one.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use event_store::{Fold, Measured, Value};
 
@@ -70,6 +71,26 @@ impl Layout {
         &self.cells
     }
 
+    /// The places of a rank: they lie side by side.
+    pub(super) fn places_of(&self, rank: usize) -> Range<usize> {
+        let begin = |rank: usize| self.cells.partition_point(|&(of_cell, _)| (of_cell as usize) < rank);
+        begin(rank)..begin(rank + 1)
+    }
+
+    /// The cells of the query by place.
+    pub(super) fn cells_by_place(&self) -> CellsByPlace {
+        let mut starts = vec![0u32; self.cells.len() + 1];
+        self.places.iter().for_each(|&place| starts[place as usize + 1] += 1);
+        (1..starts.len()).for_each(|place| starts[place] += starts[place - 1]);
+        let mut next = starts.clone();
+        let mut cells = vec![0; self.places.len()];
+        for (cell, &place) in self.places.iter().enumerate() {
+            cells[next[place as usize] as usize] = cell as u32;
+            next[place as usize] += 1;
+        }
+        CellsByPlace { starts, cells }
+    }
+
     /// The place in the answer of a cell of the query.
     pub(super) fn place(&self, cell: usize) -> usize {
         self.places[cell] as usize
@@ -78,6 +99,19 @@ impl Layout {
     /// The place of a rank in a bucket; every cell that a measure has seen has one.
     pub(super) fn place_of(&self, rank: u32, bucket: u32) -> Option<usize> {
         self.table.get(rank, bucket)
+    }
+}
+
+/// The cells of each place of a [`Layout`].
+pub(super) struct CellsByPlace {
+    starts: Vec<u32>,
+    cells: Vec<u32>,
+}
+
+impl CellsByPlace {
+    /// The cells of a place.
+    pub(super) fn cells(&self, place: usize) -> &[u32] {
+        &self.cells[self.starts[place] as usize..self.starts[place + 1] as usize]
     }
 }
 

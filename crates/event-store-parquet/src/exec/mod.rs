@@ -2,34 +2,44 @@
 //! Gives the plan's answer: filters, groups and measures, sessions, ordered funnels, raw events, and what an app sends.
 //! Knows nothing of files, of flushes, or of who asks.
 //!
-//! Text is compared and grouped by dictionary code, a filter is evaluated once per dictionary value, persons are 64-bit keys,
-//! and distinct counts and sequences are merges of sorted runs. Every structure that grows with the data takes its bytes from the
-//! query's budget.
+//! Counts, funnels and sessions read decoded columns (`crate::decoded`): text is compared and grouped by codes that mean the same in
+//! every part, a filter is evaluated once per text, persons are ordinals and sets of them bitmaps. Where an app has more persons than
+//! ordinals, persons are 64-bit keys, and distinct counts and sequences merges of sorted runs. Every structure that grows with the
+//! data takes its bytes from the query's budget.
 
 mod aggregate;
 mod attempt;
+mod batch;
 mod bucket;
+mod by_ordinal;
 mod cells;
 mod column;
+mod column_scan;
 mod comparison;
+mod distinct;
 mod events;
 mod filter;
 mod funnel;
 mod group;
 mod layout;
+mod mask;
 mod names;
 mod numbers;
 mod overflow;
 mod pairs;
 mod person_property;
 mod properties;
+mod rows;
 mod scan;
 mod schema;
 mod sessions;
+mod sets;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timeline;
+mod tuples;
 mod value;
 mod value_table;
 

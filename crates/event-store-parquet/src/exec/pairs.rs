@@ -217,11 +217,13 @@ impl SortedPairs {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use event_store::MemoryBudget;
 
     use super::*;
+    use crate::decoded::DecodedCache;
     use crate::snapshot::Snapshot;
 
     fn context(limit_bytes: usize) -> QueryContext {
@@ -257,7 +259,8 @@ mod tests {
     fn sets_and_lists_are_complete_and_bounded() {
         let context = context(64 << 20);
         let snapshot = Snapshot::default();
-        let query = Query { snapshot: &snapshot, context: &context, threads: 2 };
+        let decoded = Arc::new(DecodedCache::new(0, 0));
+        let query = Query { snapshot: &snapshot, context: &context, threads: 2, decoded: &decoded };
         for keep in [Keep::Distinct, Keep::All] {
             let fill = |offset: u64| {
                 let mut list = PairList::new(&context, keep);

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, UInt64Array};
 use event::AppId;
 use event_store::{Field, QueryError, ScanStats};
 use rustc_hash::FxHashMap;
 
-use super::column::{Batch, Fields};
+use super::batch::{Batch, Fields, Persons};
+use super::column_scan::Reading;
 use super::overflow;
 use super::scan::{Query, Reserved};
 use super::value::{OwnedScalar, Scalar, compare_values};
@@ -20,8 +22,10 @@ const SET_OBJECT: &str = "$set";
 /// One property of all persons of an app.
 pub(super) struct PersonProperty {
     codes: FxHashMap<u64, u32>,
+    /// By ordinal, where persons are ordinals; those beyond its end have no value.
+    by_ordinal: Vec<u32>,
     values: ValueTable,
-    _memory: Reserved,
+    memory: Reserved,
 }
 
 /// A value with its place in time; the largest wins, ties by value so that the order of rows decides nothing.
@@ -32,15 +36,24 @@ struct Setting {
 }
 
 impl PersonProperty {
-    /// Reads the tables of all person properties among `fields`, and gives them to `fields`.
+    /// Reads the tables of all person properties among `fields`, and gives them to `fields`: by ordinal too where `reading` has them.
     ///
     /// # Errors
     /// [`QueryError::Memory`] when the tables pass the query's budget; those of a scan.
-    pub(super) fn load_all(query: &Query<'_>, app: &AppId, fields: &mut Fields) -> Result<ScanStats, QueryError> {
+    pub(super) fn load_all(
+        query: &Query<'_>,
+        app: &AppId,
+        fields: &mut Fields,
+        reading: Option<&Reading>,
+    ) -> Result<ScanStats, QueryError> {
         let mut stats = ScanStats::default();
         let mut tables = Vec::new();
         for name in fields.person_properties() {
-            tables.push(Arc::new(Self::load(query, app, &name, &mut stats)?));
+            let mut table = Self::load(query, app, &name, &mut stats)?;
+            if let Some(reading) = reading.filter(|reading| reading.has_ordinals()) {
+                table.place_by_ordinal(reading)?;
+            }
+            tables.push(Arc::new(table));
         }
         fields.set_person_properties(tables);
         Ok(stats)
@@ -61,11 +74,11 @@ impl PersonProperty {
         let mut settings: FxHashMap<u64, Setting> = FxHashMap::default();
         let mut memory = Reserved::new(query.context);
         query.snapshot.scan(&request, query.context, stats, &mut |batch| {
-            let batch = Batch::new(&batch, &fields);
-            let (persons, nulls) = batch.persons();
+            let batch = Batch::of_record_batch(&batch, &fields);
+            let Persons::Keys(persons) = batch.persons() else { return Ok(()) };
             let known = settings.len();
             let mut bytes = 0;
-            for row in (0..batch.rows()).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row))) {
+            for row in (0..batch.rows()).filter(|&row| persons.is_valid(row)) {
                 let member = set_member(batch.column(set_object).get(row), name);
                 let value = if member == OwnedScalar::Null { batch.column(property).get(row) } else { member.as_scalar() };
                 if value.is_null() {
@@ -77,18 +90,41 @@ impl PersonProperty {
                     Scalar::Int(ms) => ms,
                     _ => i64::MIN,
                 };
-                let setting = Setting { time_ms: batch.times()[row], received_at_ms, code };
-                keep_latest(&mut settings, persons[row], setting, &values);
+                let setting = Setting { time_ms: batch.time(row), received_at_ms, code };
+                keep_latest(&mut settings, persons.value(row), setting, &values);
             }
             memory.grow(bytes + (settings.len() - known) * ENTRY_BYTES)
         })?;
         let codes = settings.into_iter().map(|(person, setting)| (person, setting.code)).collect();
-        Ok(Self { codes, values, _memory: memory })
+        Ok(Self { codes, by_ordinal: Vec::new(), values, memory })
     }
 
-    /// The code of a person's value, 0 where there is none.
-    pub(super) fn code(&self, person: Option<u64>) -> u32 {
-        person.and_then(|person| self.codes.get(&person).copied()).unwrap_or(0)
+    fn place_by_ordinal(&mut self, reading: &Reading) -> Result<(), QueryError> {
+        let mut settings: Vec<(u64, u32)> = self.codes.drain().collect();
+        settings.sort_unstable();
+        let keys: UInt64Array = settings.iter().map(|&(key, _)| Some(key)).collect();
+        let ordinals = reading.space.persons().number(&keys).ok_or_else(|| reading.persons_full())?;
+        let length = ordinals.iter().max().map_or(0, |&largest| largest as usize + 1);
+        self.memory.grow(length * size_of::<u32>())?;
+        self.by_ordinal = vec![0; length];
+        ordinals.into_iter().zip(settings).for_each(|(ordinal, (_, code))| self.by_ordinal[ordinal as usize] = code);
+        Ok(())
+    }
+
+    /// The code of each person's value, 0 where there is none.
+    pub(super) fn codes_of(&self, persons: &Persons, rows: usize) -> Vec<u32> {
+        match persons {
+            Persons::None => vec![0; rows],
+            Persons::Keys(keys) => self.codes_of_keys(keys),
+            Persons::Ordinals(ordinals) => {
+                ordinals.values.iter().map(|&ordinal| self.by_ordinal.get(ordinal as usize).copied().unwrap_or(0)).collect()
+            }
+        }
+    }
+
+    /// As [`PersonProperty::codes_of`].
+    pub(super) fn codes_of_keys(&self, keys: &UInt64Array) -> Vec<u32> {
+        keys.iter().map(|key| key.and_then(|key| self.codes.get(&key).copied()).unwrap_or(0)).collect()
     }
 
     /// The value of a code.

@@ -1,11 +1,12 @@
 //! How a query runs: over one snapshot, within its limits, on a bounded number of threads.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
 use event_store::{MemoryBudget, QueryContext, QueryError, ScanStats};
 
+use crate::decoded::DecodedCache;
 use crate::part::ScanRequest;
 use crate::snapshot::{Snapshot, account};
 
@@ -18,10 +19,12 @@ pub struct Query<'a> {
     pub context: &'a QueryContext,
     /// Threads at most, the calling one included; at least 1.
     pub threads: usize,
+    /// Decoded columns.
+    pub(crate) decoded: &'a Arc<DecodedCache>,
 }
 
 impl Query<'_> {
-    /// Reads the request's batches on several threads, each with a state of its own. Batches of one part come to one thread in order.
+    /// Reads the request's batches as the parts give them, keeping nothing, on several threads, each with a state of its own.
     ///
     /// # Errors
     /// The first error of `each` or of reading; limits as in [`QueryContext::check`], checked before each batch.
@@ -95,6 +98,16 @@ pub(crate) struct Reserved {
 impl Reserved {
     pub(crate) fn new(context: &QueryContext) -> Self {
         Self { budget: context.memory.clone(), bytes: 0 }
+    }
+
+    /// Bytes taken so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes over what another has taken.
+    pub(super) fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
     }
 
     /// Takes more.

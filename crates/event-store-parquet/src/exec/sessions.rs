@@ -4,22 +4,22 @@
 //! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
 //! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
 
-use arrow::array::{Array, AsArray, RecordBatch};
 use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionRule};
 use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::aggregate::{Prepared, SessionCounts, add_stats};
+use super::batch::Batch;
 use super::cells::cell_key;
-use super::column::Batch;
+use super::column_scan::{ColumnScan, TimeUse};
 use super::filter::Memos;
 use super::group::GroupCoder;
+use super::mask::Mask;
 use super::pairs::{self, PairList};
+use super::rows::{RowCells, Rows};
 use super::scan::Query;
 use super::timeline::{MAX_LABEL, Moment, Timeline};
-use super::value::compare_groups;
-use crate::columns::{self, ColumnRequest};
-use crate::part::ScanRequest;
+use super::value::{Scalar, compare_groups};
 
 /// How far before the range a session's beginning is looked for, at least.
 const LOOK_BACK_MS: i64 = 86_400_000;
@@ -33,7 +33,7 @@ const NO_MATCH: u32 = 0;
 pub(super) fn count(
     query: &Query<'_>,
     plan: &AggregatePlan,
-    prepared: &Prepared,
+    prepared: &Prepared<'_>,
     stats: &mut ScanStats,
 ) -> Result<SessionCounts, QueryError> {
     let mut counts = Vec::new();
@@ -49,7 +49,7 @@ pub(super) fn count(
 struct Counting<'c> {
     query: &'c Query<'c>,
     plan: &'c AggregatePlan,
-    prepared: &'c Prepared,
+    prepared: &'c Prepared<'c>,
     measure: usize,
     rule: SessionRule,
 }
@@ -72,12 +72,20 @@ impl Counting<'_> {
         let scan = &self.plan.scan;
         let look_back_ms = LOOK_BACK_MS.max(self.rule.idle_ms).max(self.rule.max_ms.unwrap_or(0));
         let from_ms = scan.from_ms.saturating_sub(look_back_ms);
-        let mut requests = self.prepared.fields.requests();
-        requests.extend([columns::PERSON, columns::TIME, columns::SESSION_ID].map(ColumnRequest::Fixed));
-        let request = ScanRequest { app: &scan.app, from_ms, to_ms: scan.to_ms, events: None, columns: &requests };
+        let columns = ColumnScan {
+            app: &scan.app,
+            from_ms,
+            to_ms: scan.to_ms,
+            events: None,
+            fields: &self.prepared.fields,
+            persons: true,
+            times: TimeUse::Always,
+            reading: self.prepared.reading,
+        };
         let timeline = Timeline::from(from_ms);
         let make = || Worker::new(self.prepared, self.query.context);
-        let (workers, scanned) = self.query.scan(&request, &make, &|worker, batch| self.read(worker, batch, timeline))?;
+        let each = |worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>| self.read(worker, batch, wanted, timeline);
+        let (workers, scanned) = self.query.scan_columns(&columns, &make, &each)?;
         add_stats(stats, scanned);
 
         let (mut without_id, mut with_id) = (Vec::new(), Vec::new());
@@ -116,26 +124,25 @@ impl Counting<'_> {
         order
     }
 
-    fn read(&self, worker: &mut Worker<'_>, record_batch: &RecordBatch, timeline: Timeline) -> Result<(), QueryError> {
-        let batch = Batch::new(record_batch, &self.prepared.fields);
-        worker.label(&batch, self)?;
-        let session_ids = record_batch.column_by_name(columns::SESSION_ID).map(|column| column.as_string::<i32>());
-        let session_ids = session_ids.filter(|column| column.null_count() < column.len());
-        let (persons, nulls) = batch.persons();
-        let times = batch.times();
-        for row in (0..batch.rows()).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row))) {
-            let payload = timeline.payload(times[row], worker.labels[row]);
-            match session_ids.filter(|ids| ids.is_valid(row)) {
-                None => worker.without_id.push(persons[row], payload)?,
-                Some(ids) => worker.with_id.push(xxh3_64_with_seed(ids.value(row).as_bytes(), persons[row]), payload)?,
+    fn read(&self, worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>, timeline: Timeline) -> Result<(), QueryError> {
+        worker.label(batch, wanted, self)?;
+        let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
+        let Worker { labels, without_id, with_id, .. } = worker;
+        batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
+            if wanted.is_some_and(|wanted| !wanted.has(row)) {
+                return Ok(());
             }
-        }
-        Ok(())
+            let payload = timeline.payload(batch.time(row), labels[row]);
+            match session_ids.map_or(Scalar::Null, |ids| ids.get(row)) {
+                Scalar::Str(id) => with_id.push(xxh3_64_with_seed(id.as_bytes(), person), payload),
+                _ => without_id.push(person, payload),
+            }
+        })
     }
 }
 
 impl<'p> Worker<'p> {
-    fn new(prepared: &'p Prepared, context: &QueryContext) -> Self {
+    fn new(prepared: &'p Prepared<'p>, context: &QueryContext) -> Self {
         Self {
             memos: Memos::new(prepared.memo_count),
             coder: GroupCoder::new(&prepared.groups),
@@ -148,21 +155,25 @@ impl<'p> Worker<'p> {
     }
 
     /// Labels each row with its group, or as no match.
-    fn label(&mut self, batch: &Batch, counting: &Counting<'_>) -> Result<(), QueryError> {
+    fn label(&mut self, batch: &Batch, wanted: Option<&Mask>, counting: &Counting<'_>) -> Result<(), QueryError> {
         let prepared = counting.prepared;
-        let mut mask = prepared.filter.evaluate(batch, &mut self.memos);
+        let mut mask = prepared.filter.evaluate(batch, wanted, &mut self.memos);
         for predicate in [&prepared.scan_names, &prepared.measures[counting.measure].predicate] {
             if !predicate.is_always() {
-                mask = &mask & &predicate.evaluate(batch, &mut self.memos);
+                mask = predicate.evaluate(batch, Some(&mask), &mut self.memos);
             }
         }
-        let in_range = |row: &u32| batch.times()[*row as usize] >= counting.plan.scan.from_ms;
+        let in_range = |row: &u32| batch.time(*row as usize) >= counting.plan.scan.from_ms;
         self.rows.clear();
-        self.rows.extend(mask.set_indices_u32().filter(in_range));
-        self.coder.code(batch, &self.rows, &mut self.groups)?;
+        self.rows.extend(mask.iter().filter(in_range));
+        let groups = self.coder.code(batch, Rows::Some(&self.rows), &mut self.groups)?;
         self.labels.clear();
         self.labels.resize(batch.rows(), NO_MATCH);
-        for (&row, &group) in self.rows.iter().zip(&self.groups) {
+        for (i, &row) in self.rows.iter().enumerate() {
+            let group = match groups {
+                RowCells::One(group) => group,
+                RowCells::Each(groups) => groups[i],
+            };
             if group >= MAX_LABEL {
                 return Err(QueryError::Groups { limit: MAX_LABEL as usize });
             }

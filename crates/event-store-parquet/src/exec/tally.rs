@@ -1,89 +1,90 @@
 //! The state of one measure: filled by each thread, merged, and read out into the places of a layout.
 
 use arrow::array::Array;
-use event::{PersonHash, UniqueSketch};
+use event::UniqueSketch;
 use event_store::{MeasureFn, Measured, QueryContext, QueryError};
 
-use super::cells::group_and_bucket;
-use super::column::{Batch, Column};
+use super::batch::Batch;
+use super::column::Column;
+use super::column_scan::Reading;
+use super::distinct::{Distinct, PersonCells, SketchCells, ThreadCells, ValueCells};
 use super::layout::Layout;
 use super::numbers::{Numbers, quantile};
-use super::pairs::{self, PairList, SortedPairs};
+use super::rows::{RowCells, Rows, Selection};
 use super::scan::{Query, Reserved};
 
 /// Bytes a cell of a measure takes, besides what sketches and lists take on top.
 pub(super) const CELL_BYTES: usize = 64;
 
-/// What a measure has counted, by cell. `P` is a [`PairList`] in a thread and [`SortedPairs`] once merged.
-pub(super) enum Tally<P> {
+/// What one thread has counted for a measure, by cell of the thread.
+pub(super) enum Tally {
     /// Events or sessions.
     Count(Vec<u64>),
     /// Numeric values.
     Numbers(Vec<Numbers>),
-    /// Distinct keys.
-    Distinct(P),
+    /// Distinct persons.
+    Persons(PersonCells),
+    /// Distinct values.
+    DistinctValues(ValueCells),
     /// Events of persons, and the persons.
-    PerPerson { counts: Vec<u64>, persons: P },
+    PerPerson { counts: Vec<u64>, persons: PersonCells },
     /// Numeric values of persons, and the persons.
-    NumbersPerPerson { numbers: Vec<Numbers>, persons: P },
+    NumbersPerPerson { numbers: Vec<Numbers>, persons: PersonCells },
     /// Numeric values, each with its cell.
     Values { values: Vec<(u32, f64)>, memory: Reserved },
     /// Sketches of persons.
-    Sketches { sketches: Vec<UniqueSketch>, memory: Reserved },
+    Sketches(SketchCells),
 }
 
-/// Selected rows of a batch and their cells.
-pub(super) struct Selection<'s> {
-    /// Rows of the batch, ascending.
-    pub(super) rows: &'s [u32],
-    /// The cell of each.
-    pub(super) cells: &'s [u32],
+/// What all threads have counted for a measure, by cell of the query.
+pub(super) enum Merged {
+    Count(Vec<u64>),
+    Numbers(Vec<Numbers>),
+    Distinct(Distinct),
+    PerPerson { counts: Vec<u64>, persons: Distinct },
+    NumbersPerPerson { numbers: Vec<Numbers>, persons: Distinct },
+    Values { values: Vec<(u32, f64)>, _memory: Reserved },
+    Sketches { sketches: Vec<UniqueSketch>, _memory: Reserved },
+}
+
+/// What a tally looks at.
+pub(super) struct Update<'u> {
+    pub(super) batch: &'u Batch,
+    /// The column that the measure reads, where it reads one.
+    pub(super) field: Option<&'u Column>,
+    pub(super) selection: Selection<'u>,
     /// The key of each cell the thread knows.
-    pub(super) cell_keys: &'s [u64],
+    pub(super) cell_keys: &'u [u64],
+    pub(super) reading: &'u Reading,
+    pub(super) context: &'u QueryContext,
 }
 
-impl Selection<'_> {
-    fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.rows.iter().zip(self.cells).map(|(&row, &cell)| (row as usize, cell as usize))
-    }
-
-    /// Calls `each` with the person and the cell of every row that has a person.
-    fn for_each_person(&self, batch: &Batch, mut each: impl FnMut(usize, u64, usize) -> Result<(), QueryError>) -> Result<(), QueryError> {
-        let (persons, nulls) = batch.persons();
-        for (row, cell) in self.iter() {
-            if nulls.is_none_or(|nulls| nulls.is_valid(row)) {
-                each(row, persons[row], cell)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Tally<PairList> {
+impl Tally {
     /// An empty state for a measure; sessions are counted elsewhere and only merged here.
-    pub(super) fn new(function: &MeasureFn, context: &QueryContext) -> Self {
+    pub(super) fn new(function: &MeasureFn, reading: &Reading, context: &QueryContext) -> Self {
         match function {
             MeasureFn::Events | MeasureFn::Sessions(_) => Self::Count(Vec::new()),
-            MeasureFn::UniqueUsers | MeasureFn::CountDistinct(_) => Self::Distinct(PairList::distinct(context)),
-            MeasureFn::UniqueUsersApprox => Self::Sketches { sketches: Vec::new(), memory: Reserved::new(context) },
+            MeasureFn::UniqueUsers => Self::Persons(PersonCells::new(reading, context)),
+            MeasureFn::CountDistinct(_) => Self::DistinctValues(ValueCells::new(context)),
+            MeasureFn::UniqueUsersApprox => Self::Sketches(SketchCells::new(reading, context)),
             MeasureFn::Sum(_) | MeasureFn::Avg(_) | MeasureFn::Min(_) | MeasureFn::Max(_) => Self::Numbers(Vec::new()),
             MeasureFn::Quantile(..) => Self::Values { values: Vec::new(), memory: Reserved::new(context) },
-            MeasureFn::EventsPerUser => Self::PerPerson { counts: Vec::new(), persons: PairList::distinct(context) },
-            MeasureFn::AvgPerUser(_) => Self::NumbersPerPerson { numbers: Vec::new(), persons: PairList::distinct(context) },
+            MeasureFn::EventsPerUser => Self::PerPerson { counts: Vec::new(), persons: PersonCells::new(reading, context) },
+            MeasureFn::AvgPerUser(_) => Self::NumbersPerPerson { numbers: Vec::new(), persons: PersonCells::new(reading, context) },
         }
     }
 
-    /// Counts selected rows; `field` is the column that the measure reads, where it reads one.
+    /// Counts selected rows.
     ///
     /// # Errors
     /// [`QueryError::Memory`].
-    pub(super) fn update(&mut self, batch: &Batch, field: Option<&Column>, selection: &Selection<'_>) -> Result<(), QueryError> {
-        let cell_count = selection.cell_keys.len();
-        let key_of = |cell: usize| selection.cell_keys[cell];
+    pub(super) fn update(&mut self, update: &Update<'_>) -> Result<(), QueryError> {
+        let Update { batch, field, selection, cell_keys, reading, context } = *update;
+        let cell_count = cell_keys.len();
         match self {
             Self::Count(counts) => {
                 counts.resize(cell_count, 0);
-                selection.cells.iter().for_each(|&cell| counts[cell as usize] += 1);
+                count_rows(counts, selection);
                 Ok(())
             }
             Self::Numbers(numbers) => {
@@ -93,127 +94,133 @@ impl Tally<PairList> {
                 }
                 Ok(())
             }
-            Self::Distinct(set) => match field {
-                None => selection.for_each_person(batch, |_, person, cell| set.push(person, key_of(cell))),
-                Some(column) => selection.iter().try_for_each(|(row, cell)| match column.get(row).distinct_hash() {
-                    Some(hash) => set.push(hash, key_of(cell)),
-                    None => Ok(()),
-                }),
+            Self::Persons(persons) => persons.add(batch, selection, cell_keys, reading),
+            Self::DistinctValues(values) => match field {
+                Some(column) => values.add(column, selection, cell_keys, context),
+                None => Ok(()),
             },
             Self::PerPerson { counts, persons } => {
                 counts.resize(cell_count, 0);
-                selection.for_each_person(batch, |_, person, cell| {
-                    counts[cell] += 1;
-                    persons.push(person, key_of(cell))
-                })
+                selection.for_each(|row, cell| counts[cell] += u64::from(batch.persons().is_set(row)));
+                persons.add(batch, selection, cell_keys, reading)
             }
             Self::NumbersPerPerson { numbers, persons } => {
                 numbers.resize(cell_count, Numbers::default());
                 let Some(column) = field else { return Ok(()) };
-                selection.for_each_person(batch, |row, person, cell| {
+                let (mut rows, mut cells) = (Vec::new(), Vec::new());
+                selection.for_each(|row, cell| {
                     let value = column.get(row);
-                    if value.number().is_none() {
-                        return Ok(());
+                    if batch.persons().is_set(row) && value.number().is_some() {
+                        numbers[cell].add(value);
+                        rows.push(row as u32);
+                        cells.push(cell as u32);
                     }
-                    numbers[cell].add(value);
-                    persons.push(person, key_of(cell))
-                })
+                });
+                let of_numbers = Selection { rows: Rows::Some(&rows), cells: RowCells::Each(&cells) };
+                persons.add(batch, of_numbers, cell_keys, reading)
             }
             Self::Values { values, memory } => {
                 let Some(column) = field else { return Ok(()) };
-                let numbers = selection.iter().filter_map(|(row, cell)| Some((cell as u32, column.get(row).number()?.to_f64())));
-                values.extend(numbers);
+                add_values(column, selection, values);
                 memory.set(values.capacity() * size_of::<(u32, f64)>())
             }
-            Self::Sketches { sketches, memory } => {
-                sketches.resize(cell_count, UniqueSketch::default());
-                let mut last = None;
-                selection.for_each_person(batch, |_, person, cell| {
-                    if last != Some((person, cell)) {
-                        last = Some((person, cell));
-                        let sketch = &mut sketches[cell];
-                        let before = sketch.memory_bytes();
-                        sketch.insert(PersonHash(person));
-                        let after = sketch.memory_bytes();
-                        if after > before {
-                            memory.grow(after - before)?;
-                        }
-                    }
-                    Ok(())
-                })
-            }
+            Self::Sketches(sketches) => sketches.add(batch, selection, cell_count, reading),
         }
     }
 
-    /// Joins the states of the threads; `cell_maps` gives for each thread's cells the cells of the query, of which there are `cells`.
+    /// Adds events that were counted without looking at persons or values.
+    pub(super) fn count_events(&mut self, cell: usize, events: u64) {
+        if let Self::Count(counts) = self {
+            counts.resize(counts.len().max(cell + 1), 0);
+            counts[cell] += events;
+        }
+    }
+}
+
+impl Merged {
+    /// Joins the states of the threads.
     ///
     /// # Errors
     /// [`QueryError::Memory`]; limits of the query.
-    pub(super) fn merge(
+    pub(super) fn new(
         function: &MeasureFn,
-        tallies: Vec<Self>,
-        cell_maps: &[Vec<u32>],
-        cells: usize,
+        threads: Vec<Tally>,
+        cells: &ThreadCells<'_>,
+        reading: &Reading,
         query: &Query<'_>,
-    ) -> Result<Tally<SortedPairs>, QueryError> {
-        let mut all_counts = vec![0u64; cells];
-        let mut all_numbers = vec![Numbers::default(); cells];
+    ) -> Result<Self, QueryError> {
+        let mut all_counts = vec![0u64; cells.count];
+        let mut all_numbers = vec![Numbers::default(); cells.count];
         let mut all_values = (Vec::new(), Reserved::new(query.context));
-        let mut all_sketches = (Vec::new(), Reserved::new(query.context));
-        let mut lists = Vec::new();
-        for (tally, map) in tallies.into_iter().zip(cell_maps) {
+        let (mut all_persons, mut all_distinct, mut all_sketches) = (Vec::new(), Vec::new(), Vec::new());
+        for (tally, map) in threads.into_iter().zip(&cells.maps) {
             let place = |cell: usize| map[cell] as usize;
             let mut add_counts = |counts: Vec<u64>| counts.iter().enumerate().for_each(|(cell, count)| all_counts[place(cell)] += count);
             let mut add_numbers =
                 |numbers: Vec<Numbers>| numbers.iter().enumerate().for_each(|(cell, numbers)| all_numbers[place(cell)].merge(numbers));
             match tally {
-                Self::Count(counts) => add_counts(counts),
-                Self::Numbers(numbers) => add_numbers(numbers),
-                Self::Distinct(list) => lists.push(list),
-                Self::PerPerson { counts, persons } => {
+                Tally::Count(counts) => add_counts(counts),
+                Tally::Numbers(numbers) => add_numbers(numbers),
+                Tally::Persons(persons) => all_persons.push(persons),
+                Tally::DistinctValues(values) => all_distinct.push(values),
+                Tally::PerPerson { counts, persons } => {
                     add_counts(counts);
-                    lists.push(persons);
+                    all_persons.push(persons);
                 }
-                Self::NumbersPerPerson { numbers, persons } => {
+                Tally::NumbersPerPerson { numbers, persons } => {
                     add_numbers(numbers);
-                    lists.push(persons);
+                    all_persons.push(persons);
                 }
-                Self::Values { values, .. } => {
+                Tally::Values { values, .. } => {
                     all_values.1.grow(values.len() * size_of::<(u32, f64)>())?;
                     all_values.0.extend(values.into_iter().map(|(cell, value)| (map[cell as usize], value)));
                 }
-                Self::Sketches { sketches, memory } => {
-                    all_sketches.0.resize(cells, UniqueSketch::default());
-                    all_sketches.1.grow(sketches.iter().map(UniqueSketch::memory_bytes).sum())?;
-                    sketches.iter().enumerate().for_each(|(cell, sketch)| all_sketches.0[place(cell)].merge(sketch));
-                    drop(memory);
-                }
+                Tally::Sketches(sketches) => all_sketches.push(sketches),
             }
         }
-        let pairs = || PairList::merge(lists, query);
+        let persons = || PersonCells::merge(all_persons, cells, reading, query);
         Ok(match function {
-            MeasureFn::Events | MeasureFn::Sessions(_) => Tally::Count(all_counts),
-            MeasureFn::UniqueUsers | MeasureFn::CountDistinct(_) => Tally::Distinct(pairs()?),
+            MeasureFn::Events | MeasureFn::Sessions(_) => Self::Count(all_counts),
+            MeasureFn::UniqueUsers => Self::Distinct(persons()?),
+            MeasureFn::CountDistinct(_) => Self::Distinct(ValueCells::merge(all_distinct, cells, query)?),
             MeasureFn::UniqueUsersApprox => {
-                all_sketches.0.resize(cells, UniqueSketch::default());
-                Tally::Sketches { sketches: all_sketches.0, memory: all_sketches.1 }
+                let (sketches, memory) = SketchCells::merge(all_sketches, cells, reading, query)?;
+                Self::Sketches { sketches, _memory: memory }
             }
-            MeasureFn::Sum(_) | MeasureFn::Avg(_) | MeasureFn::Min(_) | MeasureFn::Max(_) => Tally::Numbers(all_numbers),
-            MeasureFn::Quantile(..) => Tally::Values { values: all_values.0, memory: all_values.1 },
-            MeasureFn::EventsPerUser => Tally::PerPerson { counts: all_counts, persons: pairs()? },
-            MeasureFn::AvgPerUser(_) => Tally::NumbersPerPerson { numbers: all_numbers, persons: pairs()? },
+            MeasureFn::Sum(_) | MeasureFn::Avg(_) | MeasureFn::Min(_) | MeasureFn::Max(_) => Self::Numbers(all_numbers),
+            MeasureFn::Quantile(..) => Self::Values { values: all_values.0, _memory: all_values.1 },
+            MeasureFn::EventsPerUser => Self::PerPerson { counts: all_counts, persons: persons()? },
+            MeasureFn::AvgPerUser(_) => Self::NumbersPerPerson { numbers: all_numbers, persons: persons()? },
         })
     }
 }
 
-fn add_numbers(column: &Column, selection: &Selection<'_>, numbers: &mut [Numbers]) {
+fn count_rows(counts: &mut [u64], selection: Selection<'_>) {
+    match selection.cells {
+        RowCells::One(cell) => counts[cell as usize] += selection.rows.count() as u64,
+        RowCells::Each(cells) => cells.iter().for_each(|&cell| counts[cell as usize] += 1),
+    }
+}
+
+fn add_values(column: &Column, selection: Selection<'_>, values: &mut Vec<(u32, f64)>) {
     match column.floats() {
-        Some(floats) => {
-            for (row, cell) in selection.iter().filter(|&(row, _)| floats.is_valid(row)) {
+        Some(floats) => selection.for_each(|row, cell| {
+            if floats.is_valid(row) {
+                values.push((cell as u32, floats.value(row)));
+            }
+        }),
+        None => selection.for_each(|row, cell| values.extend(column.get(row).number().map(|number| (cell as u32, number.to_f64())))),
+    }
+}
+
+fn add_numbers(column: &Column, selection: Selection<'_>, numbers: &mut [Numbers]) {
+    match column.floats() {
+        Some(floats) => selection.for_each(|row, cell| {
+            if floats.is_valid(row) {
                 numbers[cell].add_float(floats.value(row));
             }
-        }
-        None => selection.iter().for_each(|(row, cell)| numbers[cell].add(column.get(row))),
+        }),
+        None => selection.for_each(|row, cell| numbers[cell].add(column.get(row))),
     }
 }
 
@@ -224,13 +231,14 @@ pub(super) struct Results {
 }
 
 /// A value per place and per rank.
-struct Sums<T> {
-    rows: Vec<T>,
-    totals: Vec<T>,
+pub(super) struct Sums<T> {
+    pub(super) rows: Vec<T>,
+    pub(super) totals: Vec<T>,
 }
 
 impl<T: Clone> Sums<T> {
-    fn new(layout: &Layout, zero: T) -> Self {
+    /// The same value everywhere.
+    pub(super) fn new(layout: &Layout, zero: T) -> Self {
         Self { rows: vec![zero.clone(); layout.cells().len()], totals: vec![zero; layout.rank_count()] }
     }
 
@@ -256,7 +264,7 @@ impl<T: Clone> Sums<T> {
     }
 }
 
-impl Tally<SortedPairs> {
+impl Merged {
     /// Reads the state out into the places of a layout.
     ///
     /// # Errors
@@ -274,15 +282,14 @@ impl Tally<SortedPairs> {
                     _ => numbers.sum(),
                 })
             }),
-            Self::Distinct(set) => count_keys(set, layout, query)?.results(|&count| Measured::Count(count)),
+            Self::Distinct(distinct) => distinct.count(layout, query)?.results(|&count| Measured::Count(count)),
             Self::PerPerson { counts, persons } => {
                 let events = Sums::of(layout, counts, 0u64, |sum, count| *sum += count);
-                events.results_over(&count_keys(persons, layout, query)?, |&events, persons| {
-                    (persons > 0).then(|| events as f64 / persons as f64)
-                })
+                events
+                    .results_over(&persons.count(layout, query)?, |&events, persons| (persons > 0).then(|| events as f64 / persons as f64))
             }
             Self::NumbersPerPerson { numbers, persons } => {
-                let persons = count_keys(persons, layout, query)?;
+                let persons = persons.count(layout, query)?;
                 merge_numbers(numbers).results_over(&persons, Numbers::sum_over)
             }
             Self::Values { values, .. } => quantiles(values, function, layout, query)?,
@@ -292,47 +299,6 @@ impl Tally<SortedPairs> {
             }
         })
     }
-}
-
-/// Distinct keys per place and rank; a key of several folded groups counts once in the rest.
-fn count_keys(set: &SortedPairs, layout: &Layout, query: &Query<'_>) -> Result<Sums<u64>, QueryError> {
-    let make = || (Sums::new(layout, 0u64), Vec::new());
-    let counted = set.for_each_key(query, &make, &|(sums, rest_buckets): &mut (Sums<u64>, Vec<u32>), pairs| {
-        let mut last_group = None;
-        for &pair in pairs {
-            let (group, bucket) = group_and_bucket(pairs::payload(pair));
-            let rank = layout.rank(group);
-            if layout.is_rest(rank) {
-                rest_buckets.push(bucket);
-                continue;
-            }
-            if let Some(place) = layout.place_of(rank, bucket) {
-                sums.rows[place] += 1;
-            }
-            if last_group != Some(group) {
-                last_group = Some(group);
-                sums.totals[rank as usize] += 1;
-            }
-        }
-        if !rest_buckets.is_empty() {
-            let rest = layout.rank_count() - 1;
-            sums.totals[rest] += 1;
-            rest_buckets.sort_unstable();
-            rest_buckets.dedup();
-            for bucket in rest_buckets.drain(..) {
-                if let Some(place) = layout.place_of(rest as u32, bucket) {
-                    sums.rows[place] += 1;
-                }
-            }
-        }
-        Ok(())
-    })?;
-    let mut all = Sums::new(layout, 0);
-    for (sums, _) in counted {
-        all.rows.iter_mut().zip(sums.rows).for_each(|(all, count)| *all += count);
-        all.totals.iter_mut().zip(sums.totals).for_each(|(all, count)| *all += count);
-    }
-    Ok(all)
 }
 
 /// Exact quantiles: values are placed by a counting sort, then selected within each place, then within each rank.
@@ -362,8 +328,12 @@ fn quantiles(values: &[(u32, f64)], function: &MeasureFn, layout: &Layout, query
     let mut totals = vec![Measured::Number(None); layout.rank_count()];
     for (rank, total) in totals.iter_mut().enumerate() {
         query.context.check()?;
-        let of_rank = |rank: usize| layout.cells().partition_point(|&(of_cell, _)| (of_cell as usize) < rank);
-        let range = starts[of_rank(rank)]..starts[of_rank(rank + 1)];
+        let places = layout.places_of(rank);
+        if places.len() == 1 {
+            *total = rows[places.start];
+            continue;
+        }
+        let range = starts[places.start]..starts[places.end];
         *total = Measured::Number(quantile(&mut placed[range], *q));
     }
     Ok(Results { rows, totals })

@@ -1,6 +1,11 @@
 //! A time and a label in one 64-bit payload that sorts by time.
 
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
 use event::limits::EARLIEST_TIME_MS;
+use event_store::QueryError;
+use rustc_hash::FxHashMap;
 
 const LABEL_BITS: u32 = 20;
 /// Largest label, and so one less than the most distinct labels of a query.
@@ -28,9 +33,20 @@ impl Timeline {
     }
 
     /// A payload; labels are at most [`MAX_LABEL`], so a payload is below `u64::MAX`.
+    #[inline]
     pub(super) fn payload(self, time_ms: i64, label: u32) -> u64 {
-        let offset = time_ms.saturating_sub(self.base_ms).max(0) as u64;
-        offset.min(MAX_OFFSET) << LABEL_BITS | u64::from(label)
+        self.offset(time_ms) << LABEL_BITS | u64::from(label)
+    }
+
+    /// Milliseconds from where the timeline begins, 44 bits.
+    #[inline]
+    pub(super) fn offset(self, time_ms: i64) -> u64 {
+        (time_ms.saturating_sub(self.base_ms).max(0) as u64).min(MAX_OFFSET)
+    }
+
+    /// The time at an offset.
+    pub(super) fn time_of(self, offset: u64) -> i64 {
+        self.base_ms + offset as i64
     }
 
     /// Time and label of a payload, the time counted from wherever its timeline begins.
@@ -41,7 +57,47 @@ impl Timeline {
     /// What [`Timeline::payload`] packed.
     pub(super) fn moment(self, payload: u64) -> Moment {
         let (offset, label) = Self::parts(payload);
-        Moment { time_ms: self.base_ms + offset as i64, label }
+        Moment { time_ms: self.time_of(offset), label }
+    }
+}
+
+/// Distinct things numbered as labels, the same in every thread of a query.
+pub(super) struct Labels<K> {
+    numbers: FxHashMap<K, u32>,
+    list: Vec<K>,
+}
+
+impl<K> Default for Labels<K> {
+    fn default() -> Self {
+        Self { numbers: FxHashMap::default(), list: Vec::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Labels<K> {
+    /// The label of a thing: the one the thread knows, else the shared one.
+    ///
+    /// # Errors
+    /// [`QueryError::Groups`] when there are more things than labels.
+    pub(super) fn find(shared: &Mutex<Self>, known: &mut FxHashMap<K, u32>, thing: K) -> Result<u32, QueryError> {
+        if let Some(&label) = known.get(&thing) {
+            return Ok(label);
+        }
+        let mut labels = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = labels.list.len() as u32;
+        if next >= MAX_LABEL {
+            return Err(QueryError::Groups { limit: MAX_LABEL as usize });
+        }
+        let label = *labels.numbers.entry(thing).or_insert(next);
+        if label == next {
+            labels.list.push(thing);
+        }
+        known.insert(thing, label);
+        Ok(label)
+    }
+
+    /// The things by label.
+    pub(super) fn into_list(self) -> Vec<K> {
+        self.list
     }
 }
 

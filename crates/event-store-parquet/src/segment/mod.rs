@@ -8,11 +8,15 @@ mod places;
 mod read;
 mod write;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arrow::array::ArrayRef;
+
 use crate::columns::OverflowNames;
+use crate::decoded::{DecodedCache, Residence, Shape};
 use crate::hidden::HiddenRows;
 use crate::part::PartColumns;
 use crate::runs::RunIndex;
@@ -90,11 +94,13 @@ struct SegmentFile {
     open: Arc<OpenSegments>,
     damage: OnceLock<String>,
     replaced: AtomicBool,
+    residence: Residence,
 }
 
 impl Segment {
     pub(crate) fn new(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>) -> Self {
-        let file = SegmentFile { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false) };
+        let file =
+            SegmentFile { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false), residence: Residence::default() };
         Self { file: Arc::new(file), hidden: HiddenRows::default(), unsearched: false }
     }
 
@@ -131,6 +137,26 @@ impl Segment {
     pub(crate) fn columns(&self) -> Result<PartColumns, String> {
         let open = self.open().map_err(|failure| failure.to_string())?;
         Ok(PartColumns { fields: open.fields().to_vec(), overflow: open.overflow().clone() })
+    }
+
+    /// What names its decoded columns.
+    pub(crate) fn residence(&self) -> &Residence {
+        &self.file.residence
+    }
+
+    /// What a scan is planned by; opens no file where `cache` keeps it.
+    pub(crate) fn shape(&self, cache: &Arc<DecodedCache>) -> Result<Arc<Shape>, String> {
+        if self.unsearched {
+            return self.open().map(|open| open.shape().clone()).map_err(|failure| failure.to_string());
+        }
+        let find = || self.open().map(|open| open.shape().clone());
+        cache.shape(self.residence(), find).map_err(|failure| failure.to_string())
+    }
+
+    /// Decodes columns of rows of one row group, see [`OpenSegment::read_rows`]. An error is why rows are missing.
+    pub(crate) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), String> {
+        let open = self.open().map_err(|failure| failure.to_string())?;
+        open.read_rows(group, rows, columns).map_err(|failure| self.failed(failure).to_string())
     }
 
     /// Footer and file handle, from the cache of open segments. The failure's text is for answers.

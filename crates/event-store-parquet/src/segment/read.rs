@@ -1,11 +1,12 @@
 //! Reading a segment: only the row groups, rows and columns that a request needs, never bytes that are not what was written.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use bytes::{Buf, Bytes};
 use event_store::QueryError;
@@ -22,6 +23,7 @@ use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
 use super::{Footer, Segment, SegmentInfo};
 use crate::columns::{self, OverflowNames};
+use crate::decoded::Shape;
 use crate::hidden::HiddenRows;
 use crate::part::{RowCheck, RowRange, SCAN_BATCH_ROWS, ScanRequest, plan_ranges, visible_ranges};
 use crate::runs::RunIndex;
@@ -33,10 +35,7 @@ const TAIL_BYTES: u64 = 8;
 pub(crate) struct OpenSegment {
     file: VerifiedFile,
     metadata: ArrowReaderMetadata,
-    fields: Vec<FieldRef>,
-    footer: Footer,
-    /// First row of each row group, and the end of the last.
-    group_starts: Vec<usize>,
+    shape: Arc<Shape>,
 }
 
 impl OpenSegment {
@@ -66,23 +65,28 @@ impl OpenSegment {
         }
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.clone())));
         let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
-        Ok(Self { file, metadata, fields, footer, group_starts })
+        let Footer { runs, overflow } = footer;
+        Ok(Self { file, metadata, shape: Arc::new(Shape { runs, group_starts, fields, overflow }) })
+    }
+
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
+        &self.shape
     }
 
     pub(crate) fn fields(&self) -> &[FieldRef] {
-        &self.fields
+        &self.shape.fields
     }
 
     pub(crate) fn overflow(&self) -> &OverflowNames {
-        &self.footer.overflow
+        &self.shape.overflow
     }
 
     pub(crate) fn runs(&self) -> &RunIndex {
-        &self.footer.runs
+        &self.shape.runs
     }
 
     pub(super) fn group_starts(&self) -> &[usize] {
-        &self.group_starts
+        &self.shape.group_starts
     }
 
     pub(super) fn column_statistics(&self, group: usize, column: usize) -> Option<&Statistics> {
@@ -91,7 +95,7 @@ impl OpenSegment {
 
     /// Rows in which each column is not null, in stored order.
     pub(crate) fn values_per_column(&self) -> Vec<u64> {
-        let mut counts = vec![0; self.fields.len()];
+        let mut counts = vec![0; self.shape.fields.len()];
         for group in self.metadata.metadata().row_groups() {
             for (count, column) in counts.iter_mut().zip(group.columns()) {
                 let nulls = column.statistics().and_then(|statistics| statistics.null_count_opt()).unwrap_or(0);
@@ -114,8 +118,31 @@ impl OpenSegment {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let runs = size_of_val(self.footer.runs.runs());
-        self.metadata.metadata().memory_size() + self.file.memory_bytes() + runs + self.fields.len() * 128
+        self.metadata.metadata().memory_size() + self.file.memory_bytes() + self.shape.bytes()
+    }
+
+    /// Decodes `columns` (in stored order, at least one) of rows of one row group: one array per column with the rows one after the other, and the
+    /// compressed bytes of the column chunks. `rows` are rows of the segment, ascending and apart.
+    pub(super) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), SegmentFailure> {
+        let first = self.shape.group_starts[group];
+        let group_rows = self.shape.group_rows(group);
+        let wanted: usize = rows.iter().map(Range::len).sum();
+        let selection = (wanted < group_rows)
+            .then(|| RowSelection::from_consecutive_ranges(rows.iter().map(|rows| rows.start - first..rows.end - first), group_rows));
+        let mut reader = self.read_group(group, columns, selection, wanted)?;
+        let mut batches = Vec::new();
+        while let Some(batch) = next_batch(&mut reader) {
+            batches.push(batch?);
+        }
+        let column = |column: usize| match &batches[..] {
+            [batch] => Ok(batch.column(column).clone()),
+            batches => {
+                let pieces: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(column).as_ref()).collect();
+                arrow::compute::concat(&pieces).map_err(|error| error.to_string().into())
+            }
+        };
+        let arrays = (0..columns.len()).map(column).collect::<Result<_, SegmentFailure>>()?;
+        Ok((arrays, columns.iter().map(|&column| self.chunk_bytes(group, column)).sum()))
     }
 
     /// Compressed bytes of one column of one row group.
@@ -258,7 +285,7 @@ impl SegmentScan {
                 scan.columns = columns::resolve(request.columns, open.fields(), open.overflow());
                 scan.schema = Arc::new(Schema::new(scan.columns.iter().map(|&i| open.fields()[i].clone()).collect::<Vec<_>>()));
                 let ranges = visible_ranges(plan_ranges(open.runs(), request), segment.hidden());
-                scan.tasks = group_tasks(&ranges, &open.group_starts);
+                scan.tasks = group_tasks(&ranges, &open.shape.group_starts);
                 scan.open = Some(open);
             }
             Err(failure) => scan.missing = Some(failure.to_string()),
@@ -304,7 +331,7 @@ impl SegmentScan {
         let mut columns = self.columns.clone();
         let extra = [(check.check_time, columns::TIME), (check.check_event, columns::EVENT)];
         columns.extend(
-            extra.into_iter().filter(|(check, _)| *check).filter_map(|(_, name)| open.fields.iter().position(|f| f.name() == name)),
+            extra.into_iter().filter(|(check, _)| *check).filter_map(|(_, name)| open.fields().iter().position(|f| f.name() == name)),
         );
         columns.sort_unstable();
         columns.dedup();
@@ -313,7 +340,7 @@ impl SegmentScan {
             self.bare_rows = rows(&task.ranges);
             return Ok(());
         }
-        let group_rows = open.group_starts[task.group + 1] - open.group_starts[task.group];
+        let group_rows = open.shape.group_rows(task.group);
         let selection = (rows(&task.ranges) < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(task.ranges.iter().map(|range| range.start..range.end), group_rows));
         self.read_bytes += columns.iter().map(|&column| open.chunk_bytes(task.group, column)).sum::<u64>();
@@ -368,7 +395,7 @@ pub(crate) struct WholeScan {
 
 impl WholeScan {
     pub(crate) fn new(open: Arc<OpenSegment>, hidden: HiddenRows, batch_rows: usize) -> Self {
-        let columns = (0..open.fields.len()).collect();
+        let columns = (0..open.fields().len()).collect();
         Self { open, hidden, columns, batch_rows, next_group: 0, current: None }
     }
 
@@ -377,7 +404,7 @@ impl WholeScan {
         if self.hidden.is_empty() {
             return None;
         }
-        let (start, end) = (self.open.group_starts[self.next_group], self.open.group_starts[self.next_group + 1]);
+        let (start, end) = (self.open.shape.group_starts[self.next_group], self.open.shape.group_starts[self.next_group + 1]);
         let visible = self.hidden.visible_in(start..end).into_iter().map(|rows| rows.start - start..rows.end - start);
         Some(RowSelection::from_consecutive_ranges(visible, end - start))
     }
@@ -390,7 +417,7 @@ impl WholeScan {
                 }
                 self.current = None;
             }
-            if self.next_group + 1 >= self.open.group_starts.len() {
+            if self.next_group + 1 >= self.open.shape.group_starts.len() {
                 return Ok(None);
             }
             self.current = Some(self.open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows)?);

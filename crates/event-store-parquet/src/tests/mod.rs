@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod decoded;
 mod deletion;
 mod equivalence;
 mod layout;

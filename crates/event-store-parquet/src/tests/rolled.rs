@@ -19,7 +19,7 @@ const NAMES: [&str; 4] = ["a", "ab", "b", "$identify"];
 const DAYS: i64 = 5;
 
 fn from_raw(store: &ParquetStore, plan: &AggregatePlan) -> AggregateTable {
-    exec::aggregate(&Query { snapshot: &store.snapshot(), context: &context(), threads: 2 }, plan).unwrap()
+    exec::aggregate(&Query { snapshot: &store.snapshot(), context: &context(), threads: 2, decoded: &store.decoded }, plan).unwrap()
 }
 
 /// Asks both ways; true when rollups answered.

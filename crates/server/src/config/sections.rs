@@ -108,6 +108,8 @@ section! {
     EventStoreConfig {
         /// `parquet:` in the data folder, or `parquet:PATH`.
         url: String = "parquet:".to_owned(),
+        /// MiB of decoded columns kept for the next question; 0 keeps none. Not set: an eighth of the machine's memory (or of the limit of its container), 1,024 at most.
+        max_decoded_mib: Option<usize> = None,
     }
 }
 

@@ -30,12 +30,30 @@ pub(super) fn log_options(config: &Config, stored: u64) -> FileLogOptions {
 pub(super) fn store_options(config: &Config) -> ParquetStoreOptions {
     /// The store refuses rows only well beyond the point where the stream flushes.
     const HEADROOM: usize = 3;
+    let max_decoded_bytes = config.event_store.max_decoded_mib.map_or_else(default_decoded_bytes, |mib| mib.saturating_mul(MIB));
     ParquetStoreOptions {
+        max_decoded_bytes,
         max_unflushed_rows: config.stream.max_unflushed_rows.saturating_mul(HEADROOM),
         max_unflushed_bytes: config.stream.max_unflushed_mib.saturating_mul(MIB * HEADROOM),
         log_kept_ms: Some(config.event_log.max_age_hours.saturating_mul(3_600_000).min(i64::MAX as u64) as i64),
         ..ParquetStoreOptions::default()
     }
+}
+
+/// An eighth of what the process may use, 1 GiB at most.
+fn default_decoded_bytes() -> usize {
+    const MOST: usize = 1_024 * MIB;
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let of_machine = memory_bytes(&read("/proc/meminfo"));
+    // "max", or no file at all, is no limit.
+    let of_container = read("/sys/fs/cgroup/memory.max").trim().parse::<usize>().ok();
+    of_machine.into_iter().chain(of_container).min().map_or(MOST / 4, |bytes| (bytes / 8).min(MOST))
+}
+
+/// `MemTotal` of `/proc/meminfo`.
+fn memory_bytes(meminfo: &str) -> Option<usize> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1_024)
 }
 
 pub(super) fn realtime_options(config: &Config) -> MemoryOptions {
@@ -90,5 +108,19 @@ pub(super) fn serve_options(config: &Config) -> ServeOptions {
         max_connections: config.server.max_connections,
         drain_timeout: Duration::from_millis(config.server.drain_timeout_ms),
         ..ServeOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoded_columns_take_an_eighth_of_the_memory() {
+        assert_eq!(memory_bytes("MemTotal:       24683520 kB\nMemFree: 1 kB\n"), Some(24_683_520 << 10));
+        assert_eq!(memory_bytes("nothing"), None);
+        assert!((1..=1_024 * MIB).contains(&default_decoded_bytes()));
+        let config: Config = toml::from_str("[event_store]\nmax_decoded_mib = 0").unwrap();
+        assert_eq!(store_options(&config).max_decoded_bytes, 0);
     }
 }

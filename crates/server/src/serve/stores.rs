@@ -16,7 +16,7 @@ use stream::{Stream, StreamParts};
 use tokio_util::sync::CancellationToken;
 
 use super::options::{api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options};
-use super::{log_metrics, query_metrics};
+use super::{log_metrics, query_metrics, store_metrics};
 use crate::app::{now_ms, open_metadata};
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
@@ -37,6 +37,9 @@ impl Stores {
         let has = |role| config.server.roles.contains(&role);
         let metadata = open_metadata(config, folder)?;
         let events = (has(Role::Stream) || has(Role::Query)).then(|| open_store(config, folder, &metadata)).transpose()?;
+        if let Some(events) = &events {
+            store_metrics::register(events, registry)?;
+        }
         let stored = events.as_ref().map_or(0, |events| events.position());
         let log = (has(Role::Gateway) || has(Role::Stream)).then(|| open_log(config, folder, stored, registry)).transpose()?;
         let keys = Arc::new(KeyCache::new(Arc::clone(&metadata) as Arc<dyn MetadataStore>));

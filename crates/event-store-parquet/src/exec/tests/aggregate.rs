@@ -8,7 +8,9 @@ use event_store::{AggregatePlan, AggregateRow, Buckets, Fold, Measure, MeasureFn
 use proptest::prelude::*;
 
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, quarters, selected};
-use super::world::{BASE_MS, MINUTE_MS, PlainEvent, any_event, any_forms, any_names, app, context, snapshot};
+use super::world::{
+    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_names, app, cache, context, snapshot,
+};
 use crate::exec::value::{OwnedScalar, compare_groups};
 use crate::exec::{Query, aggregate};
 
@@ -219,15 +221,17 @@ fn same(a: &[AggregateRow], b: &[AggregateRow]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_row(a, b))
 }
 
-pub(super) fn check(world: &[PlainEvent], plan: &AggregatePlan, forms: &[super::world::PartForm]) -> Result<(), TestCaseError> {
+pub(super) fn check(world: &[PlainEvent], plan: &AggregatePlan, forms: &[PartForm], keeping: Keeping) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = snapshot(world, forms, folder.path());
-    let query = Query { snapshot: &snapshot, context: &context(), threads: 2 };
-    let table = aggregate(&query, plan).unwrap();
-    prop_assert_eq!(&table.stats.missing, &Vec::<String>::new());
+    let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(keeping) };
     let (rows, totals) = Oracle { world, plan }.answer();
-    prop_assert!(same(&table.totals, &totals), "totals\n{:#?}\nexpected\n{:#?}", table.totals, totals);
-    prop_assert!(same(&table.rows, &rows), "rows\n{:#?}\nexpected\n{:#?}", table.rows, rows);
+    for round in ["decoded", "kept"] {
+        let table = aggregate(&query, plan).unwrap();
+        prop_assert_eq!(&table.stats.missing, &Vec::<String>::new());
+        prop_assert!(same(&table.totals, &totals), "{}: totals\n{:#?}\nexpected\n{:#?}", round, table.totals, totals);
+        prop_assert!(same(&table.rows, &rows), "{}: rows\n{:#?}\nexpected\n{:#?}", round, table.rows, rows);
+    }
     Ok(())
 }
 
@@ -289,12 +293,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn agrees_with_nested_loops(world in prop::collection::vec(any_event(), 0..50), plan in any_plan(), forms in any_forms()) {
-        check(&world, &plan, &forms)?;
+    fn agrees_with_nested_loops(world in prop::collection::vec(any_event(), 0..50), plan in any_plan(), forms in any_forms(), keeping in any_keeping()) {
+        check(&world, &plan, &forms, keeping)?;
     }
 
     #[test]
-    fn filters_agree_with_the_book(world in prop::collection::vec(any_event(), 0..30), filter in any_filter(), forms in any_forms()) {
+    fn filters_agree_with_the_book(world in prop::collection::vec(any_event(), 0..30), filter in any_filter(), forms in any_forms(), keeping in any_keeping()) {
         let expected = world.iter().filter(|event| holds(&world, event, &filter)).count() as u64;
         let folder = tempfile::tempdir().unwrap();
         let snapshot = snapshot(&world, &forms, folder.path());
@@ -305,7 +309,8 @@ proptest! {
             measures: vec![Measure { function: MeasureFn::Events, events: None, filter: event_store::Filter::all() }],
             fold: Fold { keep: 25, by_measure: 0, descending: true },
         };
-        let table = aggregate(&Query { snapshot: &snapshot, context: &context(), threads: 2 }, &plan).unwrap();
+        let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(keeping) };
+        let table = aggregate(&query, &plan).unwrap();
         prop_assert_eq!(table.totals.first().map_or(Measured::Count(0), |row| row.measures[0]), Measured::Count(expected));
     }
 }

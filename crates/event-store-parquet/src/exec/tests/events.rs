@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::aggregate::any_scan;
 use super::filter_oracle::selected;
-use super::world::{PlainEvent, any_event, any_forms, app, context, snapshot};
+use super::world::{Keeping, PlainEvent, any_event, any_forms, app, cache, context, snapshot};
 use crate::exec::value::OwnedScalar;
 use crate::exec::{Query, events, schema};
 
@@ -45,7 +45,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let snapshot = snapshot(&world, &forms, folder.path());
         let context = context();
-        let query = Query { snapshot: &snapshot, context: &context, threads: 2 };
+        let query = Query { snapshot: &snapshot, context: &context, threads: 2, decoded: &cache(Keeping::Everything) };
         let in_scan = |event: &&PlainEvent| {
             event.time_ms >= scan.from_ms && event.time_ms < scan.to_ms && selected(&world, event, scan.events.as_deref(), &scan.filter)
         };
@@ -82,7 +82,7 @@ proptest! {
         let rows = |forms| {
             let folder = tempfile::tempdir().unwrap();
             let snapshot = snapshot(&world, forms, folder.path());
-            events(&Query { snapshot: &snapshot, context: &context(), threads: 2 }, &plan).unwrap().rows
+            events(&Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(Keeping::Everything) }, &plan).unwrap().rows
         };
         prop_assert_eq!(rows(&a), rows(&b));
     }
@@ -96,7 +96,7 @@ proptest! {
         names.dedup();
         let names = names.into_iter().map(|name| EventNameInfo { name: name.into(), events: 1, first_hour_ms: 0, last_hour_ms: 0 }).collect();
         let context = context();
-        let told = schema(&Query { snapshot: &snapshot, context: &context, threads: 2 }, &app(), names).unwrap();
+        let told = schema(&Query { snapshot: &snapshot, context: &context, threads: 2, decoded: &cache(Keeping::Everything) }, &app(), names).unwrap();
         let mut expected: BTreeMap<String, (u64, Vec<&str>)> = BTreeMap::new();
         for (name, value) in world.iter().flat_map(properties) {
             let seen = expected.entry(name).or_default();

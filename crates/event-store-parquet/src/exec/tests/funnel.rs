@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::aggregate::any_scan;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, selected};
-use super::world::{MINUTE_MS, PlainEvent, any_event, any_forms, any_names, context, snapshot};
+use super::world::{Keeping, MINUTE_MS, PlainEvent, any_event, any_forms, any_keeping, any_names, cache, context, snapshot};
 use crate::exec::value::compare_values;
 use crate::exec::{Query, funnel};
 
@@ -118,6 +118,41 @@ fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
     })
 }
 
+/// Both ways a funnel is walked: [`any_plan`] seldom has an entry with names of its own.
+fn any_plan_with_own_entry() -> impl Strategy<Value = FunnelPlan> {
+    let later = || prop::collection::vec(prop::sample::select(vec!["b", "c", "$identify"]).prop_map(String::from), 1..3);
+    (any_plan(), prop::collection::vec(later(), 3), prop::sample::select(vec![vec!["a"], vec!["a", "$set"]])).prop_map(
+        |(mut plan, later, entry)| {
+            let entry: Vec<String> = entry.into_iter().map(String::from).collect();
+            for (step, names) in plan.steps.iter_mut().zip(std::iter::once(entry).chain(later)) {
+                step.any_of.iter_mut().for_each(|(of_step, _)| *of_step = Some(names.clone()));
+            }
+            plan
+        },
+    )
+}
+
+fn check(
+    world: &[PlainEvent],
+    mut plan: FunnelPlan,
+    (from, to): (i64, i64),
+    forms: &[super::world::PartForm],
+    keeping: Keeping,
+) -> Result<(), TestCaseError> {
+    plan.scan.from_ms = super::world::BASE_MS + from * 10 * MINUTE_MS;
+    plan.scan.to_ms = plan.scan.from_ms + to * 10 * MINUTE_MS;
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = snapshot(world, forms, folder.path());
+    let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(keeping) };
+    let (total, groups) = expected(&plan, world);
+    for round in ["decoded", "kept"] {
+        let table = funnel(&query, &plan).unwrap();
+        prop_assert_eq!(&table.total, &total, "{}", round);
+        prop_assert_eq!(&table.groups, &groups, "{}", round);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(800))]
 
@@ -125,18 +160,22 @@ proptest! {
     fn agrees_with_a_search_over_all_choices(
         world in prop::collection::vec(any_dense_event(), 0..14),
         plan in any_plan(),
-        (from, to) in (0i64..6, 1i64..12),
+        range in (0i64..6, 1i64..12),
         forms in any_forms(),
+        keeping in any_keeping(),
     ) {
-        let mut plan = plan;
-        plan.scan.from_ms = super::world::BASE_MS + from * 10 * MINUTE_MS;
-        plan.scan.to_ms = plan.scan.from_ms + to * 10 * MINUTE_MS;
-        let folder = tempfile::tempdir().unwrap();
-        let snapshot = snapshot(&world, &forms, folder.path());
-        let table = funnel(&Query { snapshot: &snapshot, context: &context(), threads: 2 }, &plan).unwrap();
-        let (total, groups) = expected(&plan, &world);
-        prop_assert_eq!(table.total, total);
-        prop_assert_eq!(table.groups, groups);
+        check(&world, plan, range, &forms, keeping)?;
+    }
+
+    #[test]
+    fn an_entry_of_its_own_agrees_with_a_search_over_all_choices(
+        world in prop::collection::vec(any_dense_event(), 0..14),
+        plan in any_plan_with_own_entry(),
+        range in (0i64..6, 1i64..12),
+        forms in any_forms(),
+        keeping in any_keeping(),
+    ) {
+        check(&world, plan, range, &forms, keeping)?;
     }
 }
 
@@ -174,7 +213,8 @@ fn a_filter_narrows_every_step() {
     let folder = tempfile::tempdir().unwrap();
     let forms = [super::world::PartForm { segment: false, crowded: false }];
     let snapshot = snapshot(&world, &forms, folder.path());
-    let table = funnel(&Query { snapshot: &snapshot, context: &context(), threads: 2 }, &plan).unwrap();
+    let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(Keeping::Everything) };
+    let table = funnel(&query, &plan).unwrap();
     assert_eq!(table.total[1], FunnelStepResult { users: 1, median_time_ms: Some(120_000.0), avg_time_ms: Some(120_000.0) });
     assert_eq!(table.groups.iter().map(|group| group.value.clone()).collect::<Vec<_>>(), [Some(Value::Str("US".into()))]);
 }

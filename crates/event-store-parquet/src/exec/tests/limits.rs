@@ -5,7 +5,7 @@ use event_store::{
     QueryError, Scan,
 };
 
-use super::world::{BASE_MS, PartForm, PlainEvent, app, context, snapshot};
+use super::world::{BASE_MS, Keeping, PartForm, PlainEvent, app, cache, context, snapshot};
 use crate::exec::value::OwnedScalar;
 use crate::exec::{Query, aggregate, events, funnel};
 
@@ -38,9 +38,13 @@ fn world() -> Vec<PlainEvent> {
 }
 
 fn answer(context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
+    answer_keeping(Keeping::Nothing, context, run)
+}
+
+fn answer_keeping(keeping: Keeping, context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
     let folder = tempfile::tempdir().unwrap();
     let snapshot = snapshot(&world(), &[PartForm { segment: false, crowded: false }; 2], folder.path());
-    let result = run(&Query { snapshot: &snapshot, context, threads: 2 });
+    let result = run(&Query { snapshot: &snapshot, context, threads: 2, decoded: &cache(keeping) });
     assert_eq!(held(&context.memory), 0, "a query gives its memory back");
     result
 }
@@ -135,4 +139,16 @@ fn impossible_plans_are_refused() {
         assert!(invalid(answer(&context(), |query| funnel(query, &funnel_plan(steps)).map(drop))));
     }
     assert!(invalid(answer(&context(), |query| funnel(query, &FunnelPlan { window_ms: Some(-1), ..funnel_plan(1) }).map(drop))));
+}
+
+#[test]
+fn decoded_columns_count_while_they_are_used() {
+    let run = |query: &Query<'_>| aggregate(query, &plan(MeasureFn::UniqueUsers, Vec::new())).map(drop);
+    let limit_bytes = 4_000;
+    let small = QueryContext { memory: MemoryBudget::new(limit_bytes), ..context() };
+    assert_eq!(answer_keeping(Keeping::Everything, &small, run), Err(QueryError::Memory { limit_bytes }));
+    // Bitmaps take less than the lists of keys that do not fit in as much.
+    let enough = QueryContext { memory: MemoryBudget::new(40_000), ..context() };
+    assert_eq!(answer_keeping(Keeping::Everything, &enough, run), Ok(()));
+    assert!(answer_keeping(Keeping::FewPersons, &enough, run).is_err());
 }

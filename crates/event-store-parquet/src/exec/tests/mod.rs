@@ -6,4 +6,4 @@ mod filter_oracle;
 mod funnel;
 mod limits;
 mod speed;
-mod world;
+pub(super) mod world;

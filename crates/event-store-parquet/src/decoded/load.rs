@@ -1,0 +1,174 @@
+//! The columns of a task: what is kept, and what is read for it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::error::ArrowError;
+use thiserror::Error;
+
+use super::block::ScanTask;
+use super::cache::{ColumnId, DecodedCache, Place, Residence};
+use super::column::Decoded;
+use super::decode::Decoder;
+use super::space::AppSpace;
+use crate::columns;
+use crate::part::Part;
+
+/// What persons are to a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PersonForm {
+    /// Ordinals of the app's [`super::PersonIndex`].
+    Ordinals,
+    /// Their 64-bit keys: an app that has too many of them.
+    Keys,
+}
+
+/// Why a task has no columns.
+#[derive(Debug, Error)]
+pub(crate) enum LoadFailure {
+    /// The part cannot be read; the reason is for [`event_store::ScanStats::missing`].
+    #[error("{0}")]
+    Missing(String),
+    /// The app has more persons than ordinals: ask again with keys.
+    #[error("there are more persons than ordinals")]
+    PersonsFull,
+    /// Arrays are not what they are said to be.
+    #[error("a column could not be decoded: {0}")]
+    Column(String),
+}
+
+impl LoadFailure {
+    pub(super) fn column(reason: &str) -> Self {
+        Self::Column(reason.to_string())
+    }
+}
+
+impl From<ArrowError> for LoadFailure {
+    fn from(error: ArrowError) -> Self {
+        Self::Column(error.to_string())
+    }
+}
+
+/// Gives columns of one app's rows, kept or read.
+pub(crate) struct Loader<'l> {
+    pub(crate) cache: &'l Arc<DecodedCache>,
+    pub(crate) space: &'l AppSpace,
+    pub(crate) persons: PersonForm,
+}
+
+/// What a task wants.
+pub(crate) struct Loaded {
+    /// Block by block, the columns.
+    pub(crate) blocks: Vec<Vec<Decoded>>,
+    /// Compressed bytes of the column chunks that had to be read.
+    pub(crate) read_bytes: u64,
+}
+
+/// Blocks of a task, by position, that lack the same columns.
+struct Gap {
+    blocks: Vec<usize>,
+    columns: Vec<usize>,
+}
+
+impl Loader<'_> {
+    /// The columns (places among the part's columns, ascending) of every block of a task.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub(crate) fn load(&self, task: &ScanTask, columns: &[usize]) -> Result<Loaded, LoadFailure> {
+        let residence = task.part.residence();
+        let place = |block: usize, column: usize| self.place(task, residence, block, column);
+        let mut loaded: Vec<Vec<Option<Decoded>>> = vec![vec![None; columns.len()]; task.blocks.len()];
+        for (block, of_block) in loaded.iter_mut().enumerate() {
+            for (slot, &column) in of_block.iter_mut().zip(columns) {
+                *slot = self.cache.column(&place(block, column));
+            }
+        }
+        let mut read_bytes = 0;
+        for gap in gaps(&loaded) {
+            let stored: Vec<usize> = gap.columns.iter().map(|&at| columns[at]).collect();
+            let (read, bytes) = self.read(task, &gap.blocks, &stored)?;
+            read_bytes += bytes;
+            for (&at, of_column) in gap.columns.iter().zip(read) {
+                for (&block, column) in gap.blocks.iter().zip(of_column) {
+                    self.cache.keep_column(&place(block, columns[at]), &column);
+                    loaded[block][at] = Some(column);
+                }
+            }
+        }
+        let complete = |columns: Vec<Option<Decoded>>| columns.into_iter().map(|column| column.unwrap_or(Decoded::Absent)).collect();
+        Ok(Loaded { blocks: loaded.into_iter().map(complete).collect(), read_bytes })
+    }
+
+    fn place<'p>(&'p self, task: &ScanTask, residence: &'p Residence, block: usize, column: usize) -> Place<'p> {
+        let is_person = task.shape.fields[column].name() == columns::PERSON;
+        let id = if is_person && self.persons == PersonForm::Ordinals { ColumnId::Ordinals } else { ColumnId::Stored(column) };
+        Place { residence, space: self.space, row: task.blocks[block].0.rows.start, column: id }
+    }
+
+    /// Reads columns of blocks: by column, then by block.
+    fn read(&self, task: &ScanTask, blocks: &[usize], stored: &[usize]) -> Result<(Vec<Vec<Decoded>>, u64), LoadFailure> {
+        let rows: Vec<Range<usize>> = blocks.iter().map(|&block| task.blocks[block].0.rows.clone()).collect();
+        let (arrays, bytes) = read_part(task, &rows, stored)?;
+        let mut ranges = Vec::with_capacity(rows.len());
+        let mut start = 0;
+        for rows in &rows {
+            ranges.push(start..start + rows.len());
+            start += rows.len();
+        }
+        let decoder = Decoder { space: self.space, persons: self.persons, group_rows: task.shape.group_rows(task.group) };
+        let each = |(&column, array): (&usize, &ArrayRef)| {
+            if array.len() != start {
+                return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));
+            }
+            decoder.decode(&task.shape.fields[column], array, &ranges)
+        };
+        Ok((stored.iter().zip(&arrays).map(each).collect::<Result<_, _>>()?, bytes))
+    }
+}
+
+/// One array per column with the rows one after the other, and the compressed bytes they were in.
+fn read_part(task: &ScanTask, rows: &[Range<usize>], stored: &[usize]) -> Result<(Vec<ArrayRef>, u64), LoadFailure> {
+    match &*task.part {
+        Part::Segment(segment) => segment.read_rows(task.group, rows, stored).map_err(LoadFailure::Missing),
+        Part::Memory(part) => {
+            let column = |&column: &usize| -> Result<ArrayRef, LoadFailure> {
+                let slices: Vec<ArrayRef> = rows.iter().map(|rows| part.batch().column(column).slice(rows.start, rows.len())).collect();
+                let slices: Vec<&dyn arrow::array::Array> = slices.iter().map(AsRef::as_ref).collect();
+                Ok(arrow::compute::concat(&slices)?)
+            };
+            Ok((stored.iter().map(column).collect::<Result<_, _>>()?, 0))
+        }
+    }
+}
+
+/// What is missing, in few reads.
+fn gaps(loaded: &[Vec<Option<Decoded>>]) -> Vec<Gap> {
+    let columns = loaded.first().map_or(0, Vec::len);
+    let mut gaps: Vec<Gap> = Vec::new();
+    for column in 0..columns {
+        let blocks: Vec<usize> = (0..loaded.len()).filter(|&block| loaded[block][column].is_none()).collect();
+        if blocks.is_empty() {
+            continue;
+        }
+        match gaps.iter_mut().find(|gap| gap.blocks == blocks) {
+            Some(gap) => gap.columns.push(column),
+            None => gaps.push(Gap { blocks, columns: vec![column] }),
+        }
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_lack_the_same_blocks_are_read_together() {
+        let (some, none) = (|| Some(Decoded::Absent), || None);
+        let loaded = vec![vec![none(), some(), none(), none()], vec![none(), some(), some(), none()]];
+        let gaps: Vec<(Vec<usize>, Vec<usize>)> = gaps(&loaded).into_iter().map(|gap| (gap.blocks, gap.columns)).collect();
+        assert_eq!(gaps, [(vec![0, 1], vec![0, 3]), (vec![0], vec![2])]);
+    }
+}

@@ -1,0 +1,54 @@
+use std::sync::Arc;
+
+use event_store_parquet::ParquetStore;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounter, IntGauge, Registry};
+
+/// The figures of the event store's decoded columns as metrics, read when they are asked for.
+struct StoreMetrics {
+    store: Arc<ParquetStore>,
+    hits: IntCounter,
+    misses: IntCounter,
+    column_bytes: IntGauge,
+    space_bytes: IntGauge,
+    max_bytes: IntGauge,
+}
+
+/// Registers the figures of `store`.
+pub(super) fn register(store: &Arc<ParquetStore>, registry: &Registry) -> Result<(), prometheus::Error> {
+    registry.register(Box::new(StoreMetrics {
+        store: Arc::clone(store),
+        hits: IntCounter::new("throng_store_decoded_hits_total", "Decoded columns of blocks that were kept when a question wanted them")?,
+        misses: IntCounter::new("throng_store_decoded_misses_total", "Columns of blocks that a question had to decode")?,
+        column_bytes: IntGauge::new("throng_store_decoded_column_bytes", "Bytes of decoded columns that are kept")?,
+        space_bytes: IntGauge::new(
+            "throng_store_decoded_space_bytes",
+            "Bytes of the numbers of persons and codes of texts in decoded columns",
+        )?,
+        max_bytes: IntGauge::new("throng_store_decoded_max_bytes", "Most bytes of decoded columns with their numbers and codes")?,
+    }))
+}
+
+impl StoreMetrics {
+    fn all(&self) -> [&dyn Collector; 5] {
+        [&self.hits, &self.misses, &self.column_bytes, &self.space_bytes, &self.max_bytes]
+    }
+}
+
+impl Collector for StoreMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.all().into_iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let figures = self.store.decoded_figures();
+        for (counter, total) in [(&self.hits, figures.hits_total), (&self.misses, figures.misses_total)] {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
+        self.column_bytes.set(figures.column_bytes as i64);
+        self.space_bytes.set(figures.space_bytes as i64);
+        self.max_bytes.set(figures.max_bytes as i64);
+        self.all().into_iter().flat_map(Collector::collect).collect()
+    }
+}
