@@ -211,7 +211,7 @@ fn a_filter_narrows_every_step() {
     };
     assert!(holds(&world, &world[0], &plan.scan.filter));
     let folder = tempfile::tempdir().unwrap();
-    let forms = [super::world::PartForm { segment: false, crowded: false }];
+    let forms = [super::world::PartForm { segment: false, crowded: false, haunted: false }];
     let snapshot = snapshot(&world, &forms, folder.path());
     let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(Keeping::Everything) };
     let table = funnel(&query, &plan).unwrap();

@@ -43,7 +43,7 @@ fn answer(context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryEr
 
 fn answer_keeping(keeping: Keeping, context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
     let folder = tempfile::tempdir().unwrap();
-    let snapshot = snapshot(&world(), &[PartForm { segment: false, crowded: false }; 2], folder.path());
+    let snapshot = snapshot(&world(), &[PartForm { segment: false, crowded: false, haunted: false }; 2], folder.path());
     let result = run(&Query { snapshot: &snapshot, context, threads: 2, decoded: &cache(keeping) });
     assert_eq!(held(&context.memory), 0, "a query gives its memory back");
     result

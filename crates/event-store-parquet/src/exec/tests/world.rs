@@ -4,13 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::{Array, AsArray};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, MemoryBudget, QueryContext};
 use proptest::prelude::*;
 
 use crate::columnize::columnize;
+use crate::columns;
 use crate::decoded::DecodedCache;
 use crate::exec::value::OwnedScalar;
+use crate::hidden::HiddenRows;
 use crate::memory::MemoryPart;
 use crate::part::Part;
 use crate::segment::{OpenSegments, Segment, SegmentPlace, SegmentWriter};
@@ -20,6 +23,8 @@ use crate::snapshot::Snapshot;
 pub(super) const BASE_MS: i64 = 1_767_225_600_000;
 pub(super) const MINUTE_MS: i64 = 60_000;
 pub(super) const NAMES: [&str; 5] = ["a", "b", "c", "$identify", "$set"];
+/// The deleted person.
+const GHOST: &str = "ghost";
 pub(super) const PROPERTIES: [&str; 3] = ["p", "q", "$set"];
 
 /// One event as plain data.
@@ -89,6 +94,8 @@ pub(super) struct PartForm {
     pub(super) segment: bool,
     /// Beside so many rows of another app that a property of few rows gets no column.
     pub(super) crowded: bool,
+    /// With rows of a deleted person between the others: in a segment, hidden.
+    pub(super) haunted: bool,
 }
 
 /// The events as parts: event `i` is in part `i % forms.len()`.
@@ -99,14 +106,24 @@ pub(super) fn snapshot(events: &[PlainEvent], forms: &[PartForm], folder: &Path)
         // Another app with the same ids, names and properties: nothing of it may come out.
         let other = AppId::new("APP-0").unwrap();
         batches.extend(of_part.iter().map(|event| batch(&other, std::slice::from_ref(*event))));
+        let ghost = |event: &&PlainEvent| PlainEvent { user_id: Some(GHOST.into()), ..(*event).clone() };
+        let is_haunted = form.segment && form.haunted;
+        batches.extend(of_part.iter().map(ghost).filter(|_| is_haunted).map(|event| batch(&app(), &[event])));
         if form.crowded {
             let plain = PlainEvent { properties: Vec::new(), ..of_part.first().copied()?.clone() };
             batches.push(batch(&AppId::new("APP-2").unwrap(), &vec![plain; 1_100]));
         }
         let part = columnize(&batches).unwrap()?;
-        Some(Arc::new(if form.segment { Part::Segment(segment(&part, i as u64, folder)) } else { Part::Memory(part) }))
+        Some(Arc::new(if form.segment { Part::Segment(hide_ghost(&part, &segment(&part, i as u64, folder))) } else { Part::Memory(part) }))
     });
     Snapshot { parts: parts.collect() }
+}
+
+/// The segment without the rows of the deleted person.
+fn hide_ghost(part: &MemoryPart, segment: &Segment) -> Segment {
+    let users = part.batch().column_by_name(columns::USER_ID).unwrap().as_string::<i32>();
+    let of_ghost = (0..users.len()).filter(|&row| users.is_valid(row) && users.value(row) == GHOST);
+    segment.covered(HiddenRows::new(of_ghost.map(|row| row..row + 1).collect()), false)
 }
 
 fn segment(part: &MemoryPart, id: u64, folder: &Path) -> Segment {
@@ -197,7 +214,11 @@ pub(super) fn any_event() -> impl Strategy<Value = PlainEvent> {
 }
 
 pub(super) fn any_forms() -> impl Strategy<Value = Vec<PartForm>> {
-    let form = (prop::bool::weighted(0.3), prop::bool::weighted(0.3)).prop_map(|(segment, crowded)| PartForm { segment, crowded });
+    let form = (prop::bool::weighted(0.3), prop::bool::weighted(0.3), any::<bool>()).prop_map(|(segment, crowded, haunted)| PartForm {
+        segment,
+        crowded,
+        haunted,
+    });
     prop::collection::vec(form, 1..4)
 }
 
