@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 const USAGE: &str =
-    "usage: cargo xtask tidy | cargo xtask bench ingest | latency | store [--events N] | all | peers [--events N] [--answers-only]";
+    "usage: cargo xtask tidy | cargo xtask bench ingest | latency | share | store [--events N] | all | peers [--events N] [--answers-only]";
 
 fn main() -> ExitCode {
     match run() {

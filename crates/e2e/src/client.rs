@@ -92,6 +92,14 @@ impl Client {
         Ok(body)
     }
 
+    /// A metric without labels, as `/metrics` tells it now.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let (status, text) = self.get("/metrics")?;
+        let text = text.as_str().with_context(|| format!("{status}: /metrics"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.with_context(|| format!("no metric {name}"))?.trim().parse().with_context(|| name.to_owned())
+    }
+
     /// The number of stored events of all time.
     pub fn count_events(&self, app: &App) -> Result<u64> {
         let answer = self.ask(app, "query", &json!({ "metric": "events", "from": "1990-01-01", "to": "2100-01-01" }))?;

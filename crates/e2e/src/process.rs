@@ -95,6 +95,20 @@ impl Throng {
         Ok(())
     }
 
+    /// Bounds the address space of the running process, as `ulimit -v` does: an allocation beyond it fails.
+    pub fn limit_address_space(&self, bytes: u64) -> Result<()> {
+        let pid = self.child.as_ref().context("not running")?.id();
+        let pid = rustix::process::Pid::from_raw(pid as i32).context("a pid")?;
+        let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::As, limit)?;
+        Ok(())
+    }
+
+    /// Whether the process is alive.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// Sends SIGTERM, waits for the end, and returns how long it took and whether the exit code was 0.
     pub fn terminate(&mut self) -> Result<(Duration, bool)> {
         let mut child = self.child.take().context("not running")?;
@@ -161,15 +175,23 @@ impl Throng {
         cpu_seconds_of(pid)
     }
 
+    /// Address space in use, bytes.
+    pub fn address_space_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmSize:")
+    }
+
     /// Resident memory now and at its highest, bytes.
     pub fn memory_bytes(&self) -> Result<(u64, u64)> {
+        Ok((self.status_bytes("VmRSS:")?, self.status_bytes("VmHWM:")?))
+    }
+
+    /// A line of `/proc/PID/status` that is in kilobytes.
+    fn status_bytes(&self, key: &str) -> Result<u64> {
         let pid = self.child.as_ref().context("not running")?.id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let kilobytes = |key: &str| -> u64 {
-            let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
-        };
-        Ok((kilobytes("VmRSS:") * 1024, kilobytes("VmHWM:") * 1024))
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        let kilobytes: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0);
+        Ok(kilobytes * 1024)
     }
 }
 

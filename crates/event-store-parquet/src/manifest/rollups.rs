@@ -27,7 +27,8 @@ impl Manifest {
         let reader = self.reader();
         let sql = "SELECT event, start_ms, events, users FROM rollups WHERE app = ?1 AND size = ?2 AND start_ms >= ?3 AND start_ms < ?4";
         let mut statement = reader.prepare_cached(sql).map_err(sql_error)?;
-        let read = |row: &Row<'_>| Ok(StoredRollup { event: row.get(0)?, start_ms: row.get(1)?, cell: read_cell(row, 2)? });
+        let mut sketches = SketchReader::new();
+        let read = |row: &Row<'_>| Ok(StoredRollup { event: row.get(0)?, start_ms: row.get(1)?, cell: read_cell(row, 2, &mut sketches)? });
         let rows = statement.query_map(params![app, size_code(size), from_ms, to_ms], read).map_err(sql_error)?;
         rows.collect::<Result<_, _>>().map_err(sql_error)
     }
@@ -94,9 +95,9 @@ fn merge_period(tx: &Transaction<'_>, app: &str, size: RollupSize, start_ms: i64
          ON CONFLICT (app, size, start_ms, event) DO UPDATE SET events = excluded.events, users = excluded.users",
     )?;
     let code = size_code(size);
-    let mut new_names = false;
+    let (mut new_names, mut sketches) = (false, SketchReader::new());
     for (event, cell) in cells {
-        let before = stored.query_row(params![app, code, start_ms, event], |row| read_cell(row, 0)).optional()?;
+        let before = stored.query_row(params![app, code, start_ms, event], |row| read_cell(row, 0, &mut sketches)).optional()?;
         let mut sum = cell.clone();
         match &before {
             Some(before) => sum.merge(before),
@@ -146,17 +147,30 @@ fn encode_sketch(sketch: &UniqueSketch) -> Vec<u8> {
     zstd::bulk::compress(&bytes, 1).unwrap_or(bytes)
 }
 
-pub(super) fn decode_sketch(bytes: &[u8]) -> Option<UniqueSketch> {
-    if bytes.starts_with(&ZSTD_MAGIC) {
-        return UniqueSketch::from_bytes(&zstd::bulk::decompress(bytes, MAX_SKETCH_BYTES).ok()?);
+/// Reads stored sketches one after the other.
+pub(super) struct SketchReader {
+    /// Making one costs more than what it does to a sketch.
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl SketchReader {
+    pub(super) fn new() -> Self {
+        Self { decompressor: zstd::bulk::Decompressor::new().ok() }
     }
-    UniqueSketch::from_bytes(bytes)
+
+    /// `None` for bytes that are no sketch.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<UniqueSketch> {
+        if bytes.starts_with(&ZSTD_MAGIC) {
+            return UniqueSketch::from_bytes(&self.decompressor.as_mut()?.decompress(bytes, MAX_SKETCH_BYTES).ok()?);
+        }
+        UniqueSketch::from_bytes(bytes)
+    }
 }
 
 /// Reads `events, users` from two columns.
-fn read_cell(row: &Row<'_>, column: usize) -> rusqlite::Result<RollupCell> {
+fn read_cell(row: &Row<'_>, column: usize, sketches: &mut SketchReader) -> rusqlite::Result<RollupCell> {
     let bytes = row.get_ref(column + 1)?.as_blob()?;
-    let users = decode_sketch(bytes).ok_or_else(|| {
+    let users = sketches.read(bytes).ok_or_else(|| {
         let error = "not a sketch".into();
         rusqlite::Error::FromSqlConversionFailure(column + 1, rusqlite::types::Type::Blob, error)
     })?;
@@ -170,10 +184,11 @@ mod tests {
 
     #[test]
     fn sketches_of_every_size_survive_the_database() {
+        let mut reader = SketchReader::new();
         for persons in [0u64, 1, 100, 1_000, 50_000] {
             let mut sketch = UniqueSketch::default();
             (0..persons).for_each(|p| sketch.insert(PersonHash(p.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
-            assert_eq!(decode_sketch(&encode_sketch(&sketch)), Some(sketch), "{persons}");
+            assert_eq!(reader.read(&encode_sketch(&sketch)), Some(sketch), "{persons}");
         }
     }
 

@@ -6,7 +6,7 @@ use event::UniqueSketch;
 use event_store::{RollupSize, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rollups::{decode_sketch, size_code};
+use super::rollups::{SketchReader, size_code};
 use super::{Manifest, connect, sql_error};
 use crate::rollup::{TOTAL, size_ms};
 
@@ -129,6 +129,7 @@ impl ManifestView<'_> {
         event: &str,
         visit: &mut dyn FnMut(PeriodCount, &UniqueSketch) -> bool,
     ) -> Result<(), StoreError> {
+        let mut reader = SketchReader::new();
         let sql = "SELECT start_ms, events, users FROM rollups INDEXED BY rollup_counts
                    WHERE app = ?1 AND size = ?2 AND event = ?3 AND start_ms >= ?4 AND start_ms < ?5";
         let mut statement = self.connection()?.prepare_cached(sql).map_err(sql_error)?;
@@ -136,7 +137,7 @@ impl ManifestView<'_> {
         while let Some(row) = rows.next().map_err(sql_error)? {
             let (start_ms, events): (i64, i64) = (row.get(0).map_err(sql_error)?, row.get(1).map_err(sql_error)?);
             let bytes = row.get_ref(2).map_err(sql_error)?.as_blob().map_err(|error| StoreError::Damaged(error.to_string()))?;
-            let Some(users) = decode_sketch(bytes) else {
+            let Some(users) = reader.read(bytes) else {
                 return Err(StoreError::Damaged(format!("manifest: the rollup of {event:?} at {start_ms} holds no sketch")));
             };
             if !visit(PeriodCount { start_ms, events: events as u64 }, &users) {

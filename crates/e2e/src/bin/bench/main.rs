@@ -5,6 +5,7 @@
 mod ingest;
 mod latency;
 mod report;
+mod share;
 mod store;
 
 use anyhow::{Result, bail};
@@ -15,12 +16,14 @@ fn main() -> Result<()> {
     match words.as_slice() {
         ["ingest"] => ingest::run(),
         ["latency"] => latency::run(),
+        ["share"] => share::run(),
         ["store", rest @ ..] => store::run(rest),
         ["all", rest @ ..] => {
             ingest::run()?;
             latency::run()?;
+            share::run()?;
             store::run(rest)
         }
-        _ => bail!("usage: bench ingest | latency | store [--events N] [--data FOLDER] | all"),
+        _ => bail!("usage: bench ingest | latency | share | store [--events N] [--data FOLDER] | all"),
     }
 }
