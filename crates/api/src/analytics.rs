@@ -2,7 +2,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use metadata_store::{App, WeekDay};
-use query::{AppSettings, FailureKind, QueryFailure, Weekday};
+use query::{Answered, AppSettings, FailureKind, QueryFailure, Weekday};
 use serde_json::Value;
 
 use crate::error::{ApiError, ErrorBody};
@@ -22,7 +22,7 @@ use crate::state::ApiState;
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
     security(("read_key" = [])))]
-pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
     state.parts.queries.query(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
@@ -36,7 +36,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
     security(("read_key" = [])))]
-pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
     state.parts.queries.funnel(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
@@ -48,7 +48,7 @@ pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) ->
     request_body(content = Value, example = json!(examples::events())),
     responses((status = 200, body = Value), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("read_key" = [])))]
-pub(crate) async fn events(State(state): State<ApiState>, question: Question) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn events(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
     state.parts.queries.events(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
@@ -58,7 +58,7 @@ pub(crate) async fn events(State(state): State<ApiState>, question: Question) ->
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/schema", tag = "analytics", params(("app_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("read_key" = [])))]
-pub(crate) async fn schema(State(state): State<ApiState>, reader: Reader) -> Result<Json<Value>, ApiError> {
+pub(crate) async fn schema(State(state): State<ApiState>, reader: Reader) -> Result<Json<Answered>, ApiError> {
     let app = settings(reader.app());
     state.parts.queries.schema(&app, (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }

@@ -60,9 +60,18 @@ fn worst_questions(round: usize) -> Vec<(&'static str, Value)> {
     let regexes: Vec<Value> =
         (0..40).map(|i| json!({"property": "token", "op": "matches", "value": format!("(a|b|c)*{i}[0-9]{{3}}.*x{round}$")})).collect();
     vec![
-        ("query", json!({"metrics": ["unique_users", "events"], "group_by": ["token", "user_id", "path", "insert_id"], "limit": 5_000 + round})),
-        ("query", json!({"metric": {"fn": "count_distinct", "property": "insert_id"}, "interval": "hour", "range": format!("{}d", 21 + round % 300)})),
-        ("query", json!({"metrics": [{"fn": "median", "property": "price"}, {"fn": "avg_per_user", "property": "price"}], "group_by": "token", "limit": 5_000 + round})),
+        (
+            "query",
+            json!({"metrics": ["unique_users", "events"], "group_by": ["token", "user_id", "path", "insert_id"], "limit": 5_000 + round}),
+        ),
+        (
+            "query",
+            json!({"metric": {"fn": "count_distinct", "property": "insert_id"}, "interval": "hour", "range": format!("{}d", 21 + round % 300)}),
+        ),
+        (
+            "query",
+            json!({"metrics": [{"fn": "median", "property": "price"}, {"fn": "avg_per_user", "property": "price"}], "group_by": "token", "limit": 5_000 + round}),
+        ),
         ("query", json!({"metric": "sessions", "group_by": "user_id", "interval": "day", "limit": 1_000 + round})),
         ("query", json!({"metric": "events", "group_by": "path", "interval": "minute", "range": "6d", "limit": 5_000 + round})),
         ("query", json!({"metric": "events", "filters": [{"or": regexes}]})),
@@ -97,7 +106,13 @@ impl Heard {
             _ => "?".to_owned(),
         };
         let is_busy = matches!(code.as_str(), "busy" | "all_queries_memory_limit");
-        let expected_status = if code == "ok" { 200 } else if is_busy { 503 } else { 422 };
+        let expected_status = if code == "ok" {
+            200
+        } else if is_busy {
+            503
+        } else {
+            422
+        };
         let says_limit = message.contains(&named) || code == "busy" || code == "query_group_limit";
         if status != expected_status || !says_limit {
             self.wrong.push(format!("{call} {question}: {status} {body}"));

@@ -50,14 +50,21 @@ impl ResultCache {
 
     /// Keeps an answer that tells of what was visible at `as_of`: its time begins there, not when it was worked out.
     pub fn insert(&self, key: String, answer: Answer, as_of: Instant) {
-        let bytes = answer.iter().map(|(name, value)| name.len() + memory_bytes(value)).sum();
+        let bytes = answer_bytes(&answer);
         self.answers.insert(key, Kept { answer, as_of, bytes });
     }
 }
 
-/// Memory of a JSON value, near enough for a bound.
+/// Memory of one node of a JSON value, near enough for a bound.
+pub(crate) const NODE_BYTES: usize = 80;
+
+/// Memory of an answer.
+pub(crate) fn answer_bytes(answer: &Map<String, Value>) -> usize {
+    answer.iter().map(|(name, value)| name.len() + memory_bytes(value)).sum()
+}
+
+/// Memory of a JSON value.
 fn memory_bytes(value: &Value) -> usize {
-    const NODE_BYTES: usize = 80;
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => NODE_BYTES,
         Value::String(text) => NODE_BYTES + text.len(),

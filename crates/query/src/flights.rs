@@ -96,9 +96,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use event_store::MemoryBudget;
     use serde_json::Map;
 
     use super::*;
+    use crate::answered::Held;
     use crate::runner::Made;
 
     fn flights() -> Arc<Flights> {
@@ -127,7 +129,8 @@ mod tests {
                 let _on_drop = on_drop;
                 started.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                Ok(Made { answer: Arc::new(Map::new()), as_of: Instant::now() })
+                let held = Arc::new(Held::take(&MemoryBudget::new(0), 0).unwrap());
+                Ok(Made { answer: Arc::new(Map::new()), held, as_of: Instant::now() })
             };
             flights.join(key, start, || {}).await
         }

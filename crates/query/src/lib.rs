@@ -5,6 +5,7 @@
 // Tests write requests in place.
 #![cfg_attr(test, allow(clippy::needless_pass_by_value))]
 
+mod answered;
 mod cache;
 mod calendar;
 mod explain;
@@ -21,6 +22,7 @@ mod runner;
 mod service;
 mod threads;
 
+pub use answered::Answered;
 pub use failure::{FailureKind, QueryFailure};
 pub use figures::QueryFigures;
 pub use jiff::civil::Weekday;

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Answer;
+use crate::answered::Held;
+use crate::cache::{Answer, answer_bytes};
 use crate::failure::QueryFailure;
 use crate::figures::{Counters, QueryFigures};
 use crate::options::QueryOptions;
@@ -26,6 +27,8 @@ pub(crate) struct Turn {
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
     pub answer: Answer,
+    /// What the answer itself takes of the query's memory, as long as somebody has it to send.
+    pub held: Arc<Held>,
     /// Nothing that became visible after this need be in the answer.
     pub as_of: Instant,
 }
@@ -86,13 +89,16 @@ impl Runner {
             let _permit = permit;
             let running = counters.run();
             let mut unfinished = Unfinished(Some(&counters));
-            let result = work(source.as_ref(), &context, &turn);
+            let result = work(source.as_ref(), &context, &turn).and_then(|fields| {
+                let held = Arc::new(Held::take(&context.memory, answer_bytes(&fields))?);
+                Ok(Made { answer: Arc::new(fields), held, as_of })
+            });
             drop((unfinished.0.take(), context, running));
             counters.ended(&result);
             let _ = sender.send(result);
         });
         match ended.await {
-            Ok(result) => result.map(|answer| Made { answer: Arc::new(answer), as_of }),
+            Ok(result) => result,
             Err(_) => Err(defect()),
         }
     }

@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use event_store::{EventSource, EventsPlan};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::cache::{Answer, ResultCache, canonical};
+use crate::answered::{Answered, Held};
+use crate::cache::{ResultCache, canonical};
 use crate::calendar;
 use crate::explain::Explain;
 use crate::failure::QueryFailure;
@@ -14,7 +15,7 @@ use crate::flights::Flights;
 use crate::options::{AppSettings, QueryOptions};
 use crate::planner::{events_scan, plan_funnel, plan_query};
 use crate::request::{Period, read_events, read_funnel, read_query};
-use crate::respond::{Cursor, events_answer, funnel_answer, query_answer, schema_answer};
+use crate::respond::{Cursor, events_answer, funnel_answer, page_bytes, query_answer, schema_answer};
 use crate::runner::{Outcome, Runner, Work};
 
 /// Answers questions about events.
@@ -48,7 +49,7 @@ impl QueryService {
     ///
     /// # Errors
     /// [`QueryFailure`] names the field at fault or the limit that was passed.
-    pub async fn query(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+    pub async fn query(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
         let read = read_query(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("query", app, Some(&read.period), &request));
@@ -61,7 +62,7 @@ impl QueryService {
                 let table = source.aggregate(&plan.aggregate, context)?;
                 context.check()?;
                 let laying_out = Instant::now();
-                let mut answer = query_answer(&plan, &table, max_rows)?;
+                let mut answer = query_answer(&plan, &table, max_rows, &context.memory)?;
                 explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
                 Ok(answer)
             })
@@ -73,7 +74,7 @@ impl QueryService {
     ///
     /// # Errors
     /// As for [`QueryService::query`].
-    pub async fn funnel(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+    pub async fn funnel(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
         let read = read_funnel(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("funnel", app, Some(&read.period), &request));
@@ -95,7 +96,7 @@ impl QueryService {
     ///
     /// # Errors
     /// As for [`QueryService::query`].
-    pub async fn events(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Value, QueryFailure> {
+    pub async fn events(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
         let read = read_events(&request, app, now_ms)?;
         let start = Cursor { from_ms: read.period.from_ms, to_ms: read.period.to_ms, skip: 0 };
@@ -103,8 +104,13 @@ impl QueryService {
         let scan = events_scan(app, (cursor.from_ms, cursor.to_ms), read.events.clone(), read.filter.clone());
         let plan = EventsPlan { scan, limit: read.limit, skip: cursor.skip };
         let app = app.app.clone();
-        let work =
-            move || -> Work { Box::new(move |source, context, _| events_answer(&app, &read, cursor, &source.events(&plan, context)?)) };
+        let work = move || -> Work {
+            Box::new(move |source, context, _| {
+                let page = source.events(&plan, context)?;
+                let _rows = Held::take(&context.memory, page_bytes(&page))?;
+                events_answer(&app, &read, cursor, &page)
+            })
+        };
         self.answer(None, started, work).await
     }
 
@@ -112,7 +118,7 @@ impl QueryService {
     ///
     /// # Errors
     /// As for [`QueryService::query`].
-    pub async fn schema(&self, app: &AppSettings, _now_ms: i64) -> Result<Value, QueryFailure> {
+    pub async fn schema(&self, app: &AppSettings, _now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
         let key = cache_key("schema", app, None, &Value::Null);
         let zone = calendar::zone(&app.timezone).unwrap_or(jiff::tz::TimeZone::UTC);
@@ -127,22 +133,23 @@ impl QueryService {
     }
 
     /// From the cache, from a computation under way, or by running the work; without a key always the last.
-    async fn answer(&self, key: Option<String>, started: Instant, work: impl FnOnce() -> Work) -> Result<Value, QueryFailure> {
+    async fn answer(&self, key: Option<String>, started: Instant, work: impl FnOnce() -> Work) -> Result<Answered, QueryFailure> {
         let generation = self.generation.load(Ordering::Relaxed);
         let Some(key) = key.map(|key| format!("{generation} {key}")) else {
-            return Ok(sent(&self.runner.run(work()).await?.answer, started, false));
+            let made = self.runner.run(work()).await?;
+            return Ok(Answered::new(made.answer, Some(made.held), started, false));
         };
         let counters = self.runner.counters();
         if let Some(answer) = self.cache.get(&key, started) {
             counters.cached.fetch_add(1, Ordering::Relaxed);
-            return Ok(sent(&answer, started, true));
+            return Ok(Answered::new(answer, None, started, true));
         }
         let start = || compute(Arc::clone(&self.runner), Arc::clone(&self.cache), key.clone(), work());
         let joined = || {
             counters.shared.fetch_add(1, Ordering::Relaxed);
         };
         let made = self.flights.join(key.clone(), start, joined).await?;
-        Ok(sent(&made.answer, started, false))
+        Ok(Answered::new(made.answer, Some(made.held), started, false))
     }
 }
 
@@ -150,14 +157,6 @@ async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work
     let made = runner.run(work).await?;
     cache.insert(key, Arc::clone(&made.answer), made.as_of);
     Ok(made)
-}
-
-/// The answer as one caller gets it.
-fn sent(answer: &Answer, started: Instant, is_cached: bool) -> Value {
-    let mut answer: Map<String, Value> = answer.as_ref().clone();
-    answer.insert("query_time_ms".to_owned(), Value::from(started.elapsed().as_millis() as u64));
-    answer.insert("cached".to_owned(), Value::from(is_cached));
-    Value::Object(answer)
 }
 
 /// Two requests with one key have one answer, but for what happened in the few seconds an answer is kept.

@@ -60,6 +60,13 @@ impl Cursor {
     }
 }
 
+/// Memory of a page: its rows, and the JSON made of them, whose values take some times as much as their text.
+pub(crate) fn page_bytes(page: &EventsPage) -> usize {
+    const FIXED_BYTES: usize = 2_048;
+    const TIMES_TEXT: usize = 8;
+    page.rows.iter().map(|row| FIXED_BYTES + TIMES_TEXT * row.properties_json.len()).sum()
+}
+
 /// A page of raw events that was read from `cursor`.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ mod funnel;
 mod order;
 mod rows;
 
-pub(crate) use events::{Cursor, events_answer, schema_answer};
+pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
 pub(crate) use funnel::funnel_answer;
 pub(crate) use rows::query_answer;
 

@@ -3,11 +3,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use event::UniqueSketch;
-use event_store::{AggregateTable, Field, MeasureFn, Measured, Value};
+use event_store::{AggregateTable, Field, MeasureFn, Measured, MemoryBudget, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::order::{Cell, compare_cells, compare_values};
 use super::{add_period, frame, number_json, range, value_json};
+use crate::answered::Held;
+use crate::cache::NODE_BYTES;
 use crate::calendar;
 use crate::failure::QueryFailure;
 use crate::planner::{ColumnSource, QueryPlan, SortKey};
@@ -25,9 +27,15 @@ struct Row {
 /// The answer to a `/query` request: zero-filled, sorted rows in their frame.
 ///
 /// # Errors
-/// A limit, when there would be more than `max_rows`.
-pub(crate) fn query_answer(plan: &QueryPlan, table: &AggregateTable, max_rows: usize) -> Result<Map<String, Json>, QueryFailure> {
+/// A limit, when there would be more than `max_rows`, or more than `memory` has room for.
+pub(crate) fn query_answer(
+    plan: &QueryPlan,
+    table: &AggregateTable,
+    max_rows: usize,
+    memory: &MemoryBudget,
+) -> Result<Map<String, Json>, QueryFailure> {
     let grid = Grid::new(plan, table, max_rows)?;
+    let _rows = Held::take(memory, grid.groups.len() * grid.shown.len() * row_bytes(plan))?;
     let mut rows: Vec<Row> = Vec::new();
     for bucket in grid.shown.clone() {
         for group in 0..grid.groups.len() {
@@ -47,6 +55,13 @@ pub(crate) fn query_answer(plan: &QueryPlan, table: &AggregateTable, max_rows: u
         answer.insert("previous_range".to_owned(), range(&plan.period.zone, previous.from_ms, plan.period.from_ms));
     }
     Ok(answer)
+}
+
+/// Memory of one row while it is laid out: its cells, and its fields as JSON.
+fn row_bytes(plan: &QueryPlan) -> usize {
+    let fields = 1 + plan.group_by.len() + plan.columns.len();
+    let shown = if plan.timeline.previous.is_some() { 2 * fields } else { fields };
+    size_of::<Row>() + plan.columns.len() * size_of::<Cell>() + (1 + 2 * shown) * NODE_BYTES
 }
 
 /// The measures of every group in every bucket of the plan.

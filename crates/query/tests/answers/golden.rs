@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use query::{AppSettings, QueryFailure, QueryOptions, QueryService, Weekday};
+use query::{Answered, AppSettings, QueryFailure, QueryOptions, QueryService, Weekday};
 use serde_json::{Value, json};
 
 use crate::dataset::{self, Layout, open};
@@ -58,7 +58,7 @@ async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
         "events" => service.events(&app, request.clone(), now_ms).await,
         other => panic!("{other} is no call"),
     };
-    answer.unwrap_or_else(|QueryFailure { code, field, .. }| json!({"error": {"code": code, "field": field}}))
+    answer.map(Answered::into_value).unwrap_or_else(|QueryFailure { code, field, .. }| json!({"error": {"code": code, "field": field}}))
 }
 
 /// Each field of `expected` must be in the answer with an equal value; other fields of the answer are free.

@@ -8,7 +8,7 @@ use event::{EventBatchBuilder, EventFields};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 use proptest::prelude::*;
-use query::{AppSettings, QueryOptions, QueryService};
+use query::{Answered, AppSettings, QueryOptions, QueryService};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -87,7 +87,7 @@ prop_compose! {
     }
 }
 
-fn tables(answer: &Value) -> BTreeSet<String> {
+fn tables(answer: &Answered) -> BTreeSet<String> {
     let tables = answer["explain"]["tables"].as_array().unwrap();
     let used = tables.iter().filter(|table| table["rows"] != json!(0));
     used.map(|table| table["table"].as_str().unwrap().to_owned()).collect()

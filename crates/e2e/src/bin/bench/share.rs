@@ -21,8 +21,14 @@ fn heavy_questions(round: u64) -> [(&'static str, Value); 4] {
     [
         ("query", json!({"metrics": ["unique_users", "events"], "group_by": ["url", "country"], "range": "90d", "limit": 100 + round})),
         ("query", json!({"metric": "unique_users", "interval": "hour", "range": "90d", "limit": 100 + round})),
-        ("query", json!({"metric": "events", "filters": [{"property": "url", "op": "matches", "value": format!("item-{}$", round % 90)}], "range": "90d"})),
-        ("funnel", json!({"steps": ["page_view", "add_to_cart", "purchase"], "window": "7d", "range": "90d", "breakdown": "url", "limit": 100 + round})),
+        (
+            "query",
+            json!({"metric": "events", "filters": [{"property": "url", "op": "matches", "value": format!("item-{}$", round % 90)}], "range": "90d"}),
+        ),
+        (
+            "funnel",
+            json!({"steps": ["page_view", "add_to_cart", "purchase"], "window": "7d", "range": "90d", "breakdown": "url", "limit": 100 + round}),
+        ),
     ]
 }
 
@@ -62,7 +68,8 @@ fn beside_questions(server: &Throng, app: &App) -> Result<(Outcome, u64)> {
 
 /// Measures both and publishes the table.
 pub fn run() -> Result<()> {
-    let mut table = Table::new(&["threads of questions", "beside ingestion", "answer p50", "p99", "worst", "refused", "questions answered"]);
+    let mut table =
+        Table::new(&["threads of questions", "beside ingestion", "answer p50", "p99", "worst", "refused", "questions answered"]);
     for niceness in [10, 0] {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("throng.toml");
@@ -70,13 +77,22 @@ pub fn run() -> Result<()> {
         let server = Throng::start(&["--config", &config.display().to_string()])?;
         let app = server.create_app("shop", &[])?;
         let (url, events) = (server.url(), EVENTS.to_string());
-        let arguments = ["simulate", "--url", &url, "--write-key", &app.write_key, "--events", &events, "--days", "90", "--seed", "1", "--rate", "0"];
+        let arguments =
+            ["simulate", "--url", &url, "--write-key", &app.write_key, "--events", &events, "--days", "90", "--seed", "1", "--rate", "0"];
         anyhow::ensure!(Command::new(Throng::program()?).args(arguments).status()?.success(), "simulate failed");
         let alone = ingestion(&server, &app).context("alone")?;
         let (beside, answered) = beside_questions(&server, &app)?;
         for (what, outcome, answered) in [("nothing", alone, 0), ("8 heavy questions", beside, answered)] {
             let at = |share: f64| milliseconds(outcome.quantile(share));
-            let cells = [format!("niceness {niceness}"), what.to_owned(), at(0.5), at(0.99), at(1.0), outcome.refused.to_string(), answered.to_string()];
+            let cells = [
+                format!("niceness {niceness}"),
+                what.to_owned(),
+                at(0.5),
+                at(0.99),
+                at(1.0),
+                outcome.refused.to_string(),
+                answered.to_string(),
+            ];
             table.row(&cells);
         }
     }
