@@ -63,7 +63,8 @@ pub(crate) async fn schema(State(state): State<ApiState>, reader: Reader) -> Res
     state.parts.queries.schema(&app, (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
 
-fn settings(app: &App) -> AppSettings {
+/// What the meaning of a question depends on.
+pub(crate) fn settings(app: &App) -> AppSettings {
     AppSettings {
         app: app.id.clone(),
         timezone: app.timezone.clone(),
@@ -80,7 +81,8 @@ fn settings(app: &App) -> AppSettings {
     }
 }
 
-fn refusal(failure: QueryFailure) -> ApiError {
+/// The answer to a question that has none.
+pub(crate) fn refusal(failure: QueryFailure) -> ApiError {
     let status = match failure.kind {
         FailureKind::Invalid => StatusCode::BAD_REQUEST,
         FailureKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,

@@ -6,6 +6,7 @@ mod accounts;
 mod analytics;
 mod deletions;
 mod error;
+mod export;
 mod keys;
 mod live;
 mod openapi;

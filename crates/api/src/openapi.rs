@@ -3,7 +3,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, deletions, live, operations, settings};
+use crate::{accounts, analytics, deletions, export, live, operations, settings};
 
 pub(crate) mod examples;
 mod ingestion;
@@ -23,6 +23,7 @@ mod ingestion;
         analytics::funnel,
         analytics::events,
         analytics::schema,
+        export::export,
         live::realtime,
         live::realtime_stream,
         accounts::ledger,

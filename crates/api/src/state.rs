@@ -5,11 +5,12 @@ use axum::http::StatusCode;
 use event::TimestampMs;
 use event_store::{Ledger, PersonDeletions};
 use metadata_store::MetadataStore;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use query::QueryService;
 use realtime_store::RealtimeStore;
 use tokio_util::sync::CancellationToken;
 
+use crate::export::ExportMetrics;
 use crate::keys::ReadKeys;
 use crate::live::LiveHub;
 use crate::request_id::RequestIds;
@@ -83,6 +84,7 @@ pub(crate) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     live_streams: IntGauge,
+    pub(crate) exports: ExportMetrics,
 }
 
 impl ApiMetrics {
@@ -92,10 +94,16 @@ impl ApiMetrics {
             .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let seconds = HistogramVec::new(seconds, &["route"])?;
         let live_streams = IntGauge::new("throng_api_live_streams", "Live streams open now")?;
+        let exports = ExportMetrics {
+            running: IntGauge::new("throng_api_exports", "Exports under way now")?,
+            bytes: IntCounter::new("throng_api_exported_bytes_total", "Bytes of files handed to clients")?,
+        };
+        registry.register(Box::new(exports.running.clone()))?;
+        registry.register(Box::new(exports.bytes.clone()))?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(live_streams.clone()))?;
-        Ok(Self { requests, seconds, live_streams })
+        Ok(Self { requests, seconds, live_streams, exports })
     }
 
     /// `route` is the pattern, never the path, so that the number of series is bounded.

@@ -11,13 +11,15 @@ use serde_json::json;
 use support::{Answer, Running};
 
 /// Routes of a read key.
-const ROUTES: [(&str, &str); 12] = [
+const ROUTES: [(&str, &str); 14] = [
     ("GET", "query"),
     ("POST", "query"),
     ("GET", "funnel"),
     ("POST", "funnel"),
     ("GET", "events"),
     ("POST", "events"),
+    ("GET", "export"),
+    ("POST", "export"),
     ("GET", "schema"),
     ("GET", "realtime"),
     ("GET", "realtime/stream"),
@@ -110,7 +112,8 @@ fn the_right_key_opens_every_route() {
         let path = format!("/api/v1/analytics/ours/{route}");
         let answer = running.client().send(method, &path, Some(&running.ours.read_key), body_of(route));
         assert_eq!(answer.status, 200, "{method} {route}: {}", answer.text);
-        assert_eq!(answer.header("content-type"), "application/json", "{method} {route}");
+        let content_type = if route == "export" { "application/x-ndjson" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), content_type, "{method} {route}");
         assert!(answer.header("content-security-policy").contains("default-src 'none'"), "{method} {route}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{method} {route}");
     }
@@ -119,7 +122,7 @@ fn the_right_key_opens_every_route() {
 #[test]
 fn another_app_in_the_body_is_refused_and_the_own_one_is_not() {
     let running = Running::start();
-    for route in ["query", "funnel", "events"] {
+    for route in ["query", "funnel", "events", "export"] {
         let path = format!("/api/v1/analytics/ours/{route}");
         let mut request: serde_json::Value = serde_json::from_str(body_of(route)).unwrap_or_else(|_| json!({}));
         for other in [json!("theirs"), json!(null), json!(["ours"]), json!({"$ne": ""})] {

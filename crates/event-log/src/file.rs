@@ -68,6 +68,9 @@ pub struct FileLogOptions {
     pub min_end: Offset,
 }
 
+/// Long enough for a group on a fast disk to be worth its fsync, short beside the way of a request.
+pub const DEFAULT_GROUP_COMMIT_WAIT: Duration = Duration::from_millis(2);
+
 impl Default for FileLogOptions {
     fn default() -> Self {
         Self {
@@ -76,7 +79,7 @@ impl Default for FileLogOptions {
             max_queued_bytes: 64 << 20,
             max_queued_appends: 65_536,
             group_commit_bytes: 1 << 20,
-            group_commit_wait: Duration::from_micros(500),
+            group_commit_wait: DEFAULT_GROUP_COMMIT_WAIT,
             recent_bytes: 16 << 20,
             max_age: Duration::from_secs(24 * 3600),
             max_bytes: 8 << 30,

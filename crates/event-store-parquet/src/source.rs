@@ -2,8 +2,8 @@
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, FunnelPlan, FunnelTable, QueryContext, QueryError, RollupPlan,
-    RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable, QueryContext, QueryError,
+    RollupPlan, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};
@@ -85,6 +85,10 @@ impl EventSource for ParquetStore {
             }
             Ok(page)
         })
+    }
+
+    fn export(&self, scan: &Scan, context: &QueryContext, visit: &mut ExportVisitor<'_>) -> Result<ScanStats, QueryError> {
+        self.ask(context, |query| exec::export(query, scan, visit))
     }
 
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {

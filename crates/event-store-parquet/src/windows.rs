@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int32Type, TimestampMillisecondType};
-use event::AppId;
+use event::{AppId, PAGE_PROPERTIES, page_of};
 use event_store::{QueryError, WindowRow};
 use serde::Deserialize;
 
 use crate::columns::{self, ColumnRequest};
 use crate::part::{Part, ScanRequest};
 use crate::snapshot::Snapshot;
-
-/// The properties that name a page, the first one that is set counts.
-const PAGE_PROPERTIES: [&str; 2] = ["url", "path"];
 
 /// Calls `visit` for every row at or after `from_ms`, app by app in each part. Rows of damaged segments are left out and logged.
 pub(crate) fn scan(snapshot: &Snapshot, from_ms: i64, visit: &mut dyn FnMut(&WindowRow<'_>)) -> Result<(), QueryError> {
@@ -94,17 +91,18 @@ impl<'b> Pages<'b> {
     fn page_of(&self, row: usize) -> Option<String> {
         let overflow: OverflowPage =
             self.overflow.and_then(|array| value(array, row)).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
-        for (name, spilled) in PAGE_PROPERTIES.into_iter().zip([overflow.url, overflow.path]) {
-            if let Some(value) = spilled {
-                return value.as_str().map(str::to_string);
-            }
-            for kind in columns::PropertyKind::ALL {
-                let column = self.batch.column_by_name(&columns::property_column(kind, name));
-                let Some(column) = column.filter(|column| column.is_valid(row)) else { continue };
-                let text = column.as_dictionary_opt::<Int32Type>()?;
-                return Some(text.values().as_string::<i32>().value(text.keys().value(row) as usize).to_string());
-            }
-        }
-        None
+        let spilled = [overflow.url, overflow.path];
+        page_of(PAGE_PROPERTIES.into_iter().zip(spilled).map(|(name, spilled)| match spilled {
+            Some(value) => Some(value.as_str().map(str::to_string)),
+            None => self.stored(name, row),
+        }))
+    }
+
+    /// The value of a property's column, text or not; `None` where no column has one.
+    fn stored(&self, name: &str, row: usize) -> Option<Option<String>> {
+        let columns = columns::PropertyKind::ALL.into_iter().map(|kind| self.batch.column_by_name(&columns::property_column(kind, name)));
+        let column = columns.flatten().find(|column| column.is_valid(row))?;
+        let text = column.as_dictionary_opt::<Int32Type>();
+        Some(text.map(|text| text.values().as_string::<i32>().value(text.keys().value(row) as usize).to_string()))
     }
 }

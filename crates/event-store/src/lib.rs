@@ -21,6 +21,6 @@ pub use plan::{
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, StoreError};
 pub use source::{
-    AggregateRow, AggregateTable, EventNameInfo, EventRow, EventSource, EventsPage, FunnelGroup, FunnelStepResult, FunnelTable, Measured,
-    PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
+    AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, FunnelGroup,
+    FunnelStepResult, FunnelTable, Measured, PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
 };

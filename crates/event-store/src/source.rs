@@ -2,7 +2,7 @@ use event::{AppId, TimestampMs, UniqueSketch};
 
 use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
-use crate::plan::{AggregatePlan, EventsPlan, FunnelPlan, Value};
+use crate::plan::{AggregatePlan, EventsPlan, FunnelPlan, Scan, Value};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,6 +171,12 @@ pub struct RollupRow {
     pub users: UniqueSketch,
 }
 
+/// Takes the rows of an export, and the account so far.
+pub type ExportVisitor<'v> = dyn FnMut(Vec<EventRow>, &ScanStats) -> Result<(), QueryError> + 'v;
+
+/// Most rows of one call of an [`ExportVisitor`].
+pub const EXPORT_ROWS: usize = 512;
+
 /// The read side of an event store. Calls block: run them on a thread made for it.
 ///
 /// Every call sees the rows of all appends that returned before it began, and works on one consistent set of rows.
@@ -192,6 +198,17 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn events(&self, plan: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError>;
+
+    /// Every event of a scan in stored order, for an export: stored sets of rows by the time of their earliest event, within one by
+    /// event name, person and time. Memory does not grow with the answer.
+    ///
+    /// `visit` is called once without rows, when it is known what cannot be read, and then with at most [`EXPORT_ROWS`] rows a call,
+    /// each time with the account so far. It may block; the rows wait for it, and so do the files they are in. Damage that is
+    /// found later ends the damaged file's rows there and is in the account from then on.
+    ///
+    /// # Errors
+    /// Those of `visit`; else as for [`EventSource::aggregate`].
+    fn export(&self, scan: &Scan, context: &QueryContext, visit: &mut ExportVisitor<'_>) -> Result<ScanStats, QueryError>;
 
     /// Names, properties, types and sample values.
     ///

@@ -80,6 +80,8 @@ pub struct CheckedTime {
     pub client_time_ms: TimestampMs,
     /// True when the event lay over 24 h ahead of its receipt and was set to it.
     pub was_in_future: bool,
+    /// True when the clock correction would have made a possible time impossible, and was left out.
+    pub was_left_uncorrected: bool,
 }
 
 /// What is added to the timestamps of a client that says it sent them at `sent_at_ms`: 0 within a minute of the receipt.
@@ -90,6 +92,9 @@ pub fn clock_correction_ms(sent_at_ms: Option<TimestampMs>, received_at_ms: Time
 
 /// Corrects and bounds a client's timestamp; `oldest_ms` is the start of the app's raw retention.
 ///
+/// A correction that would make a possible time impossible (too old, or over 24 h ahead) comes from a wrong `sent_at`, not from a
+/// wrong clock: the event then keeps its own time.
+///
 /// # Errors
 /// [`RejectCode::TooOld`] before 1990 or before `oldest_ms`.
 pub fn place_in_time(
@@ -98,20 +103,29 @@ pub fn place_in_time(
     received_at_ms: TimestampMs,
     oldest_ms: TimestampMs,
 ) -> Result<CheckedTime, Reject> {
-    let Some(client_time_ms) = client_time_ms else {
-        return Ok(CheckedTime { time_ms: received_at_ms, client_time_ms: received_at_ms, was_in_future: false });
-    };
+    let at_receipt =
+        CheckedTime { time_ms: received_at_ms, client_time_ms: received_at_ms, was_in_future: false, was_left_uncorrected: false };
+    let Some(client_time_ms) = client_time_ms else { return Ok(at_receipt) };
+    let (earliest_ms, latest_ms) = (EARLIEST_TIME_MS.max(oldest_ms), received_at_ms.saturating_add(MAX_FUTURE_MS));
+    let is_possible = |ms: TimestampMs| (earliest_ms..=latest_ms).contains(&ms);
     let corrected = client_time_ms.saturating_add(clock_correction_ms(sent_at_ms, received_at_ms));
-    if corrected < EARLIEST_TIME_MS.max(oldest_ms) {
-        let limit = if corrected < EARLIEST_TIME_MS { "before 1990" } else { "older than this app keeps raw events" };
-        let message = format!(
-            "timestamp is {limit} ({corrected} ms since 1970): send it in seconds, milliseconds or ISO 8601, or lengthen the app's raw retention"
-        );
-        return Err(Reject::new(RejectCode::TooOld, message));
+    let was_left_uncorrected = !is_possible(corrected) && is_possible(client_time_ms);
+    let placed = if was_left_uncorrected { client_time_ms } else { corrected };
+    if placed < earliest_ms {
+        return Err(too_old(placed));
     }
-    let was_in_future = corrected > received_at_ms.saturating_add(MAX_FUTURE_MS);
-    let time_ms = if was_in_future { received_at_ms } else { corrected };
-    Ok(CheckedTime { time_ms, client_time_ms, was_in_future })
+    let was_in_future = placed > latest_ms;
+    let time_ms = if was_in_future { received_at_ms } else { placed };
+    Ok(CheckedTime { time_ms, client_time_ms, was_in_future, was_left_uncorrected })
+}
+
+#[cold]
+fn too_old(ms: TimestampMs) -> Reject {
+    let limit = if ms < EARLIEST_TIME_MS { "before 1990" } else { "older than this app keeps raw events" };
+    let message = format!(
+        "timestamp is {limit} ({ms} ms since 1970): send it in seconds, milliseconds or ISO 8601, or lengthen the app's raw retention"
+    );
+    Reject::new(RejectCode::TooOld, message)
 }
 
 #[cfg(test)]
@@ -137,6 +151,23 @@ mod tests {
         assert_eq!(placed(NOW - 5_000, NOW - 60_000), NOW - 5_000);
         assert_eq!(placed(NOW - 3_605_000, NOW - 3_600_000), NOW - 5_000);
         assert_eq!(placed(NOW + 3_595_000, NOW + 3_600_000), NOW - 5_000);
+    }
+
+    #[test]
+    fn a_correction_makes_no_good_time_impossible() {
+        const YEAR_MS: i64 = 365 * 86_400_000;
+        let placed = |client, sent| {
+            place_in_time(Some(client), Some(sent), NOW, NOW - 2 * YEAR_MS).map(|time| (time.time_ms, time.was_left_uncorrected))
+        };
+        // A clock that starts in 1970 and counts right: what the correction is for.
+        assert_eq!(placed(5_000, 10_000), Ok((NOW - 5_000, false)));
+        // A wrong sent_at beside a right clock, in 1970, in 2100, and just beyond the raw retention.
+        assert_eq!(placed(NOW - 5_000, 0), Ok((NOW - 5_000, true)));
+        assert_eq!(placed(NOW - 5_000, 4_102_444_800_000), Ok((NOW - 5_000, true)));
+        assert_eq!(placed(NOW - 5_000, NOW + 2 * YEAR_MS), Ok((NOW - 5_000, true)));
+        // Neither is possible.
+        assert_eq!(placed(0, NOW).unwrap_err().code, RejectCode::TooOld);
+        assert_eq!(placed(NOW + 3 * YEAR_MS, NOW).unwrap(), (NOW, false));
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 use thiserror::Error;
 
-use crate::batch::{EventBatch, EventBatchBuilder, IdColumn, read_text, read_varint, write_text, write_varint};
+use crate::batch::{EventBatch, EventBatchBuilder};
+use crate::columns::{Columns, IdColumn};
 use crate::dictionary::Dictionary;
 use crate::ids::AppId;
+use crate::property_bytes::{read_text, read_varint, write_text, write_varint};
 use crate::reject::{Reject, RejectCode, RejectedEvent};
 
 const VERSION: u8 = 1;
@@ -26,63 +28,38 @@ pub enum CodecError {
 impl EventBatchBuilder {
     /// Appends the encoded batch to `out`.
     pub fn encode(&self, app: &AppId, out: &mut Vec<u8>) {
-        let columns = Columns {
-            received_at_ms: self.received_at_ms(),
-            names: &self.names,
-            keys: &self.keys,
-            name_ids: &self.name_ids,
-            times: &self.times,
-            client_times: &self.client_times,
-            ids: [&self.user_ids, &self.anonymous_ids, &self.insert_ids, &self.session_ids],
-            property_ends: &self.property_ends,
-            property_bytes: &self.property_bytes,
-            rejected: &self.rejected,
-        };
-        columns.encode(app, out);
+        self.columns.encode(app, out);
     }
 }
 
-struct Columns<'a> {
-    received_at_ms: i64,
-    names: &'a Dictionary,
-    keys: &'a Dictionary,
-    name_ids: &'a [u32],
-    times: &'a [i64],
-    client_times: &'a [i64],
-    ids: [&'a IdColumn; 4],
-    property_ends: &'a [u32],
-    property_bytes: &'a [u8],
-    rejected: &'a [RejectedEvent],
-}
-
-impl Columns<'_> {
+impl Columns {
     fn encode(&self, app: &AppId, out: &mut Vec<u8>) {
         out.push(VERSION);
         write_text(out, app.as_str());
         out.extend_from_slice(&self.received_at_ms.to_le_bytes());
         write_varint(out, self.name_ids.len() as u64);
-        for dictionary in [self.names, self.keys] {
+        for dictionary in [&self.names, &self.keys] {
             write_varint(out, dictionary.len() as u64);
             dictionary.iter().for_each(|text| write_text(out, text));
         }
         self.name_ids.iter().for_each(|&id| write_varint(out, u64::from(id)));
-        for (time, client_time) in self.times.iter().zip(self.client_times) {
+        for (time, client_time) in self.times.iter().zip(&self.client_times) {
             out.extend_from_slice(&time.to_le_bytes());
             out.extend_from_slice(&client_time.to_le_bytes());
         }
-        for column in self.ids {
+        for column in self.ids() {
             // Shifted by one so that "absent" is the one-byte 0.
             column.lengths.iter().for_each(|&length| write_varint(out, u64::from(length.wrapping_add(1))));
             out.extend_from_slice(column.bytes.as_bytes());
         }
         let mut start = 0;
-        for &end in self.property_ends {
+        for &end in &self.property_ends {
             write_varint(out, u64::from(end - start));
             start = end;
         }
-        out.extend_from_slice(self.property_bytes);
+        out.extend_from_slice(&self.property_bytes);
         write_varint(out, self.rejected.len() as u64);
-        for rejected in self.rejected {
+        for rejected in &self.rejected {
             write_varint(out, u64::from(rejected.index));
             out.push(rejected.reject.code as u8);
             write_text(out, &rejected.reject.message);
@@ -118,8 +95,7 @@ impl EventBatch {
         if !input.is_empty() {
             return Err(CodecError::Damaged("end"));
         }
-        Ok(Self {
-            app,
+        let columns = Columns {
             received_at_ms,
             names,
             keys,
@@ -133,7 +109,8 @@ impl EventBatch {
             property_ends,
             property_bytes,
             rejected,
-        })
+        };
+        Ok(Self { app, columns })
     }
 }
 

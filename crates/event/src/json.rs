@@ -2,7 +2,7 @@ use crate::batch::EventView;
 use crate::ids::AppId;
 use crate::value::write_json_string;
 
-/// Appends one event as a self-describing JSON object: the record of a broker's topic and the line of an export.
+/// Appends one event as a self-describing JSON object: the record of a broker's topic.
 ///
 /// Fields: `app_id`, `name`, `timestamp`, `client_timestamp`, `received_at` (ms since 1970), the ids that are set, `properties`.
 /// A property that was sent twice is written once, with its last value.

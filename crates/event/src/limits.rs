@@ -14,6 +14,10 @@ pub const MAX_KEY_BYTES: usize = 255;
 pub const MAX_PROPERTIES: usize = 255;
 /// Largest `properties` object as JSON text.
 pub const MAX_PROPERTIES_BYTES: usize = 32 * 1024;
+/// What an event that was enriched before, such as one of an export, may have beyond [`MAX_PROPERTIES`].
+pub const MAX_ENRICHED_PROPERTIES: usize = 32;
+/// What an event that was enriched before may have beyond [`MAX_PROPERTIES_BYTES`]; numbers may be written longer than they came, too.
+pub const MAX_ENRICHED_BYTES: usize = 8 * 1024;
 /// A longer string value is cut here, at a character boundary.
 pub const MAX_STRING_VALUE_BYTES: usize = 8 * 1024;
 /// Objects and lists nested deeper than this are kept as JSON text.

@@ -61,6 +61,16 @@ pub fn client_timestamp_from_number(number: f64) -> Option<TimestampMs> {
     Some(ms.round() as i64)
 }
 
+/// ISO 8601 in UTC with milliseconds, such as `2026-01-31T12:00:00.500Z`; years beyond 0000 to 9999 have a sign and six or more digits.
+pub fn iso_utc(ms: TimestampMs) -> String {
+    let (days, ms_of_day) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
+    let (year, month, day) = civil_from_days(days);
+    let (hour, minute) = (ms_of_day / 3_600_000, ms_of_day / 60_000 % 60);
+    let (second, fraction) = (ms_of_day / 1_000 % 60, ms_of_day % 1_000);
+    let rest = format!("-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z");
+    if (0..=9_999).contains(&year) { format!("{year:04}{rest}") } else { format!("{year:+07}{rest}") }
+}
+
 fn digits(bytes: &[u8]) -> Result<i64, TimeError> {
     bytes.iter().try_fold(0i64, |n, b| if b.is_ascii_digit() { Ok(n * 10 + i64::from(b - b'0')) } else { Err(TimeError::Syntax) })
 }
@@ -116,8 +126,22 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// The date of a number of days since 1970-01-01: the inverse of [`days_from_civil`].
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let (era, day_of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -131,6 +155,22 @@ mod tests {
         assert_eq!(parse_timestamp("2016-12-31T23:59:60Z"), parse_timestamp("2016-12-31T23:59:59Z"));
         assert_eq!(parse_timestamp("0001-01-01T00:00:00Z"), Ok(-62_135_596_800_000));
         assert_eq!(parse_timestamp("9999-12-31T23:59:59.999Z"), Ok(253_402_300_799_999));
+    }
+
+    #[test]
+    fn written_times() {
+        assert_eq!(iso_utc(1_769_860_800_500), "2026-01-31T12:00:00.500Z");
+        assert_eq!(iso_utc(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        assert_eq!(iso_utc(253_402_300_800_000), "+010000-01-01T00:00:00.000Z");
+        assert_eq!(iso_utc(-62_167_219_200_001), "-000001-12-31T23:59:59.999Z");
+        assert!(iso_utc(i64::MAX).starts_with("+292278994-08-17") && iso_utc(i64::MIN).starts_with("-292275055-05-16"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_time_reads_as_itself(ms in -62_167_219_200_000i64..253_402_300_800_000) {
+            prop_assert_eq!(parse_timestamp(&iso_utc(ms)), Ok(ms));
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn write_json_float(f: f64, out: &mut String) {
     }
 }
 
-/// Appends `text` as a JSON string with its quotes.
+/// Appends `text` as a JSON string with its quotes, in as few bytes as JSON has for it.
 pub fn write_json_string(text: &str, out: &mut String) {
     out.push('"');
     let mut plain_from = 0;
@@ -58,6 +58,8 @@ pub fn write_json_string(text: &str, out: &mut String) {
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
             b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789abcdef";
                 out.push_str("\\u00");
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn strings_survive_a_json_reader() {
-        for text in ["", "plain", "a\"b\\c\n\r\t\u{1}\u{1f}é💥", "</script>"] {
+        for text in ["", "plain", "a\"b\\c\n\r\t\u{8}\u{c}\u{1}\u{1f}é💥", "</script>"] {
             let mut json = String::new();
             write_json_string(text, &mut json);
             assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::body::{check_content_type, read_body};
 use crate::buffers::BufferPool;
 use crate::credentials::{authenticate, key_in_head};
-use crate::enrich::{Agents, GeoIp, client_address};
+use crate::enrich::{Agents, GeoIp, client_address, is_enriched};
 use crate::http::{answer, preflight, request_id, with_cors};
 use crate::in_flight::{Held, InFlight};
 use crate::inflate::Encoding;
@@ -122,7 +122,8 @@ impl Gateway {
         let access = key_in_head(&head).map(|key| authenticate(&self.keys, key)).transpose()?;
         let address = self.geo.as_ref().and_then(|_| client_address(&head, &self.options.trusted_proxies));
         let agent = head.headers.get("user-agent").and_then(|value| value.to_str().ok()).map(|agent| self.agents.analyse(agent));
-        let arrived = Arrived { received_at_ms, body, encoding, access, address, agent, purpose };
+        let is_enriched = is_enriched(&head.uri);
+        let arrived = Arrived { received_at_ms, body, encoding, access, address, agent, purpose, is_enriched };
         let (prepared, held) = self.prepare(arrived, held).await?;
         let answer = self.keep(prepared).await?;
         drop(held);

@@ -59,7 +59,7 @@ impl Encoding {
         let read = match self {
             Self::Gzip => read_up_to(flate2::read::MultiGzDecoder::new(body), max_bytes, out),
             Self::Zstd => zstd_reader(body).and_then(|reader| read_up_to(reader, max_bytes, out)),
-            Self::Brotli => read_up_to(brotli::Decompressor::new(body, BROTLI_BUFFER_BYTES), max_bytes, out),
+            Self::Brotli => inflate_brotli(body, max_bytes, out),
         };
         match read {
             Ok(()) if out.len() > max_bytes => Err(InflateFault::TooLarge { max_bytes }),
@@ -74,6 +74,35 @@ fn zstd_reader(body: &[u8]) -> io::Result<impl Read + '_> {
     let mut reader = zstd::stream::read::Decoder::with_buffer(body)?;
     reader.window_log_max(MAX_ZSTD_WINDOW_LOG)?;
     Ok(reader)
+}
+
+/// The reader stops where the stream ends and says nothing of bytes behind it; gzip and zstd take those for a stream of their own.
+fn inflate_brotli(body: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut source = LastByteApart { rest: body.split_last().map_or(body, |(_, rest)| rest), last: body.last().copied() };
+    read_up_to(brotli::Decompressor::new(&mut source, BROTLI_BUFFER_BYTES), max_bytes, out)?;
+    let is_cut_by_limit = out.len() > max_bytes;
+    if source.last.is_some() && !is_cut_by_limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes behind the stream"));
+    }
+    Ok(())
+}
+
+/// Gives its last byte by itself, so that whether it was taken tells whether all bytes before it were needed.
+struct LastByteApart<'b> {
+    rest: &'b [u8],
+    last: Option<u8>,
+}
+
+impl Read for LastByteApart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.rest.is_empty() {
+            return self.rest.read(buffer);
+        }
+        let (Some(first), Some(last)) = (buffer.first_mut(), self.last) else { return Ok(0) };
+        *first = last;
+        self.last = None;
+        Ok(1)
+    }
 }
 
 fn read_up_to(reader: impl Read, max_bytes: usize, out: &mut Vec<u8>) -> io::Result<()> {
@@ -120,6 +149,18 @@ mod tests {
                 assert!(other.inflate(&packed, body.len(), &mut out).is_err(), "{encoding:?} read as {other:?}");
             }
             assert!(encoding.inflate(&body, body.len(), &mut out).is_err(), "plain read as {encoding:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_stream_are_refused() {
+        let body = b"{\"events\":[]}".repeat(300);
+        let mut out = Vec::new();
+        for encoding in ALL {
+            for behind in [&b"x"[..], b"\0\0\0\0", &[0xff; 10_000], b"{\"events\":[]}"] {
+                let packed = [deflate(encoding, &body).as_slice(), behind].concat();
+                assert!(encoding.inflate(&packed, 1 << 20, &mut out).is_err(), "{encoding:?} with {} bytes behind it", behind.len());
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::gateway::{Gateway, Purpose};
 use crate::in_flight::Held;
 use crate::inflate::{Encoding, InflateFault};
 use crate::keys::AppAccess;
-use crate::parser::{Clock, Envelope, read_batch};
+use crate::parser::{Bounds, Clock, Envelope, read_batch};
 use crate::refusal::Refusal;
 
 /// A request whose body is here.
@@ -26,6 +26,8 @@ pub(crate) struct Arrived {
     pub(crate) address: Option<IpAddr>,
     pub(crate) agent: Option<Arc<Agent>>,
     pub(crate) purpose: Purpose,
+    /// The events were enriched when they were first received, and nothing is to be added.
+    pub(crate) is_enriched: bool,
 }
 
 /// A request that is ready for the log.
@@ -58,7 +60,9 @@ impl Arrived {
             let derived = self.derived(gateway);
             let mut parse = |access: Option<&AppAccess>| {
                 let clock = Clock { received_at_ms: self.received_at_ms, sent_at_ms: None, oldest_ms: self.oldest_ms(access) };
-                read_batch(body, clock, &derived, gateway.options.max_batch_events, batch, scratch)
+                let max_events = gateway.options.max_batch_events;
+                let bounds = if self.is_enriched { Bounds::of_enriched(max_events) } else { Bounds::new(max_events) };
+                read_batch(body, clock, &derived, bounds, batch, scratch)
             };
             let mut envelope = parse(self.access.as_ref())?;
             let access = self.access_by(&envelope, gateway)?;
@@ -67,7 +71,7 @@ impl Arrived {
                 envelope = parse(Some(&access))?;
             }
             gateway.metrics.parsed_bytes.inc_by(body.len() as u64);
-            if envelope.sent_at_was_ignored {
+            if envelope.sent_at_was_ignored || envelope.uncorrected_events > 0 {
                 gateway.metrics.ignored_sent_at.inc();
             }
             self.charge(&access, &envelope, gateway)?;
@@ -82,6 +86,9 @@ impl Arrived {
 
     /// What the gateway knows of the sender. The address ends here.
     fn derived<'a>(&'a self, gateway: &'a Gateway) -> Vec<(&'static str, &'a str)> {
+        if self.is_enriched {
+            return Vec::new();
+        }
         let place = match (&gateway.geo, self.address) {
             (Some(geo), Some(address)) => geo.place(address),
             _ => Default::default(),
@@ -130,7 +137,7 @@ impl Arrived {
         });
         Prepared {
             record,
-            body: answer_body(batch.len(), batch.rejected()),
+            body: answer_body(batch.len(), batch.rejected(), envelope),
             accepted: batch.len(),
             rejected: batch.rejected().iter().map(|event| event.reject.code).collect(),
             future_events: envelope.future_events,

@@ -40,9 +40,9 @@ pub(crate) fn zone(name: &str) -> Option<TimeZone> {
     TimeZoneDatabase::bundled().get(name).ok()
 }
 
-/// ISO 8601 with the zone's offset, such as `2026-03-08T03:00:00-04:00`.
+/// ISO 8601 with the zone's offset, such as `2026-03-08T03:00:00-04:00`; beyond the calendar, whose last day is 30 December 9999, in UTC.
 pub(crate) fn iso(zone: &TimeZone, ms: TimestampMs) -> String {
-    let time = instant(ms);
+    let Ok(time) = Timestamp::from_millisecond(ms) else { return event::iso_utc(ms) };
     time.display_with_offset(zone.to_offset(time)).to_string()
 }
 
@@ -149,6 +149,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn times_beyond_the_calendar_are_told_as_they_are() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        assert_eq!(iso(&berlin, 1_773_156_600_000), "2026-03-10T16:30:00+01:00");
+        assert_eq!(iso(&berlin, 253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+    }
 
     fn at(text: &str) -> TimestampMs {
         event::parse_timestamp(text).unwrap()

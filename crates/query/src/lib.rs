@@ -1,5 +1,5 @@
 //! Takes a request as JSON bytes, the settings of the app it is for, and the time now.
-//! Gives the answer as JSON: the request is read with precise errors, planned once, run on the event store under limits, and laid out in rows.
+//! Gives the answer as JSON: the request is read with precise errors, planned once, run on the event store under limits, and laid out in rows or written as a file.
 //! Knows nothing of HTTP, of credentials, or of which event store answers.
 
 // Tests write requests in place.
@@ -9,6 +9,7 @@ mod answered;
 mod cache;
 mod calendar;
 mod explain;
+mod export;
 mod failure;
 mod figures;
 mod flights;
@@ -22,6 +23,7 @@ mod runner;
 mod service;
 mod threads;
 
+pub use crate::export::{Export, ExportPieces};
 pub use answered::Answered;
 pub use failure::{FailureKind, QueryFailure};
 pub use figures::QueryFigures;

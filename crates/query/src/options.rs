@@ -48,6 +48,10 @@ pub struct QueryOptions {
     pub niceness: i32,
     /// Queries that wait for their turn; one more is answered "busy" at once.
     pub max_queued: usize,
+    /// Exports that run at the same time, each with a thread of its own; one more is answered "busy" at once.
+    pub max_concurrent_exports: usize,
+    /// A client that takes no piece of its file for so long loses it.
+    pub export_stall_limit: Duration,
 }
 
 impl Default for QueryOptions {
@@ -64,6 +68,8 @@ impl Default for QueryOptions {
             max_concurrent: 4,
             niceness: 10,
             max_queued: 64,
+            max_concurrent_exports: 2,
+            export_stall_limit: Duration::from_secs(60),
         }
     }
 }

@@ -119,6 +119,11 @@ impl Runner {
         permit.map_err(|_| QueryFailure::cancelled())
     }
 
+    /// What all queries have together.
+    pub fn memory(&self) -> &MemoryPool {
+        &self.memory
+    }
+
     /// What is counted.
     pub fn counters(&self) -> &Counters {
         &self.counters

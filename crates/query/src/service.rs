@@ -9,12 +9,13 @@ use crate::answered::{Answered, Held};
 use crate::cache::{ResultCache, canonical};
 use crate::calendar;
 use crate::explain::Explain;
+use crate::export::{Export, Exporter};
 use crate::failure::QueryFailure;
 use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::options::{AppSettings, QueryOptions};
 use crate::planner::{events_scan, plan_funnel, plan_query};
-use crate::request::{Period, read_events, read_funnel, read_query};
+use crate::request::{Period, read_events, read_export, read_funnel, read_query};
 use crate::respond::{Cursor, events_answer, funnel_answer, page_bytes, query_answer, schema_answer};
 use crate::runner::{Outcome, Runner, Work};
 
@@ -28,6 +29,7 @@ pub struct QueryService {
     flights: Arc<Flights>,
     /// Part of every key: an answer of an earlier generation is never given again.
     generation: AtomicU64,
+    exporter: Exporter,
     max_result_rows: usize,
 }
 
@@ -37,7 +39,9 @@ impl QueryService {
         let cache = Arc::new(ResultCache::new(options.cache_bytes, options.cache_ttl));
         let flights = Arc::new(Flights::new(options.cache_ttl));
         let max_result_rows = options.max_result_rows;
-        Self { runner: Arc::new(Runner::new(source, options)), cache, flights, generation: AtomicU64::new(0), max_result_rows }
+        let runner = Runner::new(Arc::clone(&source), options);
+        let exporter = Exporter::new(source, runner.options(), runner.memory());
+        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, max_result_rows }
     }
 
     /// What it does now and has done.
@@ -112,6 +116,16 @@ impl QueryService {
             })
         };
         self.answer(None, started, work).await
+    }
+
+    /// A file of raw events, written while it is taken: `POST /export`. Has no time limit of a query, but a bound on how many run.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`]; what goes wrong after the first events is told by [`crate::ExportPieces::next`].
+    pub async fn export(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Export, QueryFailure> {
+        let read = read_export(&request, app, now_ms)?;
+        let scan = events_scan(app, (read.period.from_ms, read.period.to_ms), read.events.clone(), read.filter.clone());
+        self.exporter.begin(app, read, scan).await
     }
 
     /// Event names, properties, their types and sample values.

@@ -102,14 +102,6 @@ impl MemoryRealtimeStore {
         Snapshot::new(apps)
     }
 
-    /// Writes the content of this moment as the snapshot at log offset `position`; see [`Snapshot::write`].
-    ///
-    /// # Errors
-    /// [`SnapshotError::Io`]; earlier snapshots are untouched.
-    pub fn write_snapshot(&self, dir: &Path, position: u64) -> Result<u64, SnapshotError> {
-        self.freeze().write(dir, position)
-    }
-
     /// Makes the snapshot at exactly `position` the content of this store, which is empty. Returns false when there is none.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ async fn a_snapshot_gives_back_every_cell_at_its_position_only() {
         cells.push((key("B", Resolution::Minute, NOW_MS - i * 50 * MINUTE_MS), cell(i as u64, 3, 5)));
     }
     store.put(cells, NOW_MS).await.unwrap();
-    store.write_snapshot(dir.path(), 7).unwrap();
+    store.freeze().write(dir.path(), 7).unwrap();
     let expected = content(&store, &["A", "B"]).await;
     assert_eq!(expected.len(), 180 + 200 + 1);
 
@@ -74,7 +74,7 @@ async fn a_snapshot_gives_back_every_cell_at_its_position_only() {
     assert!(loaded.load_snapshot(dir.path(), 7).unwrap());
     assert_eq!(content(&loaded, &["A", "B"]).await, expected);
     // Put again, or written again: the same file, whether cells are open or packed.
-    loaded.write_snapshot(dir.path(), 8).unwrap();
+    loaded.freeze().write(dir.path(), 8).unwrap();
     let body = |position: u64| fs::read(dir.path().join(format!("{position:020}.snapshot"))).unwrap()[16..].to_vec();
     assert_eq!(body(7)[..body(7).len() - 8], body(8)[..body(8).len() - 8]);
 }
@@ -89,11 +89,11 @@ async fn the_last_two_snapshots_are_kept_and_those_beyond_the_position_are_not()
         names.iter().map(|name| name.trim_end_matches(".snapshot").parse::<u64>().unwrap()).collect::<Vec<_>>()
     };
     for position in [0, 3, 9, 40] {
-        store.write_snapshot(dir.path(), position).unwrap();
+        store.freeze().write(dir.path(), position).unwrap();
     }
     assert_eq!(present(), [9, 40]);
     // The flush for 40 never came: the next run begins at 9 and reaches 20.
-    store.write_snapshot(dir.path(), 20).unwrap();
+    store.freeze().write(dir.path(), 20).unwrap();
     assert_eq!(present(), [9, 20]);
 }
 
@@ -102,7 +102,7 @@ async fn a_damaged_snapshot_is_refused_whole() {
     let dir = TempDir::new().unwrap();
     let store = MemoryRealtimeStore::default();
     store.put(vec![(key("A", Resolution::Minute, NOW_MS), cell(90, 8, 40))], NOW_MS).await.unwrap();
-    store.write_snapshot(dir.path(), 1).unwrap();
+    store.freeze().write(dir.path(), 1).unwrap();
     let path = dir.path().join(format!("{:020}.snapshot", 1));
     let good = fs::read(&path).unwrap();
     for at in (0..good.len()).step_by(7) {
@@ -144,7 +144,7 @@ async fn over_its_bound_the_largest_app_forgets_its_oldest_windows_first() {
     store.put(vec![(forgotten.clone(), cell(1, 1, 1))], NOW_MS).await.unwrap();
     assert_eq!(store.get(&forgotten).await, Ok(None));
     let dir = TempDir::new().unwrap();
-    store.write_snapshot(dir.path(), 1).unwrap();
+    store.freeze().write(dir.path(), 1).unwrap();
     let restarted = MemoryRealtimeStore::default();
     assert!(restarted.load_snapshot(dir.path(), 1).unwrap());
     restarted.put(vec![(forgotten.clone(), cell(1, 1, 1))], NOW_MS).await.unwrap();

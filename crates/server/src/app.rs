@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -112,18 +113,19 @@ struct Retention(Option<u32>);
 pub(crate) fn run(args: &AppArgs) -> Result<()> {
     match &args.command {
         AppCommand::Create(create) => {
+            tell_of_new_folder(&create.place)?;
             let made = make_app(open(&create.place)?.as_ref(), &create.app()?)?;
             output::json(&made)
         }
-        AppCommand::List { place } => list(open(place)?.as_ref()),
+        AppCommand::List { place } => list(open_existing(place)?.as_ref()),
         AppCommand::Set(set) => {
-            let store = open(&set.place)?;
+            let store = open_existing(&set.place)?;
             store.set_raw_retention(&set.app_id, set.raw_retention.0)?;
             output::json(&store.app(&set.app_id)?)
         }
-        AppCommand::AddKey(add) => add_key(open(&add.place)?.as_ref(), add),
+        AppCommand::AddKey(add) => add_key(open_existing(&add.place)?.as_ref(), add),
         AppCommand::RevokeKey { key_id, place } => {
-            open(place)?.revoke_key(key_id, now_ms())?;
+            open_existing(place)?.revoke_key(key_id, now_ms())?;
             output::json(&json!({"key_id": key_id, "revoked": true}))
         }
     }
@@ -157,6 +159,44 @@ pub(crate) fn open_metadata(config: &Config, folder: &DataFolder) -> Result<Arc<
 fn open(place: &Place) -> Result<Arc<dyn MetadataStore>> {
     let config = Config::load(place)?;
     Ok(open_metadata(&config, &DataFolder::create(&config.data_folder())?)?)
+}
+
+/// As [`open`], where a server has run or an app was made; looking makes no folder.
+fn open_existing(place: &Place) -> Result<Arc<dyn MetadataStore>> {
+    let config = Config::load(place)?;
+    let folder = config.data_folder();
+    if !metadata_path(&config)?.exists() {
+        bail!(
+            "{} holds no apps: name the data folder of the server with --data, or make an app in it with `throng app create`",
+            folder.display()
+        );
+    }
+    open(place)
+}
+
+fn metadata_path(config: &Config) -> Result<PathBuf> {
+    Ok(config.backends()?.metadata_store.path_or(&config.data_folder().join("metadata.sqlite")))
+}
+
+/// Says what becomes of a folder that no server has used: a wrong `--data` is easily given, and the server that is meant would never
+/// know the app.
+fn tell_of_new_folder(place: &Place) -> Result<()> {
+    let config = Config::load(place)?;
+    if metadata_path(&config)?.exists() {
+        return Ok(());
+    }
+    let folder = config.data_folder();
+    let is_of_others = std::fs::read_dir(&folder)
+        .is_ok_and(|mut entries| entries.next().is_some() && !["LOCK", "log", "store"].iter().any(|known| folder.join(known).exists()));
+    if is_of_others {
+        bail!("{} is not empty and no data folder of Throng: name the server's folder, or a new one, with --data", folder.display());
+    }
+    let shown = std::path::absolute(&folder).unwrap_or(folder);
+    output::note(&format!(
+        "No server has run on {0} yet: the app is made there, and known to a server that runs with --data {0}.",
+        shown.display()
+    ));
+    Ok(())
 }
 
 impl CreateArgs {

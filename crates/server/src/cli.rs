@@ -6,6 +6,7 @@ use crate::app::AppArgs;
 use crate::ask::AskArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
+use crate::export::ExportArgs;
 use crate::import::ImportArgs;
 use crate::person::PersonArgs;
 use crate::serve::ServeArgs;
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     App(AppArgs),
     /// Ask a running server and print the answer
     Query(AskArgs),
+    /// Write events of a running server to a file
+    Export(ExportArgs),
     /// Send a file of events to a running server
     Import(ImportArgs),
     /// Send the history and live traffic of a believable shop to a running server

@@ -99,6 +99,7 @@ impl Config {
             ("query.max_memory_mib", self.query.max_memory_mib),
             ("query.max_total_memory_mib", self.query.max_total_memory_mib),
             ("query.max_concurrent", self.query.max_concurrent),
+            ("query.max_concurrent_exports", self.query.max_concurrent_exports),
             ("api.max_live_streams", self.api.max_live_streams),
         ] {
             if value == 0 {

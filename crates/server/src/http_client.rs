@@ -1,3 +1,4 @@
+use std::io::Read;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,11 @@ pub(crate) struct Target {
     /// Address of the server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7070", env = "THRONG_URL")]
     pub(crate) url: String,
+}
+
+/// The write key of a command, or where to give one.
+pub(crate) fn write_key(given: Option<&str>) -> Result<&str> {
+    given.context("there is no write key: give it with --write-key, or in the variable THRONG_WRITE_KEY")
 }
 
 /// A blocking client of the public API with keep-alive.
@@ -42,22 +48,72 @@ impl Answer {
     }
 }
 
+/// An answer that may be larger than memory.
+pub(crate) struct Download {
+    response: ureq::http::Response<ureq::Body>,
+}
+
+impl Download {
+    /// A header of the answer.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What comes; ends with an error where the connection ends before the answer does.
+    pub(crate) fn body(&mut self) -> impl Read + '_ {
+        self.response.body_mut().as_reader()
+    }
+}
+
+/// Time for the head of an answer that is then as long as it takes.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+
 impl HttpClient {
+    /// A client for answers of any length: only their beginning has a time limit.
+    pub(crate) fn for_downloads(target: &Target, key: &str) -> Result<Self> {
+        let config = ureq::Agent::config_builder().timeout_connect(Some(HEAD_TIMEOUT)).timeout_recv_response(Some(HEAD_TIMEOUT));
+        Self::with(target, key, config.http_status_as_error(false).build())
+    }
+
     /// A client that sends `key` with every request and gives up on one after `timeout`.
     pub(crate) fn new(target: &Target, key: &str, timeout: Duration) -> Result<Self> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(timeout));
+        Self::with(target, key, config.build())
+    }
+
+    fn with(target: &Target, key: &str, config: ureq::config::Config) -> Result<Self> {
         let base = target.url.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") && !base.starts_with("https://") {
             bail!("--url must begin with http:// or https://, not {base:?}");
         }
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(timeout)).build();
         Ok(Self { agent: config.into(), base, key: key.to_owned() })
+    }
+
+    /// Where the server is.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
     }
 
     /// Sends JSON.
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Result<Answer> {
+        self.read(self.send(path, body))
+    }
+
+    /// Sends JSON and leaves the answer to be read.
+    ///
+    /// # Errors
+    /// Those of the connection, and every status but 200.
+    pub(crate) fn download(&self, path: &str, body: &[u8]) -> Result<Download> {
+        let sent = self.send(path, body);
+        match sent {
+            Ok(response) if response.status().as_u16() == 200 => Ok(Download { response }),
+            other => bail!("{}", self.read(other)?.error_text()),
+        }
+    }
+
+    fn send(&self, path: &str, body: &[u8]) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
         let request = self.agent.post(format!("{}{path}", self.base));
-        let request = request.header("authorization", format!("Bearer {}", self.key)).header("content-type", "application/json");
-        self.read(request.send(body))
+        request.header("authorization", format!("Bearer {}", self.key)).header("content-type", "application/json").send(body)
     }
 
     /// Reads.

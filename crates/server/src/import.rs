@@ -1,23 +1,27 @@
+mod account;
 mod csv_rows;
+mod first_rows;
 mod json_lines;
 mod mapping;
 mod parquet_rows;
-mod progress;
-mod sender;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use crate::http_client::Target;
+use crate::http_client::{Target, write_key};
 use crate::output;
+use crate::progress::Progress;
+use crate::sender::{Sender, SenderOptions};
+use account::Account;
+use first_rows::FirstRows;
 use mapping::Mapping;
-use progress::Progress;
-use sender::{Sender, SenderOptions};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -27,7 +31,10 @@ use sender::{Sender, SenderOptions};
 
 Running it again is safe: each event has an insert id (mapped, or made from its content and its
 place in the file), and one that was stored in the last 7 days is not stored twice. So an import
-that was cut off is resumed by running it again.")]
+that was cut off is resumed by running it again. With --app and --read-key it says how many events
+were stored before.
+
+Files that `throng export` wrote are read as they are; JSON lines and Parquet lose nothing.")]
 pub(crate) struct ImportArgs {
     /// File to read: JSON lines, CSV with a header line, or Parquet; the first two also compressed with gzip
     #[arg(value_name = "FILE")]
@@ -36,7 +43,13 @@ pub(crate) struct ImportArgs {
     target: Target,
     /// Write key of the app that gets the events
     #[arg(long, value_name = "KEY", env = "THRONG_WRITE_KEY", hide_env_values = true)]
-    write_key: String,
+    write_key: Option<String>,
+    /// Read key of the app, to tell new events from those that were stored before; needs --app
+    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
+    read_key: Option<String>,
+    /// Id of the app, for --read-key
+    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
+    app: Option<String>,
     /// Format of the file; by default from its name
     #[arg(long)]
     format: Option<Format>,
@@ -73,10 +86,13 @@ pub(crate) struct Row {
 pub(crate) fn run(args: &ImportArgs) -> Result<()> {
     let format = args.format.map_or_else(|| format_of(&args.file), Ok)?;
     let file = File::open(&args.file).with_context(|| format!("{} cannot be opened", args.file.display()))?;
-    let progress = Progress::start(file.metadata()?.len());
+    let write_key = write_key(args.write_key.as_deref())?;
+    let account = Account::open(&args.target, args.app.as_deref(), args.read_key.as_deref())?;
+    let progress = Progress::of_file(file.metadata()?.len());
     let options = SenderOptions { batch_events: args.batch_events as usize, in_flight: args.in_flight as usize };
-    let mut sender = Sender::start(&args.target, &args.write_key, &options, &progress)?;
-    let mut take = |row: Row| sender.push(&args.map, row);
+    let mut sender = Sender::start(&args.target, write_key, options, &progress, &Arc::new(AtomicBool::new(false)))?;
+    let mut first_rows = FirstRows::new(&args.map);
+    let mut take = |row: Row| first_rows.take(row, &mut |row| push(&mut sender, &args.map, row));
     match format {
         Format::Jsonl => json_lines::read(&mut text(file, &progress)?, &mut take)?,
         Format::Csv => {
@@ -85,19 +101,38 @@ pub(crate) fn run(args: &ImportArgs) -> Result<()> {
         }
         Format::Parquet => parquet_rows::read(file, &progress, &mut take)?,
     }
-    let report = sender.finish()?;
+    first_rows.finish(&mut |row| push(&mut sender, &args.map, row))?;
+    let report = sender.finish().context("run the import again to resume it")?;
     progress.finish();
+    output::note(&format!("{} events sent in {:.1} s", report.accepted + report.rejected, progress.elapsed().as_secs_f64()));
     for reason in &report.first_rejections {
         output::note(&format!("rejected: {reason}"));
     }
     if report.rejected > report.first_rejections.len() as u64 {
         output::note(&format!("... and {} more", report.rejected - report.first_rejections.len() as u64));
     }
-    output::json(&serde_json::json!({"accepted": report.accepted, "rejected": report.rejected}))?;
+    let mut answer = serde_json::json!({"accepted": report.accepted, "rejected": report.rejected});
+    match account {
+        Some(account) => account.tell(report.accepted, &mut answer)?,
+        None => output::note("whether some were stored before is in the app's ledger; with --app and --read-key it is told here"),
+    }
+    output::json(&answer)?;
     if report.accepted == 0 && report.rejected > 0 {
         bail!("no event was accepted");
     }
     Ok(())
+}
+
+/// Sends a row, or counts it where it is no event.
+fn push(sender: &mut Sender, mapping: &Mapping, row: Row) -> Result<()> {
+    let place = row.place;
+    match mapping.event(row) {
+        Ok(event) => sender.push(place, &serde_json::to_vec(&event)?),
+        Err(reason) => {
+            sender.reject(place, &reason);
+            Ok(())
+        }
+    }
 }
 
 fn format_of(file: &Path) -> Result<Format> {

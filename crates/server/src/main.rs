@@ -1,5 +1,5 @@
 //! Takes a command line, a configuration file and a data folder.
-//! Gives the running platform, and the commands around it: apps and keys, questions, imports, checks.
+//! Gives the running platform, and the commands around it: apps and keys, questions, imports and exports, checks.
 //! Knows nothing that a room could know: it puts the rooms together, and is the only crate that names their implementations.
 
 mod app;
@@ -8,11 +8,14 @@ mod check;
 mod cli;
 mod config;
 mod data_folder;
+mod export;
 mod http_client;
 mod import;
 mod key_cache;
 mod output;
 mod person;
+mod progress;
+mod sender;
 mod serve;
 mod simulate;
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::App(args) => app::run(&args),
         Command::Query(args) => ask::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Person(args) => person::run(&args),

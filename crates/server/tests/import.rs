@@ -74,13 +74,51 @@ fn what_cannot_work_says_why() {
         assert!(!output.status.success(), "{arguments:?}");
         stderr(&output)
     };
-    assert!(run(&[&file, "--write-key", &app.read_key]).contains("the server refused the import"));
-    assert!(run(&[&file, "--write-key", "wk_unknown"]).contains("the server refused the import"));
+    for key in [app.read_key.as_str(), "wk_unknown"] {
+        assert!(run(&[&file, "--write-key", key]).contains("the server refused the write key (--write-key, or THRONG_WRITE_KEY)"));
+    }
+    assert!(run(&[&file]).contains("there is no write key: give it with --write-key, or in the variable THRONG_WRITE_KEY"));
     assert!(run(&["/nowhere.jsonl", "--write-key", &app.write_key]).contains("/nowhere.jsonl cannot be opened"));
     assert!(run(&[&file, "--write-key", &app.write_key, "--map", "event=x"]).contains("is not a field"));
     assert!(run(&[&file, "--write-key", &app.write_key, "--format", "parquet"]).contains("not Parquet"));
-    let nameless = write(server.folder.path(), "bad.jsonl", b"{\"user_id\":\"u\"}\nnonsense\n");
-    assert!(run(&[&nameless, "--write-key", &app.write_key]).contains("no event was accepted"));
+    let bad = write(server.folder.path(), "bad.jsonl", b"{\"name\":\"a\",\"user_id\":\"null\"}\nnonsense\n");
+    assert!(run(&[&bad, "--write-key", &app.write_key]).contains("no event was accepted"));
+}
+
+#[test]
+fn a_mapping_that_does_not_fit_is_told_before_anything_is_sent() {
+    let server = Server::start(&[]);
+    let app = server.create_app(&["--raw-retention", "forever"]);
+    let url = format!("http://{}", server.address);
+    let csv: String =
+        std::iter::once("type,uid,at\n".to_owned()).chain((1..=5_000).map(|n| format!("buy,{n},2026-01-31 12:00:00\n"))).collect();
+    let file = write(server.folder.path(), "orders.csv", csv.as_bytes());
+    for (map, hint) in [
+        ("name=type,user_id=uid,timestamp=date", "none of the first 2000 rows has a column \"date\"; there are type, uid, at"),
+        ("name=type,timestamp=at", "whose event it is: say where that is with --map user_id=COLUMN"),
+        ("user_id=uid", "say where it is with --map name=COLUMN"),
+        ("name=type,user_id=uid,timestamp=type", "is no time in any of the first 2000 rows, such as \"buy\""),
+    ] {
+        let output = throng(&["import", "--url", &url, "--write-key", &app.write_key, &file, "--map", map]);
+        assert!(!output.status.success() && stderr(&output).contains(hint), "{map}: {}", stderr(&output));
+    }
+    assert_eq!(server.count(&app), 0);
+    let (report, _) = import(&server, &app, &[&file, "--map", "name=type,user_id=uid,timestamp=at"]);
+    assert_eq!(report, json!({"accepted": 5_000, "rejected": 0}));
+}
+
+#[test]
+fn an_import_that_is_run_again_tells_its_duplicates() {
+    let server = Server::start(&[]);
+    let app = server.create_app(&["--raw-retention", "forever"]);
+    let file = write(server.folder.path(), "events.jsonl", lines(3_000).as_bytes());
+    let longer = write(server.folder.path(), "longer.jsonl", lines(3_100).as_bytes());
+    let with_account = ["--app", &app.id, "--read-key", &app.read_key];
+    for (file, stored, duplicate) in [(&file, 3_000, 0), (&file, 0, 3_000), (&longer, 100, 3_000)] {
+        let (report, said) = import(&server, &app, &[&[file.as_str()], with_account.as_slice()].concat());
+        assert_eq!((&report["stored"], &report["duplicate"]), (&json!(stored), &json!(duplicate)), "{said}");
+        assert!(said.contains(&format!("{stored} events are new, {duplicate} were stored before")), "{said}");
+    }
 }
 
 #[test]

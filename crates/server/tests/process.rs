@@ -149,6 +149,30 @@ fn apps_and_keys_are_made_and_revoked_beside_a_running_server() {
 }
 
 #[test]
+fn a_wrong_folder_is_told_and_not_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let run = |arguments: &[&str], data: &str| throng(&[arguments, &["--data", data]].concat());
+    // Looking makes nothing.
+    for arguments in [&["app", "list"][..], &["app", "revoke-key", "key_1"], &["app", "add-key", "app_1", "--kind", "read"]] {
+        let output = run(arguments, &at("nothing"));
+        assert!(!output.status.success() && stderr(&output).contains("holds no apps"), "{arguments:?}: {}", stderr(&output));
+        assert!(!folder.path().join("nothing").exists());
+    }
+    // A folder of somebody else's.
+    support::write(folder.path(), "letter.txt", b"dear");
+    let output = run(&["app", "create", "Shop"], folder.path().to_str().unwrap());
+    assert!(!output.status.success() && stderr(&output).contains("is not empty and no data folder of Throng"), "{}", stderr(&output));
+    // A new one is made, and that is said; the second app there is no news.
+    let output = run(&["app", "create", "Shop"], &at("new"));
+    assert!(output.status.success() && stderr(&output).contains("No server has run on"), "{}", stderr(&output));
+    let output = run(&["app", "create", "Blog"], &at("new"));
+    assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
+    let listed: serde_json::Value = serde_json::from_slice(&run(&["app", "list"], &at("new")).stdout).unwrap();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn a_gateway_alone_fills_the_log_for_the_rest_to_read_later() {
     let mut server = Server::start(&["--roles", "gateway"]);
     let app = server.create_app(&[]);

@@ -8,7 +8,7 @@ use std::iter::Peekable;
 use std::slice;
 use std::sync::Arc;
 
-use event::{AppId, EventBatch, EventView, PersonHash, PropertyValue, TimestampMs, person_hash};
+use event::{AppId, EventBatch, EventView, PAGE_PROPERTIES, PersonHash, PropertyValue, TimestampMs, page_of, person_hash};
 use event_store::WindowRow;
 use realtime_store::{Cell, CellKey, RealtimeError, RealtimeStore, Resolution, WindowEvent};
 use rustc_hash::FxHashMap;
@@ -182,33 +182,27 @@ fn session_hash(session_id: &str) -> PersonHash {
     PersonHash(xxh3_64(session_id.as_bytes()))
 }
 
-/// Where a batch keeps the page of its page views.
-struct PageKeys {
-    url: Option<u32>,
-    path: Option<u32>,
-}
+/// Where a batch keeps the page of its page views: the id of each of [`PAGE_PROPERTIES`].
+struct PageKeys([Option<u32>; PAGE_PROPERTIES.len()]);
 
 impl PageKeys {
     fn of(batch: &EventBatch) -> Self {
-        let find = |wanted: &str| batch.keys().iter().position(|key| key == wanted).map(|id| id as u32);
-        Self { url: find("url"), path: find("path") }
+        Self(PAGE_PROPERTIES.map(|wanted| batch.keys().iter().position(|key| key == wanted).map(|id| id as u32)))
     }
 
-    /// `url`, or `path` where there is no `url`, when it is text; the last value of a key counts.
-    /// The same rule over stored columns stands in `windows.rs` of the Parquet store: rebuilt windows must be identical.
+    /// The page of an event; the last value of a key counts.
     fn page_of<'a>(&self, event: &EventView<'a>) -> Option<&'a str> {
-        let (mut url, mut path) = (PropertyValue::Null, PropertyValue::Null);
+        let mut values = [PropertyValue::Null; PAGE_PROPERTIES.len()];
         for (key, _, value) in event.properties.clone() {
-            if Some(key) == self.url {
-                url = value;
-            } else if Some(key) == self.path {
-                path = value;
+            if let Some(index) = self.0.iter().position(|page_key| *page_key == Some(key)) {
+                values[index] = value;
             }
         }
-        match if url == PropertyValue::Null { path } else { url } {
-            PropertyValue::Str(page) => Some(page),
-            _ => None,
-        }
+        page_of(values.map(|value| match value {
+            PropertyValue::Null => None,
+            PropertyValue::Str(page) => Some(Some(page)),
+            _ => Some(None),
+        }))
     }
 }
 

@@ -203,6 +203,17 @@ async fn caught_up_means_that_all_the_log_held_is_visible() {
     assert_eq!(process.store.counts().0, 100);
 }
 
+#[tokio::test]
+async fn a_last_record_of_which_nothing_is_kept_holds_nobody_up() {
+    let (dir, log) = (TempDir::new().unwrap(), memory_log());
+    log.append(record("A", &[(Some(1), 0)])).await.unwrap();
+    log.append("no batch".into()).await.unwrap();
+    // Only a commit, not the next flush, can say in time that the stream has passed it.
+    let process = start_with(&log, dir.path(), usize::MAX, StreamOptions { flush_interval_ms: 60_000, ..quick(dir.path()) });
+    tokio::time::timeout(Duration::from_secs(5), process.caught_up.cancelled()).await.unwrap();
+    assert_eq!(process.store.counts().0, 1);
+}
+
 /// Random traffic with client retries, through every kind of crash. Returns what was sent with an id, without one, and the store.
 async fn crashes(seed: u64, dedupe_enabled: bool) -> (BTreeSet<(String, u64)>, usize, usize, Arc<SmallStore>) {
     let mut rng = SmallRng::seed_from_u64(seed);

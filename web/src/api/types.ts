@@ -18,7 +18,7 @@ export interface LiveConversion {
   to: string;
   from_users: number;
   to_users: number;
-  /** A fraction; null without users to start from. */
+  /** `to_users / from_users`, at most 1; null without users to start from. */
   rate: number | null;
 }
 

@@ -42,11 +42,11 @@ function example(): string {
 
 /** Which two events the conversion lies between: both can be picked. */
 function ConversionNote({ live, ends, names, onEnds }: { live: Live; ends: Ends; names: { value: string; label: string; hint: string }[]; onEnds: (ends: Ends) => void }) {
-  const { from_users, to_users } = live.conversion;
+  const { from, to, from_users, to_users } = live.conversion;
   return (
     <>
-      <span className="quiet small tabular conversion-users" title={`${fullNumber(to_users)} of ${fullNumber(from_users)} users`}>
-        {shortNumber(to_users)} of {shortNumber(from_users)}
+      <span className="quiet small tabular conversion-users" title={`${fullNumber(to_users)} users of ${to}, ${fullNumber(from_users)} of ${from}, in ${MINUTES} min`}>
+        {shortNumber(to_users)} to {shortNumber(from_users)}
       </span>
       <Picker
         label="Conversion from"
@@ -114,7 +114,7 @@ function Figures({ live, stale, conversionNote }: { live: Live; stale: boolean; 
       <Figure
         name="Conversion"
         value={percent(conversion.rate)}
-        full={`${fullNumber(conversion.to_users)} of ${fullNumber(conversion.from_users)} users`}
+        full={`${fullNumber(conversion.to_users)} users of ${conversion.to}, ${fullNumber(conversion.from_users)} of ${conversion.from}`}
         {...about(conversion.rate)}
         note={conversionNote}
         points={points(trailingRatio(series.to_users, series.from_users, RATIO_WINDOWS))}

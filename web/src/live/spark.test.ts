@@ -19,4 +19,5 @@ test("a point that is complete stays as windows move on", () => {
 
 test("a ratio looks back over the windows before it", () => {
   expect(trailingRatio([0, 1, 1, 0], [0, 4, 0, 2], 2)).toEqual([0, 0.25, 0.5, 0.5]);
+  expect(trailingRatio([3, 1], [2, 2], 2)).toEqual([1, 1]);
 });

@@ -22,12 +22,15 @@ export function sparkPoints(values: readonly number[], startMs: number, stepMs: 
   return [...points.values()].map(({ sum, windows, at }) => ({ at, value: sum / windows }));
 }
 
-/** Ratios of the sums over the last `windows` windows, one a window: a single window holds too few conversions to say anything. */
+/**
+ * Ratios of the sums over the last `windows` windows, one a window: a single window holds too few conversions to say anything. At most 1:
+ * who ends within the windows may have begun before.
+ */
 export function trailingRatio(parts: readonly number[], wholes: readonly number[], windows: number): number[] {
   let [part, whole] = [0, 0];
   return wholes.map((added, window) => {
     part += (parts[window] ?? 0) - (parts[window - windows] ?? 0);
     whole += added - (wholes[window - windows] ?? 0);
-    return whole === 0 ? 0 : part / whole;
+    return whole === 0 ? 0 : Math.min(1, part / whole);
   });
 }

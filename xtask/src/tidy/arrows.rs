@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Finding;
 
 /// `(crate, crates of ours it may depend on)`; the table of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("event", &[]),
     ("event-log", &[]),
     ("gateway", &["event", "event-log"]),
@@ -17,14 +17,15 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("realtime-store", &["event"]),
     ("stream", &["event", "event-log", "event-store", "realtime-store"]),
     ("metadata-store", &["event"]),
-    ("query", &["event", "event-store"]),
+    ("export", &["event", "event-store"]),
+    ("query", &["event", "event-store", "export"]),
     ("api", &["event", "event-store", "realtime-store", "metadata-store", "query"]),
 ];
 
 /// `(library, crates that may see it)`.
 const WALLED: [(&str, &[&str]); 6] = [
-    ("parquet", &["event-store-parquet", "server"]),
-    ("arrow", &["event-store-parquet", "server"]),
+    ("parquet", &["event-store-parquet", "export", "server"]),
+    ("arrow", &["event-store-parquet", "export", "server"]),
     ("rusqlite", &["event-store-parquet", "metadata-store"]),
     ("axum", &["gateway", "api", "server", "e2e"]),
     ("maxminddb", &["gateway"]),

@@ -76,14 +76,16 @@ pub(crate) struct TopPage {
     views: u64,
 }
 
-/// Users of one event over users of another, as sketches tell.
+/// Users of one event as a share of the users of another, both within `minutes`, as sketches tell. They need not be the same persons:
+/// who converts now may have begun before. A funnel (`/funnel`) follows each person.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ConversionNow {
     from: String,
     to: String,
     from_users: u64,
     to_users: u64,
-    /// `to_users / from_users`; null without users to start from.
+    /// `to_users / from_users`, 1 at most: where more users ended than began within `minutes`, the others began before. Null without
+    /// users to start from.
     rate: Option<f64>,
 }
 
@@ -254,7 +256,7 @@ fn conversion<'c>(cells: &(impl Iterator<Item = &'c Cell> + Clone), question: &L
         to: question.to.clone(),
         from_users: round(from_users),
         to_users: round(to_users),
-        rate: (from_users > 0.0).then(|| to_users / from_users),
+        rate: (from_users > 0.0).then(|| (to_users / from_users).min(1.0)),
     }
 }
 
@@ -333,6 +335,13 @@ mod tests {
         assert_eq!(pages, [("/", 3), ("/a", 1)]);
         assert_eq!((view.conversion.from_users, view.conversion.to_users), (3, 1));
         assert!((view.conversion.rate.unwrap() - 1.0 / 3.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_share_is_never_more_than_all() {
+        let cells = cells(&[(0, &[("purchase", 1, None), ("purchase", 2, None), ("page_view", 3, None)])]);
+        let conversion = view(cells, &question(5)).conversion;
+        assert_eq!((conversion.from_users, conversion.to_users, conversion.rate), (1, 2, Some(1.0)));
     }
 
     #[test]

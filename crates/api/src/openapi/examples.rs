@@ -37,6 +37,10 @@ pub(crate) fn events() -> Value {
     json!({"event": "purchase", "range": "1d", "limit": 100})
 }
 
+pub(crate) fn export() -> Value {
+    json!({"format": "csv", "events": ["purchase"], "from": "2026-03-01", "to": "2026-04-01"})
+}
+
 pub(crate) fn batch() -> Value {
     json!({
         "events": [{

@@ -14,6 +14,25 @@ pub(crate) struct BatchAnswer {
     accepted: u64,
     /// Events that were refused, in order.
     rejected: Vec<RejectedInBatch>,
+    /// What was kept otherwise than the sender may think; absent where there is nothing to say.
+    #[schema(required = false)]
+    warnings: Vec<WarningInBatch>,
+}
+
+/// Something that was not kept as it was sent.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WarningInBatch {
+    /// The first event it is true of; absent where it is the batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u32>,
+    /// `unknown_field`: a field of an event that nobody reads. `ignored_sent_at`: no time, or too far off.
+    #[schema(example = "unknown_field")]
+    code: String,
+    /// The field.
+    #[schema(example = "propertys")]
+    field: String,
+    /// For people.
+    message: String,
 }
 
 /// A refused event.
@@ -30,7 +49,8 @@ pub(crate) struct RejectedInBatch {
 
 /// Appends events; 200 means that the accepted ones are durable.
 #[utoipa::path(post, path = "/api/v1/events/batch", tag = "ingestion",
-    description = "At most 2,000 events and 10 MiB after inflating (gzip, zstd or br). The key may also come as `write_key` in the body or the query string.",
+    description = "At most 2,000 events and 10 MiB after inflating (gzip, zstd or br). The key may also come as `write_key` in the body or the query string. \
+        With `?enrich=false` nothing of the sender (place, browser, library) is added: for past events, such as those of an export.",
     request_body(content = Object, example = json!(examples::batch())),
     responses((status = 200, body = BatchAnswer), (status = 400, body = BatchAnswer, description = "All events are bad"),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 413, body = ErrorBody),

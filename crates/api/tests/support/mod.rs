@@ -42,7 +42,7 @@ pub struct Running {
     pub shutdown: CancellationToken,
     state: ApiState,
     runtime: tokio::runtime::Runtime,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Looks every key up, and can be told to fail.
@@ -101,7 +101,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let stopping = shutdown.clone();
         runtime.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await });
-        Self { address, ours, theirs, store, realtime, keys, shutdown, state, runtime, _folder: folder }
+        Self { address, ours, theirs, store, realtime, keys, shutdown, state, runtime, folder }
     }
 
     /// Stores events of an app at this moment.
@@ -126,6 +126,11 @@ impl Running {
         }
         let batch = AppendedBatch { batch: builder.build(&AppId::new(&app.id).unwrap()), duplicates: Vec::new() };
         self.store.append(Commit { batches: vec![batch], end: 1 }).unwrap();
+    }
+
+    /// Where the store and the definitions are.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Puts live windows as the stream does.

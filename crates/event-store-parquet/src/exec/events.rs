@@ -3,16 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, TimestampMillisecondType, UInt64Type};
-use event::write_json_string;
 use event_store::{EventRow, EventsPage, EventsPlan, QueryContext, QueryError, ScanStats};
 
 use super::aggregate::add_stats;
 use super::batch::{Batch, Fields};
 use super::filter::{Memos, Predicate, Preparation};
 use super::person_property::PersonProperty;
-use super::properties::PropertyReader;
+use super::row_reader::RowReader;
 use super::scan::{Query, Reserved};
 use crate::columns::{self, ColumnRequest, FIXED};
 use crate::part::ScanRequest;
@@ -133,7 +130,10 @@ impl Reading<'_> {
                 return Ok(());
             }
             let reader = RowReader::new(record_batch);
-            mask.iter().try_for_each(|row| newest.push(reader.read(row as usize), self.wanted, self.query.context))
+            mask.iter().map(|row| row as usize).try_for_each(|row| {
+                let sorted = SortedRow { row: reader.read(row), person: reader.person(row) };
+                newest.push(sorted, self.wanted, self.query.context)
+            })
         })?;
         add_stats(&mut self.stats, stats);
         let mut rows: Vec<SortedRow> = newest.into_iter().flat_map(|newest| newest.rows).collect();
@@ -196,71 +196,5 @@ impl SortedRow {
         let ids = [&row.user_id, &row.anonymous_id, &row.insert_id, &row.session_id];
         let ids: usize = ids.into_iter().flatten().map(String::len).sum();
         size_of::<Self>() + row.name.len() + row.properties_json.len() + ids
-    }
-}
-
-/// Reads whole rows of one batch.
-struct RowReader<'b> {
-    batch: &'b RecordBatch,
-    properties: PropertyReader<'b>,
-}
-
-impl<'b> RowReader<'b> {
-    fn new(batch: &'b RecordBatch) -> Self {
-        Self { batch, properties: PropertyReader::new(batch) }
-    }
-
-    fn time(&self, name: &str, row: usize) -> Option<i64> {
-        let times = self.batch.column_by_name(name)?.as_primitive_opt::<TimestampMillisecondType>()?;
-        times.is_valid(row).then(|| times.value(row))
-    }
-
-    fn text(&self, name: &str, row: usize) -> Option<String> {
-        let column = self.batch.column_by_name(name)?;
-        if column.is_null(row) {
-            return None;
-        }
-        match column.as_dictionary_opt::<Int32Type>() {
-            Some(dictionary) => {
-                let code = dictionary.keys().value(row) as usize;
-                Some(dictionary.values().as_string_opt::<i32>()?.value(code).to_string())
-            }
-            None => Some(column.as_string_opt::<i32>()?.value(row).to_string()),
-        }
-    }
-
-    fn read(&self, row: usize) -> SortedRow {
-        let time_ms = self.time(columns::TIME, row).unwrap_or_default();
-        let persons = self.batch.column_by_name(columns::PERSON).and_then(|column| column.as_primitive_opt::<UInt64Type>());
-        let event = EventRow {
-            name: self.text(columns::EVENT, row).unwrap_or_default(),
-            time_ms,
-            client_time_ms: self.time(columns::CLIENT_TIME, row).unwrap_or(time_ms),
-            received_at_ms: self.time(columns::RECEIVED_AT, row).unwrap_or(time_ms),
-            user_id: self.text(columns::USER_ID, row),
-            anonymous_id: self.text(columns::ANONYMOUS_ID, row),
-            insert_id: self.text(columns::INSERT_ID, row),
-            session_id: self.text(columns::SESSION_ID, row),
-            properties_json: self.properties_json(row),
-        };
-        SortedRow { row: event, person: persons.filter(|persons| persons.is_valid(row)).map(|persons| persons.value(row)) }
-    }
-
-    /// The properties as an object, by name, so that the text does not depend on where each is stored.
-    fn properties_json(&self, row: usize) -> String {
-        let mut members: Vec<(String, String)> = Vec::new();
-        self.properties.for_each(row, &mut |name, json| members.push((name.to_string(), json.to_string())));
-        members.sort_unstable();
-        let mut out = String::from("{");
-        for (i, (name, json)) in members.iter().enumerate() {
-            if i > 0 {
-                out.push(',');
-            }
-            write_json_string(name, &mut out);
-            out.push(':');
-            out.push_str(json);
-        }
-        out.push('}');
-        out
     }
 }

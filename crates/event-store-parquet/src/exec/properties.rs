@@ -20,10 +20,17 @@ impl<'b> PropertyReader<'b> {
             parse_property_column(field.name()).map(|(_, name)| (name, column.as_ref()))
         };
         let overflow = batch.column_by_name(columns::OVERFLOW).and_then(|column| column.as_string_opt::<i32>());
-        Self { columns: fields.filter_map(property).collect(), overflow }
+        let mut columns: Vec<_> = fields.filter_map(property).collect();
+        columns.sort_by_key(|(name, _)| *name);
+        Self { columns, overflow }
     }
 
-    /// Calls `visit` with the name and the JSON of every property of a row.
+    /// Whether some of the row's properties have no column.
+    pub(super) fn has_overflow(&self, row: usize) -> bool {
+        self.overflow.is_some_and(|overflow| overflow.is_valid(row))
+    }
+
+    /// Calls `visit` with the name and the JSON of every property of a row: those with a column by name, then the others.
     pub(super) fn for_each(&self, row: usize, visit: &mut dyn FnMut(&str, &str)) {
         let mut json = String::new();
         for (name, column) in self.columns.iter().filter(|(_, column)| column.is_valid(row)) {

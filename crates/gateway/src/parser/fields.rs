@@ -1,10 +1,12 @@
-use event::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_PROPERTIES, MAX_PROPERTIES_BYTES, MAX_STRING_VALUE_BYTES};
+use event::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_STRING_VALUE_BYTES};
 use event::{CheckedTime, EventBatchBuilder, EventFields, PropertyValue, RejectCode, TimestampMs};
 use event::{check_id, check_insert_id, check_name, client_timestamp_from_number, parse_timestamp, place_in_time};
 
 use super::Clock;
+use super::bounds::Bounds;
 use super::number::Number;
 use super::reader::{Fault, Reader, Text, fault};
+use super::unknown::UnknownFields;
 
 /// The fields of one event as they were found; the last one wins where a field came twice.
 #[derive(Default)]
@@ -30,7 +32,13 @@ impl Fields {
     /// Reads the event whose opening brace is the next byte; its properties go to the batch at once.
     ///
     /// On a fault some properties may be in the batch, and the position is anywhere inside the event.
-    pub(super) fn read(reader: &mut Reader<'_>, batch: &mut EventBatchBuilder) -> Result<Self, Fault> {
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        batch: &mut EventBatchBuilder,
+        bounds: &Bounds,
+        unknown: &mut UnknownFields,
+        index: u32,
+    ) -> Result<Self, Fault> {
         reader.at += 1;
         reader.release(0);
         let mut fields = Self::default();
@@ -47,9 +55,12 @@ impl Fields {
                 b"timestamp" => fields.timestamp_ms = time_field(reader, token, "timestamp")?,
                 b"properties" => {
                     batch.abandon_event();
-                    read_properties(reader, token, batch)?;
+                    read_properties(reader, token, batch, bounds)?;
                 }
-                _ => reader.skip_value()?,
+                _ => {
+                    unknown.note(index, reader.get(key));
+                    reader.skip_value()?;
+                }
             }
         }
         Ok(fields)
@@ -147,7 +158,7 @@ pub(super) fn time_field(reader: &mut Reader<'_>, token: Option<u8>, field: &'st
     }
 }
 
-fn read_properties(reader: &mut Reader<'_>, token: Option<u8>, batch: &mut EventBatchBuilder) -> Result<(), Fault> {
+fn read_properties(reader: &mut Reader<'_>, token: Option<u8>, batch: &mut EventBatchBuilder, bounds: &Bounds) -> Result<(), Fault> {
     match token {
         Some(b'{') => {}
         Some(b'n') => return reader.literal("null"),
@@ -159,15 +170,16 @@ fn read_properties(reader: &mut Reader<'_>, token: Option<u8>, batch: &mut Event
     let mut count = 0;
     while let Some(key) = reader.next_key(count == 0)? {
         count += 1;
-        if count > MAX_PROPERTIES {
-            let message = format!("properties has more than {MAX_PROPERTIES} keys: send fewer, or group them in an object");
+        if count > bounds.max_properties {
+            let max = bounds.max_properties;
+            let message = format!("properties has more than {max} keys: send fewer, or group them in an object");
             return Err(fault(RejectCode::TooManyProperties, message));
         }
         read_property(reader, key, batch)?;
         reader.release(mark);
     }
-    if reader.at - start > MAX_PROPERTIES_BYTES {
-        let message = format!("properties has {} bytes, at most {MAX_PROPERTIES_BYTES} are allowed", reader.at - start);
+    if reader.at - start > bounds.max_properties_bytes {
+        let message = format!("properties has {} bytes, at most {} are allowed", reader.at - start, bounds.max_properties_bytes);
         return Err(fault(RejectCode::PropertiesTooLarge, message));
     }
     Ok(())

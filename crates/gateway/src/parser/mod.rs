@@ -2,11 +2,13 @@
 //!
 //! One bad event never sinks its batch: it is refused with its reason and its bytes, and reading goes on behind it.
 
+mod bounds;
 mod fields;
 mod number;
 mod reader;
 mod scan;
 mod text;
+mod unknown;
 
 use event::{CheckedTime, EventBatchBuilder, PropertyValue, Reject, RejectCode, TimestampMs, clock_correction_ms};
 use thiserror::Error;
@@ -15,7 +17,9 @@ use fields::Fields;
 use reader::{Fault, Reader, fault};
 use text::BodyText;
 
+pub(crate) use bounds::Bounds;
 pub(crate) use reader::Scratch;
+pub(crate) use unknown::UnknownFields;
 
 /// What the times of a request are judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,10 @@ pub(crate) struct Envelope {
     pub(crate) future_events: usize,
     /// The earliest time of an accepted event, `i64::MAX` without one.
     pub(crate) earliest_ms: TimestampMs,
+    /// Events that `sent_at` would have moved where no event can be, and that kept their own time.
+    pub(crate) uncorrected_events: usize,
+    /// Fields of events that nobody reads.
+    pub(crate) unknown_fields: UnknownFields,
 }
 
 /// A body of which nothing can be kept.
@@ -73,12 +81,12 @@ pub(crate) fn read_batch(
     body: &[u8],
     mut clock: Clock,
     derived: &Derived<'_>,
-    max_events: usize,
+    bounds: Bounds,
     batch: &mut EventBatchBuilder,
     scratch: &mut Scratch,
 ) -> Result<Envelope, BodyFault> {
     let text = BodyText::new(body);
-    let mut reading = BatchReading::new(&text, clock, derived, max_events, batch, scratch);
+    let mut reading = BatchReading::new(&text, clock, derived, bounds, batch, scratch);
     reading.read()?;
     let (assumed, envelope) = (reading.clock.sent_at_ms, reading.envelope);
     let correction_ms = |sent_at_ms| clock_correction_ms(sent_at_ms, clock.received_at_ms);
@@ -86,7 +94,7 @@ pub(crate) fn read_batch(
         return Ok(envelope);
     }
     clock.sent_at_ms = envelope.sent_at_ms;
-    let mut reading = BatchReading::new(&text, clock, derived, max_events, batch, scratch);
+    let mut reading = BatchReading::new(&text, clock, derived, bounds, batch, scratch);
     reading.sent_at_is_known = true;
     reading.read()?;
     Ok(reading.envelope)
@@ -112,7 +120,7 @@ struct BatchReading<'a> {
     /// `clock.sent_at_ms` was found by an earlier reading and stands above what comes before the events.
     sent_at_is_known: bool,
     derived: &'a Derived<'a>,
-    max_events: usize,
+    bounds: Bounds,
     batch: &'a mut EventBatchBuilder,
     envelope: Envelope,
     saw_events: bool,
@@ -123,13 +131,13 @@ impl<'a> BatchReading<'a> {
         text: &'a BodyText<'a>,
         clock: Clock,
         derived: &'a Derived<'a>,
-        max_events: usize,
+        bounds: Bounds,
         batch: &'a mut EventBatchBuilder,
         scratch: &'a mut Scratch,
     ) -> Self {
         let reader = Reader::new(text.as_str(), scratch);
         let envelope = Envelope { earliest_ms: TimestampMs::MAX, ..Envelope::default() };
-        Self { text, reader, clock, sent_at_is_known: false, derived, max_events, batch, envelope, saw_events: false }
+        Self { text, reader, clock, sent_at_is_known: false, derived, bounds, batch, envelope, saw_events: false }
     }
 
     fn read(&mut self) -> Result<(), BodyFault> {
@@ -213,6 +221,7 @@ impl<'a> BatchReading<'a> {
         }
         self.envelope.event_count = 0;
         self.envelope.future_events = 0;
+        self.envelope.uncorrected_events = 0;
         self.envelope.earliest_ms = TimestampMs::MAX;
         if self.reader.eat(b']') {
             return Ok(());
@@ -234,8 +243,8 @@ impl<'a> BatchReading<'a> {
 
     fn read_element(&mut self) -> Result<(), Broken> {
         let index = self.envelope.event_count;
-        if index == self.max_events {
-            return Err(Broken::Body(BodyFault::TooManyEvents { max: self.max_events }));
+        if index == self.bounds.max_events {
+            return Err(Broken::Body(BodyFault::TooManyEvents { max: self.bounds.max_events }));
         }
         let token = self.reader.peek_token();
         let start = self.reader.at;
@@ -248,6 +257,7 @@ impl<'a> BatchReading<'a> {
             Ok(time) => {
                 self.envelope.event_count += 1;
                 self.envelope.future_events += usize::from(time.was_in_future);
+                self.envelope.uncorrected_events += usize::from(time.was_left_uncorrected);
                 self.envelope.earliest_ms = self.envelope.earliest_ms.min(time.time_ms);
                 Ok(())
             }
@@ -256,7 +266,8 @@ impl<'a> BatchReading<'a> {
     }
 
     fn read_event(&mut self, start: usize) -> Result<CheckedTime, Fault> {
-        let fields = Fields::read(&mut self.reader, self.batch)?;
+        let index = self.envelope.event_count as u32;
+        let fields = Fields::read(&mut self.reader, self.batch, &self.bounds, &mut self.envelope.unknown_fields, index)?;
         if !self.text.was_valid(start, self.reader.at) {
             return Err(not_utf8());
         }

@@ -31,8 +31,12 @@ struct Parsed {
 }
 
 fn parse_at(body: &[u8], clock: Clock) -> Result<Parsed, BodyFault> {
+    parse_within(body, clock, Bounds::new(2_000))
+}
+
+fn parse_within(body: &[u8], clock: Clock, bounds: Bounds) -> Result<Parsed, BodyFault> {
     let (mut batch, mut scratch) = (EventBatchBuilder::default(), Scratch::default());
-    let envelope = read_batch(body, clock, &[], 2_000, &mut batch, &mut scratch)?;
+    let envelope = read_batch(body, clock, &[], bounds, &mut batch, &mut scratch)?;
     // Through the codec, so that what the parser writes is also what a reader of the log accepts.
     let mut record = Vec::new();
     batch.encode(&AppId::new("APP-1").unwrap(), &mut record);
@@ -486,4 +490,44 @@ fn escape_non_ascii(text: &str) -> String {
         }
     }
     out
+}
+
+#[test]
+fn fields_nobody_reads_are_told_and_those_of_an_export_are_not() {
+    let body = br#"{"events":[{"name":"a","user_id":"U1","propertes":{"k":1},"received_at":"x","client_timestamp":1},
+        {"name":"b","user_id":"U1","propertes":1,"eventName":"c"}]}"#;
+    let parsed = parse(body).unwrap();
+    assert_eq!(parsed.accepted.len(), 2);
+    let told: Vec<(u32, String)> = parsed.envelope.unknown_fields.iter().map(|field| (field.index, field.name.clone())).collect();
+    assert_eq!(told, [(0, "propertes".to_owned()), (1, "eventName".to_owned())]);
+    let many: String = (0..500).map(|n| format!(",\"{n}{}\":1", "\u{e9}".repeat(100))).collect();
+    let parsed = parse(format!("{{\"events\":[{{\"name\":\"a\",\"user_id\":\"U1\"{many}}}]}}").as_bytes()).unwrap();
+    assert_eq!(parsed.envelope.unknown_fields.iter().map(|field| field.name.len() <= 64).collect::<Vec<_>>(), [true; 10]);
+}
+
+#[test]
+fn a_wrong_sent_at_costs_no_good_event_its_time() {
+    let body = |sent_at: &str| {
+        format!("{{\"sent_at\":{sent_at},\"events\":[{{\"name\":\"a\",\"user_id\":\"U1\",\"timestamp\":{}}}]}}", NOW - 5_000)
+    };
+    let clock = Clock { oldest_ms: NOW - 86_400_000 * 730, ..CLOCK };
+    for sent_at in ["0", "\"2100-01-01T00:00:00Z\"", "\"1970-01-01T00:00:00Z\""] {
+        let parsed = parse_at(body(sent_at).as_bytes(), clock).unwrap();
+        assert_eq!((parsed.accepted[0]["time"].as_i64(), parsed.envelope.uncorrected_events), (Some(NOW - 5_000), 1), "{sent_at}");
+    }
+    let parsed = parse_at(body(&(NOW - 3_600_000).to_string()).as_bytes(), clock).unwrap();
+    assert_eq!((parsed.accepted[0]["time"].as_i64(), parsed.envelope.uncorrected_events), (Some(NOW + 3_595_000), 0));
+}
+
+#[test]
+fn enriched_events_have_room_for_what_was_added() {
+    let keys = |count: usize| (0..count).map(|n| format!("\"k{n}\":1")).collect::<Vec<_>>().join(",");
+    let event = |properties: &str| format!("{{\"events\":[{{\"name\":\"a\",\"user_id\":\"U1\",\"properties\":{{{properties}}}}}]}}");
+    let long = |bytes: usize| (0..4).map(|n| format!("\"t{n}\":\"{}\"", "x".repeat(bytes / 4 - 8))).collect::<Vec<_>>().join(",");
+    for (properties, plain, enriched) in
+        [(keys(255), 1, 1), (keys(287), 0, 1), (keys(288), 0, 0), (long(36_000), 0, 1), (long(44_000), 0, 0)]
+    {
+        let accepted = |bounds| parse_within(event(&properties).as_bytes(), CLOCK, bounds).unwrap().accepted.len();
+        assert_eq!((accepted(Bounds::new(1)), accepted(Bounds::of_enriched(1))), (plain, enriched), "{} bytes", properties.len());
+    }
 }

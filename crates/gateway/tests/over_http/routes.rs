@@ -345,6 +345,32 @@ async fn derived_properties_yield_to_the_clients_own() {
 }
 
 #[tokio::test]
+async fn events_that_were_enriched_before_get_nothing_of_their_sender() {
+    let server = server_with_place(mmdb::nested_record()).await;
+    let ask = |target: &str| Ask::batch(GOOD).header("user-agent", "ureq/3.5").header("x-forwarded-for", "1.2.3.4").to(target);
+    assert_eq!(server.ask(&ask("/api/v1/events/batch?write_key=wk_1&enrich=false")).await.status, 200);
+    assert_eq!(server.ask(&ask("/api/v1/events/batch?enrich=true")).await.status, 200);
+    let kept = server.kept().await;
+    assert_eq!(["country", "$lib", "device_type"].map(|key| text_property(&kept[0], 0, key)), [None, None, None]);
+    assert_eq!(text_property(&kept[1], 0, "country").as_deref(), Some("SE"));
+}
+
+#[tokio::test]
+async fn a_sender_is_told_what_is_not_kept_as_it_was_sent() {
+    let server = Server::start(Setting::default()).await;
+    let body = r#"{"sent_at":"2100-01-01T00:00:00Z","events":[{"name":"a","user_id":"U","timestamp":1780000000000,"propertys":{"x":1}}]}"#;
+    for target in ["/api/v1/events/batch", "/api/v1/events/validate"] {
+        let answer = server.ask(&Ask::batch(body).to(target)).await;
+        let told = answer.json();
+        assert_eq!((answer.status, &told["accepted"], told["rejected"].as_array().map(Vec::len)), (200, &json!(1), Some(0)), "{told}");
+        let codes: Vec<_> = told["warnings"].as_array().unwrap().iter().map(|w| (w["code"].clone(), w["field"].clone())).collect();
+        assert_eq!(codes, [(json!("ignored_sent_at"), json!("sent_at")), (json!("unknown_field"), json!("propertys"))]);
+    }
+    assert_eq!(server.metric("throng_gateway_ignored_sent_at_total", ""), 2.0);
+    assert_eq!(server.kept().await[0].iter().next().unwrap().time_ms, 1_780_000_000_000);
+}
+
+#[tokio::test]
 async fn flat_geo_files_are_read_too() {
     let server = server_with_place(mmdb::flat_record()).await;
     let ask = Ask::batch(GOOD).header("x-forwarded-for", "1.2.3.255");

@@ -1,12 +1,14 @@
 //! Reads requests: JSON in, typed questions or precise errors out.
 
 mod events;
+mod export;
 mod filter;
 mod funnel;
 mod metric;
 mod period;
 mod question;
 
+pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelRequest, read_funnel};
 pub(crate) use metric::{MetricBody, MetricRequest};

@@ -77,7 +77,7 @@ section! {
         /// `file:` in the data folder, or `file:PATH`.
         url: String = "file:".to_owned(),
         /// Least time between two fsyncs under load; requests that arrive in between share one.
-        group_commit_wait_ms: u64 = 2,
+        group_commit_wait_ms: u64 = event_log::DEFAULT_GROUP_COMMIT_WAIT.as_millis() as u64,
         /// What the event store has made durable is kept this many hours longer ...
         max_age_hours: u64 = 24,
         /// ... unless the log takes more than so many MiB.
@@ -146,6 +146,8 @@ section! {
         max_queued: usize = 64,
         /// How far the threads of questions stand back behind ingestion for a core: 0 (not at all) to 19 (as far as can be).
         niceness: i32 = 10,
+        /// Exports that run at once, of all apps together; one more is answered 503.
+        max_concurrent_exports: usize = 2,
         /// How long an answer is given again to the same question of the same app.
         cache_ttl_ms: u64 = 5_000,
     }

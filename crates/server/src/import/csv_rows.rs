@@ -5,6 +5,7 @@ use csv::{Reader, ReaderBuilder, StringRecord};
 use serde_json::{Map, Number, Value};
 
 use super::Row;
+use super::mapping::OF_EXPORTS;
 
 /// What all values of a column are, so that a column of product codes stays text although some of them look like numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +50,17 @@ pub(super) fn read(text: impl Read, types: &[ColumnType], take: &mut dyn FnMut(R
     if header.len() != types.len() {
         bail!("the file changed while it was read");
     }
+    // An export puts a ' before text that a spreadsheet would run, and before text that begins with one.
+    let is_marked = OF_EXPORTS.iter().all(|column| header.iter().any(|name| name == *column));
     let mut record = StringRecord::new();
     loop {
         let (content, columns) = match reader.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {
                 let cells = header.iter().zip(&record).zip(types);
-                let columns: Map<String, Value> = cells.map(|((name, text), kind)| (name.to_owned(), value(text, *kind))).collect();
+                let unmark: fn(&str) -> &str = if is_marked { unmarked } else { |text| text };
+                let columns: Map<String, Value> =
+                    cells.map(|((name, text), kind)| (unmark(name).to_owned(), value(unmark(text), *kind))).collect();
                 // A byte that no text has keeps `a,b` and `ab` apart.
                 let content = record.iter().flat_map(|field| field.bytes().chain([0xff])).collect();
                 let columns = if record.len() == header.len() { Ok(columns) } else { Err(uneven(record.len(), header.len())) };
@@ -68,6 +73,11 @@ pub(super) fn read(text: impl Read, types: &[ColumnType], take: &mut dyn FnMut(R
         take(Row { place, content, columns })?;
     }
     Ok(())
+}
+
+/// Text as it was before an export put a `'` in front.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\'').unwrap_or(text)
 }
 
 fn reader<R: Read>(text: R) -> Reader<R> {
@@ -130,6 +140,13 @@ mod tests {
         assert_eq!(rows[0], (2, Ok(json!({"name": "buy", "code": "22423", "price": 1.5, "ok": true, "note": ""}))));
         assert_eq!(rows[1], (3, Ok(json!({"name": "buy", "code": "85123A", "price": -2, "ok": false, "note": "a, \"b\"\nc"}))));
         assert_eq!(rows[2], (5, Ok(json!({"name": "buy", "code": "", "price": "", "ok": "", "note": ""}))));
+    }
+
+    #[test]
+    fn marks_of_an_export_are_taken_away_and_others_are_not() {
+        let marked = rows("name,client_timestamp,received_at,'=x\n'=1,1,1,''y\n");
+        assert_eq!(marked[0].1, Ok(json!({"name": "=1", "client_timestamp": 1, "received_at": 1, "=x": "'y"})));
+        assert_eq!(rows("name\n'=1\n")[0].1, Ok(json!({"name": "'=1"})));
     }
 
     #[test]

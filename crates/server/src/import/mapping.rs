@@ -30,11 +30,37 @@ impl FromStr for Mapping {
     }
 }
 
+/// What an export tells of an event beside the fields of the batch call. A row that has both is one of ours: they say when this
+/// event was received then, which is no property of it.
+pub(super) const OF_EXPORTS: [&str; 2] = ["client_timestamp", "received_at"];
+
 impl Mapping {
+    /// The column of one of [`FIELDS`].
+    pub(super) fn column(&self, field: &str) -> &str {
+        FIELDS.iter().position(|known| *known == field).map_or("", |index| &self.columns[index])
+    }
+
+    /// The fields that are read from another column than that of their name.
+    pub(super) fn renamed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        FIELDS.into_iter().zip(&self.columns).filter(|(field, column)| field != column).map(|(field, column)| (field, column.as_str()))
+    }
+
+    /// Whether an export wrote the row.
+    pub(super) fn is_own(&self, row: &Row) -> bool {
+        row.columns.as_ref().is_ok_and(|columns| self.is_of_export(columns))
+    }
+
+    fn is_of_export(&self, columns: &Map<String, Value>) -> bool {
+        self.renamed().next().is_none() && OF_EXPORTS.iter().all(|column| columns.contains_key(*column))
+    }
+
     /// The row as an event of the batch call.
     pub(super) fn event(&self, row: Row) -> Result<Value, String> {
         let Row { place, content, columns: source } = row;
         let mut source = source?;
+        if self.is_of_export(&source) {
+            as_batch_event(&mut source)?;
+        }
         let mut event = Map::new();
         for (field, column) in FIELDS.into_iter().zip(&self.columns) {
             if let Some(value) = source.shift_remove(column) {
@@ -66,6 +92,22 @@ impl Mapping {
     }
 }
 
+/// Takes from a row of an export what the batch call does not take. In a table `properties` is JSON text, and no id means no person.
+fn as_batch_event(row: &mut Map<String, Value>) -> Result<(), String> {
+    OF_EXPORTS.iter().for_each(|column| drop(row.shift_remove(*column)));
+    if let Some(Value::String(text)) = row.get("properties").filter(|value| **value != "") {
+        let properties: Value = serde_json::from_str(text).map_err(|error| format!("properties is not JSON: {error}"))?;
+        row.insert("properties".to_owned(), properties);
+    } else if row.get("properties").is_some_and(|value| *value == "") {
+        row.shift_remove("properties");
+    }
+    let has_id = |field: &str| row.get(field).is_some_and(|id| !id.is_null());
+    if !has_id("user_id") && !has_id("anonymous_id") {
+        row.insert("user_id".to_owned(), Value::Null);
+    }
+    Ok(())
+}
+
 /// Ids and names are text, also where a file has numbers; empty text is as good as null.
 fn text_field(event: &mut Map<String, Value>, field: &str) {
     if let Some(value) = event.get_mut(field) {
@@ -78,7 +120,7 @@ fn text_field(event: &mut Map<String, Value>, field: &str) {
 }
 
 /// Times without a zone count as UTC; a CSV's numbers are numbers.
-fn with_zone(time: &mut Value) {
+pub(super) fn with_zone(time: &mut Value) {
     let Value::String(text) = time else { return };
     if let Ok(number) = text.parse::<serde_json::Number>() {
         *time = Value::Number(number);
@@ -149,6 +191,25 @@ mod tests {
         assert_eq!(ids(json!({"user_id": "u", "anonymous_id": ""})), (Some(json!("u")), None));
         assert_eq!(ids(json!({"user_id": "", "anonymous_id": ""})), (Some(Value::Null), None));
         assert_eq!(ids(json!({})), (None, None), "a file without ids is refused by the server, not guessed at");
+    }
+
+    #[test]
+    fn rows_of_an_export_are_the_events_they_tell() {
+        let told = json!({"client_timestamp": 1, "received_at": 2, "name": "a", "user_id": "u"});
+        let row = |more: Value| {
+            let mut row = told.clone();
+            row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            row
+        };
+        let plain = json!({"name": "a", "user_id": "u", "properties": {"x": 1, "y": 2}});
+        assert_eq!(event("", row(json!({"properties": {"x": 1, "y": 2}}))), plain);
+        assert_eq!(event("", row(json!({"properties": "{\"x\":1}", "y": 2}))), plain, "a table with a column for y");
+        assert_eq!(event("", row(json!({"properties": "", "user_id": ""}))), json!({"name": "a", "user_id": null, "properties": {}}));
+        assert_eq!(
+            event("", json!({"name": "a", "user_id": "u", "received_at": "noon"})),
+            json!({"name": "a", "user_id": "u", "properties": {"received_at": "noon"}}),
+            "a column of somebody else's"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use super::Row;
-use super::progress::Progress;
+use crate::progress::Progress;
 
 const BATCH_ROWS: usize = 4_096;
 

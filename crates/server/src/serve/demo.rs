@@ -17,7 +17,7 @@ use crate::app::{make_app, now_ms};
 use crate::data_folder::DataFolder;
 use crate::http_client::Target;
 use crate::output;
-use crate::simulate::{SimulateArgs, simulate};
+use crate::simulate::{SimulateArgs, send_run_up, simulate};
 
 const APP_NAME: &str = "Demo shop";
 const HISTORY_EVENTS: u64 = 200_000;
@@ -84,9 +84,17 @@ impl Demo {
             target,
         };
         let history = SimulateArgs { events: HISTORY_EVENTS, rate: 0.0, until: Some(self.remembered.history_until), ..live.clone() };
-        let mut threads = vec![spawn(live, &stop, || Ok(()))];
+        let mut threads = vec![spawn(&stop, move |stop| simulate(&live, stop))];
         if !self.remembered.history_sent {
-            threads.push(spawn(history, &stop, move || write(&self.file, &Remembered { history_sent: true, ..self.remembered })));
+            threads.push(spawn(&stop, move |stop| {
+                // What the first page shows comes first; the same events again are known by their insert ids.
+                send_run_up(&history, LIVE_EVENTS_PER_SECOND, self.remembered.history_until, stop)?;
+                simulate(&history, stop)?;
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                write(&self.file, &Remembered { history_sent: true, ..self.remembered })
+            }));
         }
         Ok(Traffic { stop, threads })
     }
@@ -114,14 +122,12 @@ impl Traffic {
     }
 }
 
-fn spawn(args: SimulateArgs, stop: &Arc<AtomicBool>, done: impl FnOnce() -> Result<()> + Send + 'static) -> JoinHandle<()> {
+fn spawn(stop: &Arc<AtomicBool>, send: impl FnOnce(&Arc<AtomicBool>) -> Result<()> + Send + 'static) -> JoinHandle<()> {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
-        let result = simulate(&args, &stop);
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Err(error) = result.and_then(|()| done()) {
+        if let Err(error) = send(&stop)
+            && !stop.load(Ordering::Relaxed)
+        {
             tracing::error!(error = format!("{error:#}"), "the demo's traffic ended");
         }
     })

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use gateway::ServeOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
@@ -40,13 +41,29 @@ pub(super) fn connections_within_limit(wanted: usize) -> usize {
         current = reachable;
     }
     let connections = usize::try_from(current.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).clamp(MIN_CONNECTIONS.min(wanted), wanted);
-    if connections < wanted {
-        tracing::info!(
-            limit = current,
-            connections,
-            wanted,
-            "the limit of open files allows fewer connections than server.max_connections"
+    if matters(connections, wanted) {
+        tracing::warn!(
+            "at most {connections} clients can be connected at once, since the system allows this process {current} open files: \
+             start it after `ulimit -n {files}` (with systemd: LimitNOFILE={files}) for {wanted}"
         );
     }
     connections
+}
+
+/// Fewer connections than were asked for matter to whoever asked, and to everybody where they are few; the default is more than most need.
+fn matters(connections: usize, wanted: usize) -> bool {
+    const ENOUGH: usize = 2_000;
+    connections < wanted && (connections < ENOUGH || wanted != ServeOptions::default().max_connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_told_where_it_matters() {
+        let default = ServeOptions::default().max_connections;
+        assert!(!matters(default, default) && !matters(6_000, default));
+        assert!(matters(64, default) && matters(6_000, default + 1) && !matters(100, 100));
+    }
 }

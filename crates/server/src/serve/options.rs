@@ -94,6 +94,7 @@ pub(super) fn query_options(config: &Config) -> QueryOptions {
         max_concurrent: config.query.max_concurrent,
         max_queued: config.query.max_queued,
         niceness: config.query.niceness,
+        max_concurrent_exports: config.query.max_concurrent_exports,
         ..QueryOptions::default()
     }
 }

@@ -3,7 +3,7 @@
 mod history;
 mod live;
 mod random;
-mod send;
+mod run_up;
 mod shop;
 
 use std::fs::File;
@@ -16,22 +16,23 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::http_client::Target;
+use crate::http_client::{Target, write_key};
 use crate::output;
+use crate::progress::Progress;
+use crate::sender::{Report, Sender, SenderOptions};
 use history::History;
-use send::{Sender, SenderOptions};
-use shop::Shop;
+use shop::{Shop, SimulatedEvent};
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  throng simulate --write-key wk_...                                     30 days of history, then 50 events a second until stopped
+  throng simulate --write-key wk_...                                     30 days of history, growing into 50 events a second until stopped
   throng simulate --write-key wk_... --events 20000000 --days 90 --users 500000 --rate 0
   throng simulate --out shop.ndjson --events 1000000 --days 90           write a file for `throng import` instead")]
 pub(crate) struct SimulateArgs {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Write key of the app that gets the events
-    #[arg(long, value_name = "KEY", env = "THRONG_WRITE_KEY", required_unless_present = "out")]
+    #[arg(long, value_name = "KEY", env = "THRONG_WRITE_KEY", hide_env_values = true)]
     pub(crate) write_key: Option<String>,
     /// Events of history; 0 for none
     #[arg(long, value_name = "N", default_value_t = 200_000)]
@@ -71,37 +72,65 @@ pub(crate) fn simulate(args: &SimulateArgs, stop: &Arc<AtomicBool>) -> Result<()
     if let Some(path) = &args.out {
         return write(history, path);
     }
-    let key = args.write_key.as_deref().context("--write-key is missing")?;
+    let key = write_key(args.write_key.as_deref())?;
     if args.events > 0 {
-        let mut sender = Sender::start(&args.target, key, history_options(args.events), stop)?;
-        for event in history {
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-            sender.push(&event.json)?;
-        }
-        let sent = sender.finish()?;
+        let sent = send_all(args, key, args.events, history, stop)?;
         output::note(&format!("{} events of history sent, {} of them rejected", sent.accepted + sent.rejected, sent.rejected));
+    }
+    // Where the history was told to end long ago, nothing is to meet it.
+    let meets_history = args.events > 0 && args.until.is_none();
+    if args.rate > 0.0 && meets_history && !stop.load(Ordering::Relaxed) {
+        send_run_up(args, args.rate, Timestamp::now(), stop)?;
     }
     if args.rate > 0.0 && !stop.load(Ordering::Relaxed) {
         let started_ms = Timestamp::now().as_millisecond();
         let shop = Shop::from_moment(args.seed, args.users, started_ms, live::pace(args.rate));
-        let sender = Sender::start(&args.target, key, live_options(args.rate), stop)?;
+        let sender = Sender::start(&args.target, key, live_sending(args.rate), &Progress::silent(), stop)?;
         output::note(&format!("live traffic: {} events a second until stopped", args.rate));
         live::run(shop, sender, args.rate, started_ms, stop)?;
     }
     Ok(())
 }
 
-fn history_options(events: u64) -> SenderOptions {
-    SenderOptions { batch_events: 2_000, in_flight: 4, expected_events: Some(events) }
+/// Sends what leads from the history to live traffic of `live_rate` events a second that begins at `end`.
+pub(crate) fn send_run_up(args: &SimulateArgs, live_rate: f64, end: Timestamp, stop: &Arc<AtomicBool>) -> Result<()> {
+    let key = write_key(args.write_key.as_deref())?;
+    let history_rate = args.events as f64 / (f64::from(args.days.max(1)) * 86_400.0);
+    let events = run_up::run_up(args.seed, args.users, history_rate, live_rate, end.as_millisecond());
+    let sent = send_all(args, key, events.len() as u64, events.into_iter(), stop)?;
+    output::note(&format!("{} events of the last hour and a half sent", sent.accepted));
+    Ok(())
 }
 
+/// Sends `count` events of the past in large requests, until `stop` is set.
+fn send_all(
+    args: &SimulateArgs,
+    key: &str,
+    count: u64,
+    events: impl Iterator<Item = SimulatedEvent>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Report> {
+    let progress = Progress::of_events(count);
+    let mut sender = Sender::start(&args.target, key, HISTORY_SENDING, &progress, stop)?;
+    for (event, number) in events.zip(1..) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        sender.push(number, event.json.as_bytes())?;
+    }
+    let sent = sender.finish()?;
+    progress.finish();
+    Ok(sent)
+}
+
+/// Large requests, several at once.
+const HISTORY_SENDING: SenderOptions = SenderOptions { batch_events: 2_000, in_flight: 4 };
+
 /// Batches as SDKs send them, and connections enough for the rate when each answer takes a few milliseconds.
-fn live_options(rate: f64) -> SenderOptions {
+fn live_sending(rate: f64) -> SenderOptions {
     const EVENTS_PER_CONNECTION: f64 = 1_000.0;
     let in_flight = (rate / EVENTS_PER_CONNECTION).ceil().clamp(1.0, 64.0) as usize;
-    SenderOptions { batch_events: 20, in_flight, expected_events: None }
+    SenderOptions { batch_events: 20, in_flight }
 }
 
 fn write(history: History, path: &PathBuf) -> Result<()> {

@@ -85,6 +85,14 @@ impl Server {
         unsafe { libc::kill(self.pid() as i32, libc::SIGTERM) };
     }
 
+    /// Ends the process as a crash does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
     /// Waits for the end of a process that was told to end, `limit` at most.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let mut child = self.child.take().unwrap();

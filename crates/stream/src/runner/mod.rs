@@ -213,7 +213,8 @@ impl Runner {
         Ok(())
     }
 
-    /// When the next commit is due; `None` when there is nothing to commit.
+    /// When the next commit is due; `None` when there is nothing to commit. Records of which nothing is kept are committed too: what
+    /// waits for the stream to have passed them, as readiness does, must not wait for the next event.
     fn commit_due(&self) -> Option<Instant> {
         if let Some(retry) = self.commit_retry {
             return Some(retry);
@@ -221,7 +222,7 @@ impl Runner {
         if self.pending.events() >= self.options.max_pending_events || self.pending.bytes() >= self.options.max_pending_bytes {
             return Some(self.last_commit);
         }
-        (self.pending.bytes() > 0).then(|| self.last_commit + Duration::from_millis(self.options.publish_interval_ms))
+        (self.end > self.appended).then(|| self.last_commit + Duration::from_millis(self.options.publish_interval_ms))
     }
 
     /// When the next checkpoint, or the next try of the last one, is due; `None` while one is under way, or nothing needs it.

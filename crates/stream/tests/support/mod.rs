@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, FunnelPlan, FunnelTable, QueryContext,
-    QueryError, RollupRow, RollupSize, Schema, StoreError, WindowRow,
+    AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable,
+    QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -243,6 +243,10 @@ impl EventSource for SmallStore {
     }
 
     fn events(&self, _plan: &EventsPlan, _context: &QueryContext) -> Result<EventsPage, QueryError> {
+        not_asked()
+    }
+
+    fn export(&self, _scan: &Scan, _context: &QueryContext, _visit: &mut ExportVisitor<'_>) -> Result<ScanStats, QueryError> {
         not_asked()
     }
 

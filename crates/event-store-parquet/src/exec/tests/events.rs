@@ -1,15 +1,18 @@
 //! Raw events and the schema against the plain world.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use event_store::{EventNameInfo, EventsPlan};
+use event_store::{EXPORT_ROWS, EventNameInfo, EventRow, EventsPlan, QueryError};
 use proptest::prelude::*;
 
 use super::aggregate::any_scan;
 use super::filter_oracle::selected;
-use super::world::{Keeping, PlainEvent, any_event, any_forms, app, cache, context, snapshot};
+use super::limits::{distinct_events, everything};
+use super::world::{Keeping, PartForm, PlainEvent, any_event, any_forms, app, cache, context, snapshot};
 use crate::exec::value::OwnedScalar;
-use crate::exec::{Query, events, schema};
+use crate::exec::{Query, events, export, schema};
 
 fn json(value: &OwnedScalar) -> serde_json::Value {
     match value {
@@ -77,8 +80,33 @@ proptest! {
     }
 
     #[test]
+    fn an_export_tells_every_event_once_and_as_a_page_does(
+        world in prop::collection::vec(any_event(), 0..40),
+        scan in any_scan(),
+        forms in any_forms(),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(&world, &forms, folder.path());
+        let context = context();
+        let query = Query { snapshot: &snapshot, context: &context, threads: 2, decoded: &cache(Keeping::Everything) };
+        let mut calls: Vec<Vec<EventRow>> = Vec::new();
+        let stats = export(&query, &scan, &mut |rows, _| {
+            calls.push(rows);
+            Ok(())
+        }).unwrap();
+        prop_assert!(calls[0].is_empty() && calls[1..].iter().all(|rows| (1..=EXPORT_ROWS).contains(&rows.len())));
+        prop_assert_eq!(&stats.missing, &Vec::<String>::new());
+        let page = events(&query, &EventsPlan { scan, limit: 100, skip: 0 }).unwrap();
+        let sorted = |mut rows: Vec<EventRow>| {
+            rows.sort_by_key(|row| format!("{row:?}"));
+            rows
+        };
+        prop_assert_eq!(sorted(calls.concat()), sorted(page.rows));
+    }
+
+    #[test]
     fn order_does_not_depend_on_where_rows_are(world in prop::collection::vec(any_event(), 0..30), a in any_forms(), b in any_forms()) {
-        let plan = EventsPlan { scan: super::limits::everything(), limit: 100, skip: 0 };
+        let plan = EventsPlan { scan: everything(), limit: 100, skip: 0 };
         let rows = |forms| {
             let folder = tempfile::tempdir().unwrap();
             let snapshot = snapshot(&world, forms, folder.path());
@@ -116,4 +144,53 @@ proptest! {
         let told: BTreeMap<String, (u64, Vec<&str>)> = told.properties.into_iter().map(|p| (p.name, (p.events, p.types))).collect();
         prop_assert_eq!(told, expected);
     }
+}
+
+const IN_SEGMENTS: [PartForm; 2] = [PartForm { segment: true, crowded: false, haunted: false }; 2];
+
+#[test]
+fn an_export_ends_where_its_visitor_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = snapshot(&distinct_events(2_000), &IN_SEGMENTS, folder.path());
+    let context = context();
+    let mut told = 0;
+    let ended = export(
+        &Query { snapshot: &snapshot, context: &context, threads: 1, decoded: &cache(Keeping::Everything) },
+        &everything(),
+        &mut |rows, _| {
+            told += rows.len();
+            if told > EXPORT_ROWS { Err(QueryError::Cancelled) } else { Ok(()) }
+        },
+    );
+    assert_eq!((ended, told), (Err(QueryError::Cancelled), 2 * EXPORT_ROWS));
+}
+
+#[test]
+fn an_export_says_first_what_it_cannot_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshot = snapshot(&distinct_events(2_000), &IN_SEGMENTS, folder.path());
+    let file = File::options().write(true).open(&walk(folder.path())[0]).unwrap();
+    file.set_len(100).unwrap();
+    let context = context();
+    let (mut first, mut told) = (None, 0);
+    let stats = export(
+        &Query { snapshot: &snapshot, context: &context, threads: 1, decoded: &cache(Keeping::Everything) },
+        &everything(),
+        &mut |rows, stats| {
+            first.get_or_insert((rows.len(), stats.missing.len()));
+            told += rows.len();
+            Ok(())
+        },
+    );
+    assert_eq!((first, stats.unwrap().missing.len(), told), (Some((0, 1)), 1, 1_000));
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
 }

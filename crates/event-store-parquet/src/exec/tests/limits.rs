@@ -23,7 +23,8 @@ fn plan(function: MeasureFn, group_by: Vec<Field>) -> AggregatePlan {
     }
 }
 
-fn world() -> Vec<PlainEvent> {
+/// Events of one name, each a millisecond after the one before, by a person and with a property value of its own.
+pub(super) fn distinct_events(count: i64) -> Vec<PlainEvent> {
     let event = |i: i64| PlainEvent {
         name: "a".into(),
         time_ms: BASE_MS + i,
@@ -34,7 +35,7 @@ fn world() -> Vec<PlainEvent> {
         insert_id: None,
         properties: vec![("id".into(), OwnedScalar::Str(format!("value {i}").into()))],
     };
-    (0..3_000).map(event).collect()
+    (0..count).map(event).collect()
 }
 
 fn answer(context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
@@ -43,7 +44,7 @@ fn answer(context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryEr
 
 fn answer_keeping(keeping: Keeping, context: &QueryContext, run: impl Fn(&Query<'_>) -> Result<(), QueryError>) -> Result<(), QueryError> {
     let folder = tempfile::tempdir().unwrap();
-    let snapshot = snapshot(&world(), &[PartForm { segment: false, crowded: false, haunted: false }; 2], folder.path());
+    let snapshot = snapshot(&distinct_events(3_000), &[PartForm { segment: false, crowded: false, haunted: false }; 2], folder.path());
     let result = run(&Query { snapshot: &snapshot, context, threads: 2, decoded: &cache(keeping) });
     assert_eq!(held(&context.memory), 0, "a query gives its memory back");
     result
