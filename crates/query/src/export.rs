@@ -210,7 +210,8 @@ impl Work {
         } else {
             PropertyColumns::default()
         };
-        let mut writing = Writing { work: self, encoder: Encoder::new(self.file, columns).map_err(defect)?, missing_at_begin: None };
+        let mut writing =
+            Writing { work: self, encoder: Encoder::new(self.file, columns).map_err(|error| defect(&error))?, missing_at_begin: None };
         // Why a visit ended the export, which the store's error cannot say.
         let mut stop = None;
         let read = self.source.export(&self.scan, &self.context, &mut |rows, stats| {
@@ -248,7 +249,7 @@ impl Writing<'_> {
     fn visit(&mut self, rows: &[EventRow], stats: &ScanStats) -> Result<(), Stop> {
         self.check_complete(stats)?;
         for row in rows {
-            self.encoder.push(row).map_err(defect)?;
+            self.encoder.push(row).map_err(|error| defect(&error))?;
             if self.encoder.ready_bytes() >= PIECE_BYTES {
                 self.work.outlet.send(Message::Piece(self.encoder.take()))?;
             }
@@ -270,7 +271,7 @@ impl Writing<'_> {
 
     fn finish(mut self, stats: &ScanStats) -> Result<(), Stop> {
         self.check_complete(stats)?;
-        let rest = self.encoder.finish().map_err(defect)?;
+        let rest = self.encoder.finish().map_err(|error| defect(&error))?;
         if rest.is_empty() { Ok(()) } else { self.work.outlet.send(Message::Piece(rest)) }
     }
 }
@@ -287,6 +288,6 @@ fn failed(error: QueryError) -> Stop {
     Stop::Failed(error.into())
 }
 
-fn defect(error: export::ExportError) -> Stop {
+fn defect(error: &export::ExportError) -> Stop {
     Stop::Failed(QueryFailure::internal(error.to_string()))
 }

@@ -119,6 +119,11 @@ impl Runner {
         permit.map_err(|_| QueryFailure::cancelled())
     }
 
+    /// Its bounds.
+    pub fn options(&self) -> &QueryOptions {
+        &self.options
+    }
+
     /// What all queries have together.
     pub fn memory(&self) -> &MemoryPool {
         &self.memory

@@ -95,7 +95,7 @@ impl Progress {
         match (bar, whole) {
             (Some(bar), Whole::Events(_)) => bar.set_position(total),
             (Some(bar), _) => {
-                bar.set_message(format!("{total} events, {:.0}/s", total as f64 / started.elapsed().as_secs_f64().max(0.001)))
+                bar.set_message(format!("{total} events, {:.0}/s", total as f64 / started.elapsed().as_secs_f64().max(0.001)));
             }
             (None, Whole::Events(whole)) => self.line(|| format!("{total} of {whole} events sent")),
             (None, Whole::File(whole)) => {

@@ -26,7 +26,7 @@ pub fn export(query: &Query<'_>, scan: &Scan, visit: &mut ExportVisitor<'_>) -> 
     let mut preparation = Preparation::new(&mut fields);
     let filter = preparation.filter(&scan.filter)?;
     let memos = Memos::new(preparation.memo_count());
-    let mut stats = PersonProperty::load_all(query, &scan.app, &mut fields)?;
+    let mut stats = PersonProperty::load_all(query, &scan.app, &mut fields, None)?;
     let mut parts: Vec<&Arc<Part>> = query.snapshot.parts_of(&scan.app, scan.from_ms, scan.to_ms).collect();
     parts.sort_by_key(|part| part.time_range());
     for part in &parts {

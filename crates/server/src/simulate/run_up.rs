@@ -55,7 +55,7 @@ mod tests {
                 *events += 1.0;
             }
         };
-        History::new(Shop::new(3, 1_000), 10, NOW_MS, 60_000).for_each(|event| count(event.time_ms));
+        History::new(Shop::new(3, 1_000, NOW_MS), 10, NOW_MS, 60_000).for_each(|event| count(event.time_ms));
         let events = run_up(3, 1_000, history_rate, LIVE_RATE, NOW_MS);
         assert!(events.is_sorted() && events.iter().all(|event| event.time_ms < NOW_MS));
         events.iter().for_each(|event| count(event.time_ms));
