@@ -160,7 +160,8 @@ struct Outlet {
 impl Outlet {
     /// Waits for room, but not for ever.
     fn send(&self, message: Message) -> Result<(), Stop> {
-        let sending = tokio::time::timeout(self.stall_limit, self.sender.send(message));
+        // The timer is made within the runtime: this thread is not one of its own.
+        let sending = async { tokio::time::timeout(self.stall_limit, self.sender.send(message)).await };
         match self.runtime.block_on(sending) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Stop::ClientLeft),
