@@ -18,6 +18,7 @@ const MIB: u64 = 1 << 20;
 const QUERY_MIB: u64 = 32;
 const ALL_QUERIES_MIB: u64 = 64;
 const UNFLUSHED_MIB: u64 = 24;
+const DECODED_MIB: u64 = 32;
 
 /// A server with small bounds, full of events of which nearly every value is the only one of its kind.
 struct Crowded {
@@ -32,7 +33,7 @@ fn crowded(time_limit_ms: u64) -> Result<Crowded> {
     let path = config.path().join("throng.toml");
     let text = format!(
         "[query]\nmax_memory_mib = {QUERY_MIB}\nmax_total_memory_mib = {ALL_QUERIES_MIB}\nmax_concurrent = 4\nmax_queued = 4\ntime_limit_ms = {time_limit_ms}\n\
-         [stream]\nmax_unflushed_mib = {UNFLUSHED_MIB}\nflush_interval_ms = 2000\n[realtime_store]\nmax_memory_mib = 64\n[gateway]\nmax_in_flight_mib = 32\n"
+         [stream]\nmax_unflushed_mib = {UNFLUSHED_MIB}\nflush_interval_ms = 2000\n[event_store]\nmax_decoded_mib = {DECODED_MIB}\n[realtime_store]\nmax_memory_mib = 64\n[gateway]\nmax_in_flight_mib = 32\n"
     );
     std::fs::write(&path, text)?;
     let server = Throng::start(&["--config", &path.display().to_string()])?;
@@ -169,7 +170,7 @@ fn ingestion(crowded: &Crowded, seconds: u64) -> Result<load::Outcome> {
 fn the_worst_questions_pass_no_bound_and_hold_up_no_event() -> Result<()> {
     let mut crowded = crowded(3_000)?;
     // What the process has reserved, and beside it the bounds of its configuration once more: no room for a question without one.
-    let address_space = crowded.server.address_space_bytes()? + (ALL_QUERIES_MIB + 3 * UNFLUSHED_MIB + 64 + 32 + 300) * MIB;
+    let address_space = crowded.server.address_space_bytes()? + (ALL_QUERIES_MIB + DECODED_MIB + 3 * UNFLUSHED_MIB + 64 + 32 + 300) * MIB;
     crowded.server.limit_address_space(address_space)?;
     let alone = ingestion(&crowded, 5)?;
     let stop = AtomicBool::new(false);
@@ -191,7 +192,7 @@ fn the_worst_questions_pass_no_bound_and_hold_up_no_event() -> Result<()> {
     assert!(passed("200 ok") && passed("busy"), "{:?}", heard.answers);
     assert_eq!((alone.refused, beside.refused), (0, 0), "ingestion was refused");
     assert!(p99(&beside) < Duration::from_secs(2), "an event waited {:?} behind questions", p99(&beside));
-    let most = (ALL_QUERIES_MIB + 3 * UNFLUSHED_MIB + 64 + 32 + 250) * MIB;
+    let most = (ALL_QUERIES_MIB + DECODED_MIB + 3 * UNFLUSHED_MIB + 64 + 32 + 250) * MIB;
     assert!(peak < most, "{peak} bytes of memory, the bounds add up to {most}");
     // The account is right afterwards, and no question left anything behind.
     crowded.client.wait_for_events(&crowded.app, EVENTS as u64 + alone.events + beside.events)?;

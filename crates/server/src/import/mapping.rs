@@ -133,7 +133,7 @@ pub(super) fn with_zone(time: &mut Value) {
 
 /// Everything that is no field is a property, beside those that are already given as an object.
 fn add_properties(event: &mut Map<String, Value>, rest: Map<String, Value>) {
-    let rest = rest.into_iter().filter(|(_, value)| !value.is_null() && *value != Value::String(String::new()));
+    let rest = rest.into_iter().filter(|(_, value)| !value.is_null());
     match event.get_mut("properties") {
         Some(Value::Object(properties)) => rest.for_each(|(key, value)| {
             properties.entry(key).or_insert(value);
