@@ -1,6 +1,6 @@
 //! Files of raw events, written while they are read: by a thread of their own, into a channel that waits for whoever takes the pieces.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use event_store::{EventRow, EventSource, MemoryBudget, MemoryPool, QueryContext, QueryError, Scan, ScanStats};
@@ -36,6 +36,7 @@ pub struct Export {
 /// The bytes of a file. Dropping it ends the export.
 pub struct ExportPieces {
     messages: mpsc::Receiver<Message>,
+    failure: LastWord,
     has_ended: bool,
     _end_when_dropped: DropGuard,
 }
@@ -50,21 +51,23 @@ impl ExportPieces {
             return None;
         }
         match self.messages.recv().await {
-            Some(Message::Piece(bytes)) => Some(Ok(bytes)),
-            Some(Message::Whole) => {
-                self.has_ended = true;
-                None
-            }
-            Some(Message::Failed(failure)) => {
-                self.has_ended = true;
-                Some(Err(failure))
-            }
+            Some(Message::Piece(bytes)) => return Some(Ok(bytes)),
+            Some(Message::Whole) => self.has_ended = true,
             Some(Message::Begun(_)) | None => {
                 self.has_ended = true;
-                Some(Err(QueryFailure::internal("the export ended without saying why; this is a defect")))
+                return Some(Err(why_it_ended(&self.failure)));
             }
         }
+        None
     }
+}
+
+/// Why a file was not finished: told beside the channel, which may be full when it is known.
+type LastWord = Arc<OnceLock<QueryFailure>>;
+
+fn why_it_ended(failure: &LastWord) -> QueryFailure {
+    let unsaid = || QueryFailure::internal("the export ended without saying why; this is a defect");
+    failure.get().cloned().unwrap_or_else(unsaid)
 }
 
 enum Message {
@@ -72,7 +75,6 @@ enum Message {
     Begun(Vec<String>),
     Piece(Vec<u8>),
     Whole,
-    Failed(QueryFailure),
 }
 
 /// Writes files, a bounded number at a time.
@@ -111,6 +113,7 @@ impl Exporter {
         let cancel = CancellationToken::new();
         let end_when_dropped = cancel.clone().drop_guard();
         let (sender, mut messages) = mpsc::channel(WAITING_PIECES);
+        let failure = LastWord::default();
         let file_name = file_name(app, &request);
         let content_type = request.file.format.content_type();
         let work = Work {
@@ -126,17 +129,13 @@ impl Exporter {
             file: request.file,
             incomplete: request.incomplete,
             outlet: Outlet { sender, runtime: Handle::current(), stall_limit: self.stall_limit },
+            failure: Arc::clone(&failure),
             _permit: permit,
         };
         self.threads.run(move || work.run());
-        match messages.recv().await {
-            Some(Message::Begun(missing)) => {
-                let pieces = ExportPieces { messages, has_ended: false, _end_when_dropped: end_when_dropped };
-                Ok(Export { content_type, file_name, missing, pieces })
-            }
-            Some(Message::Failed(failure)) => Err(failure),
-            _ => Err(QueryFailure::internal("the export ended before it began; this is a defect")),
-        }
+        let Some(Message::Begun(missing)) = messages.recv().await else { return Err(why_it_ended(&failure)) };
+        let pieces = ExportPieces { messages, failure, has_ended: false, _end_when_dropped: end_when_dropped };
+        Ok(Export { content_type, file_name, missing, pieces })
     }
 }
 
@@ -188,19 +187,18 @@ struct Work {
     file: FileOptions,
     incomplete: bool,
     outlet: Outlet,
+    failure: LastWord,
     /// Given back when the thread is free again, also when nobody waits any more.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Work {
     fn run(self) {
-        let last = match self.write() {
-            Ok(()) => Message::Whole,
-            Err(Stop::Failed(failure)) => Message::Failed(failure),
-            Err(Stop::ClientLeft) => return,
-        };
-        // A client that left, or does not read, finds the channel closed without a last word, which says the same.
-        let _ = self.outlet.send(last);
+        match self.write().and_then(|()| self.outlet.send(Message::Whole)) {
+            Ok(()) | Err(Stop::ClientLeft) => {}
+            // Closing the channel is what makes the client's side look for it.
+            Err(Stop::Failed(failure)) => drop(self.failure.set(failure)),
+        }
     }
 
     fn write(&self) -> Result<(), Stop> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod dataset;
+mod exports;
 mod golden;
 mod pages;
 mod rollups;
