@@ -88,7 +88,11 @@ fn uneven(fields: usize, columns: usize) -> String {
     format!("the row has {fields} fields, the header {columns}")
 }
 
+/// An empty cell is no value: CSV has no way to tell it from empty text.
 fn value(text: &str, kind: ColumnType) -> Value {
+    if text.is_empty() {
+        return Value::Null;
+    }
     let typed = match kind {
         ColumnType::Number => number(text).map(Value::Number),
         ColumnType::Boolean => boolean(text).map(Value::Bool),
@@ -137,9 +141,9 @@ mod tests {
     fn a_column_has_one_type() {
         let text = "name,code,price,ok,note\nbuy,22423,1.50,true,\nbuy,85123A,-2,FALSE,\"a, \"\"b\"\"\nc\"\nbuy,,,,\n";
         let rows = rows(text);
-        assert_eq!(rows[0], (2, Ok(json!({"name": "buy", "code": "22423", "price": 1.5, "ok": true, "note": ""}))));
+        assert_eq!(rows[0], (2, Ok(json!({"name": "buy", "code": "22423", "price": 1.5, "ok": true, "note": null}))));
         assert_eq!(rows[1], (3, Ok(json!({"name": "buy", "code": "85123A", "price": -2, "ok": false, "note": "a, \"b\"\nc"}))));
-        assert_eq!(rows[2], (5, Ok(json!({"name": "buy", "code": "", "price": "", "ok": "", "note": ""}))));
+        assert_eq!(rows[2], (5, Ok(json!({"name": "buy", "code": null, "price": null, "ok": null, "note": null}))));
     }
 
     #[test]

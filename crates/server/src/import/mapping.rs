@@ -84,6 +84,10 @@ impl Mapping {
             }
         }
         if let Some(time) = event.get_mut("timestamp") {
+            if time.is_null() {
+                // The server would take it for an event of this moment, which no event of a file is.
+                return Err("the timestamp is empty".to_owned());
+            }
             with_zone(time);
         }
         event.entry("insert_id").or_insert_with(|| Value::String(derived_insert_id(place, &content)));
@@ -174,9 +178,9 @@ mod tests {
         let columns = json!({"type": "buy", "uid": 17850, "ts": "2011-12-01 08:26:00", "id": "e1", "price": 2.5, "note": "", "gone": null});
         assert_eq!(
             event("name=type, user_id=uid,timestamp=ts,insert_id=id", columns),
-            json!({"name": "buy", "user_id": "17850", "timestamp": "2011-12-01 08:26:00Z", "insert_id": "e1", "properties": {"price": 2.5}})
+            json!({"name": "buy", "user_id": "17850", "timestamp": "2011-12-01 08:26:00Z", "insert_id": "e1", "properties": {"price": 2.5, "note": ""}})
         );
-        let columns = json!({"name": "a", "user_id": "u", "properties": {"x": 1}, "x": 2, "y": ""});
+        let columns = json!({"name": "a", "user_id": "u", "properties": {"x": 1}, "x": 2, "y": null});
         assert_eq!(event("", columns), json!({"name": "a", "user_id": "u", "properties": {"x": 1}}));
     }
 
@@ -219,6 +223,9 @@ mod tests {
         assert_eq!(time(json!("2026-01-31T12:00:00+02:00")), json!("2026-01-31T12:00:00+02:00"));
         assert_eq!(time(json!("1780000000")), json!(1_780_000_000));
         assert_eq!(time(json!("yesterday")), json!("yesterday"));
+        let columns = json!({"name": "a", "user_id": "u", "timestamp": null}).as_object().cloned().unwrap();
+        let row = Row { place: 1, content: Vec::new(), columns: Ok(columns) };
+        assert_eq!("".parse::<Mapping>().unwrap().event(row).unwrap_err(), "the timestamp is empty");
     }
 
     #[test]
