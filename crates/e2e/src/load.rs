@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
@@ -52,7 +52,9 @@ impl Outcome {
 
 /// Sends until the time is over.
 pub fn run(load: &Load) -> Result<Outcome> {
-    let serial = AtomicU64::new(0);
+    // Ids start at the clock: a second run sends events of its own, not duplicates of the first.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let serial = AtomicU64::new(now.as_nanos() as u64);
     let started = Instant::now();
     let results: Vec<Result<Outcome>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..load.connections)
