@@ -104,23 +104,25 @@ pub(crate) fn worth_merging(segments: &[&SegmentInfo], now_ms: i64, limits: Size
     chosen.filter(|chosen| !chosen.is_empty()).collect()
 }
 
-/// The smallest segments, each at most twice as large as those before it together: so every row is copied only a few times,
-/// and a large segment is not written again for a few late rows.
+/// The smallest segments of a group, as many as there are without one among them that is more than twice as large as all smaller ones
+/// together: so every row is copied only a few times, and a large segment is not written again for a few late rows.
 fn choose(segments: &[&SegmentInfo], mut group: Vec<usize>, least: usize, target_bytes: u64) -> Vec<usize> {
     group.sort_by_key(|&at| segments[at].bytes);
-    let mut chosen = Vec::new();
-    let mut total = 0;
-    for at in group {
-        let bytes = segments[at].bytes;
-        let counted = bytes.max(SMALL_SEGMENT_BYTES);
-        let is_unlike = !chosen.is_empty() && counted > 2 * total.max(SMALL_SEGMENT_BYTES);
-        if chosen.len() == MAX_INPUTS || total + bytes > target_bytes || is_unlike {
+    let (mut total, mut chosen) = (0, 0);
+    for (smaller, &at) in group.iter().enumerate().take(MAX_INPUTS) {
+        let bytes = segments[at].bytes.max(SMALL_SEGMENT_BYTES);
+        // Some that are much larger than the few before them may still be alike among themselves.
+        let is_alike = bytes <= 2 * total;
+        total += bytes;
+        if total > target_bytes {
             break;
         }
-        total += counted;
-        chosen.push(at);
+        if is_alike && smaller + 1 >= least {
+            chosen = smaller + 1;
+        }
     }
-    if chosen.len() < least { Vec::new() } else { chosen }
+    group.truncate(chosen);
+    group
 }
 
 #[cfg(test)]
@@ -171,6 +173,15 @@ mod tests {
         assert_eq!(chosen(&two, MONDAY + 2), [vec![0, 1]]);
         let four: Vec<SegmentInfo> = (0..4).map(|_| segment(MONDAY, 1, MIB, &[("A", 100)])).collect();
         assert_eq!(chosen(&four, MONDAY), [vec![0, 1, 2, 3]]);
+    }
+
+    #[test]
+    fn a_late_crumb_waits_for_company_and_stops_nobody() {
+        let crumb = segment(MONDAY, 1, MIB / 16, &[("A", 1)]);
+        let two = [segment(MONDAY, 1, 4 * MIB, &[("A", 100)]), crumb.clone()];
+        assert_eq!(chosen(&two, MONDAY + 2), Vec::<Vec<usize>>::new());
+        let with_another = [segment(MONDAY, 1, 4 * MIB, &[("A", 100)]), segment(MONDAY, 1, 3 * MIB, &[("A", 100)]), crumb];
+        assert_eq!(chosen(&with_another, MONDAY + 2), [vec![2, 1, 0]]);
     }
 
     #[test]
