@@ -1,15 +1,15 @@
 //! Measures the CPU that an event costs from `append` to a durable flush, and what upkeep and opening cost after it.
 //!
-//! `cargo run --release -p event-store-parquet --example write_cost [EVENTS] [DAYS] [shuffled]`
-//! (`shuffled`: each batch is of a random time, the worst order for an import)
+//! `cargo run --release -p event-store-parquet --example write_cost [EVENTS] [DAYS] [APPS] [shuffled]`
+//! (two apps unless told, the first with three quarters of the events; `shuffled`: each batch is of a random time, the worst order for an import)
 
 #![allow(clippy::print_stdout)]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event::{AppId, EventBatch, EventBatchBuilder, EventFields, PropertyValue};
-use event_store::{AppendedBatch, Commit, EventSink};
+use event_store::{AppendedBatch, Commit, EventSink, EventSource, EventsPlan, Filter, MemoryBudget, QueryContext, Scan};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 
 const BATCH_EVENTS: usize = 20;
@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let events: usize = arguments.next().map_or(Ok(1_000_000), |n| n.parse())?;
     let days: i64 = arguments.next().map_or(Ok(1), |n| n.parse())?;
+    let apps: u64 = arguments.next().map_or(Ok(2), |n| n.parse())?;
     let shuffled = arguments.next().is_some_and(|word| word == "shuffled");
     let dir = tempfile::tempdir()?;
     let open = || ParquetStore::open(dir.path(), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None));
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .map(|_| {
                 let position = if shuffled { random.below(1 << 20) as f64 / (1 << 20) as f64 } else { made as f64 / events as f64 };
                 let base_ms = START_MS + (days as f64 * 86_400_000.0 * position) as i64;
-                AppendedBatch { batch: generate(&mut random, base_ms), duplicates: Vec::new() }
+                AppendedBatch { batch: generate(&mut random, base_ms, apps), duplicates: Vec::new() }
             })
             .collect();
         made += COMMIT_EVENTS;
@@ -56,16 +57,39 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("append     {:.3} us CPU an event", per_event(append_ns));
     println!("flush      {:.3} us CPU an event ({})", per_event(flush_ns), size(&store));
     let start = cpu_ns()?;
-    while store.maintain(START_MS + (days + 2) * 86_400_000)? {}
+    let now_ms = START_MS + (days + 9) * 86_400_000;
+    while store.maintain(now_ms)? {}
     println!("compaction {:.3} us CPU an event ({})", per_event(cpu_ns()? - start), size(&store));
+    let start = cpu_ns()?;
+    store.maintain(now_ms)?;
+    println!("upkeep     {:.1} ms CPU where there is nothing to do", (cpu_ns()? - start) as f64 / 1e6);
+    println!("manifest   {:.1} bytes an event", std::fs::metadata(dir.path().join("manifest.db"))?.len() as f64 / made as f64);
     drop(store);
     let start = Instant::now();
     let store = open()?;
     println!("open       {:.1} ms", start.elapsed().as_secs_f64() * 1_000.0);
+    let scan = Scan { app: app(1), from_ms: START_MS, to_ms: now_ms, events: None, filter: Filter::all() };
+    let start = Instant::now();
+    let page = store.events(&EventsPlan { scan, limit: 100, skip: 0 }, &context())?;
+    println!("newest 100 {:.1} ms, {} rows of the second app read", start.elapsed().as_secs_f64() * 1_000.0, page.stats.scanned_events);
     let start = Instant::now();
     let summary = store.check(&mut |line| println!("check      {line}"))?;
     println!("check      {:.1} ms, {} problems", start.elapsed().as_secs_f64() * 1_000.0, summary.problems);
     Ok(())
+}
+
+fn context() -> QueryContext {
+    QueryContext {
+        deadline: Instant::now() + Duration::from_secs(60),
+        limit_ms: 60_000,
+        cancel: Default::default(),
+        memory: MemoryBudget::new(1 << 30),
+        max_groups: 1_000,
+    }
+}
+
+fn app(number: u64) -> AppId {
+    AppId::new(&format!("APP-{number}")).unwrap_or_else(|| unreachable!("a valid id"))
 }
 
 /// CPU time of this thread.
@@ -96,7 +120,7 @@ impl Random {
     }
 }
 
-fn generate(random: &mut Random, base_ms: i64) -> EventBatch {
+fn generate(random: &mut Random, base_ms: i64, apps: u64) -> EventBatch {
     let mut builder = EventBatchBuilder::default();
     builder.start(base_ms + 300);
     let person = random.below(50_000);
@@ -128,6 +152,6 @@ fn generate(random: &mut Random, base_ms: i64) -> EventBatch {
             session_id: Some(&session),
         });
     }
-    let app = AppId::new(["APP-1", "APP-1", "APP-1", "APP-2"][random.below(4) as usize]);
-    app.map(|app| builder.build(&app)).unwrap_or_else(|| unreachable!("valid ids"))
+    let number = if apps == 2 { random.below(4) / 3 } else { random.below(apps) };
+    builder.build(&app(number))
 }

@@ -343,7 +343,7 @@ impl<'p> Cells<'p> {
         order.sort_by(|a, b| {
             let rank = |group: &u32| match totals[group].0[fold.by_measure].measured() {
                 Measured::Count(count) => count,
-                Measured::Number(_) => 0,
+                Measured::Number(_) | Measured::Integer(_) => 0,
             };
             let by_measure = if fold.descending { rank(b).cmp(&rank(a)) } else { rank(a).cmp(&rank(b)) };
             let text = |group: &u32| self.groups.get(*group as usize).map(group_text);

@@ -12,6 +12,8 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Int(i64),
+    /// An integer from 2^63 to 2^64 - 1.
+    BigUint(u64),
     /// A finite number.
     Float(f64),
     /// Text.

@@ -22,6 +22,8 @@ pub enum Measured {
     Count(u64),
     /// A number, or `None` where nothing was measured or the divisor is zero.
     Number(Option<f64>),
+    /// An integer of at least 2^53 in magnitude: a float would not tell it from its neighbours.
+    Integer(i128),
 }
 
 /// One group in one bucket.

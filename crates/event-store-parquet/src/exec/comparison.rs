@@ -98,7 +98,7 @@ impl Constants {
             match value {
                 Value::Null => constants.null = true,
                 Value::Bool(b) => constants.bools[usize::from(*b)] = true,
-                Value::Int(_) | Value::Float(_) => constants.numbers.extend(Number::of(value)),
+                Value::Int(_) | Value::BigUint(_) | Value::Float(_) => constants.numbers.extend(Number::of(value)),
                 Value::Str(text) => {
                     constants.texts.insert(text.clone());
                 }

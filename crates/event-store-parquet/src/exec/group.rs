@@ -217,13 +217,8 @@ fn shared_code(
     shared_codes: &mut Vec<u32>,
 ) -> Result<u32, QueryError> {
     // Values that show alike are one group: see [`Scalar::to_value`].
-    let digits: String;
     let value = match value {
         Scalar::Json(text) => Scalar::Str(text),
-        Scalar::BigUint(u) => {
-            digits = u.to_string();
-            Scalar::Str(&digits)
-        }
         other => other,
     };
     let (code, new) = local.intern(value);

@@ -6,7 +6,7 @@ use std::ops::Range;
 use event_store::{Fold, Measured, Value};
 
 use super::cells::{CellTable, cell_key, group_and_bucket};
-use super::value::compare_groups;
+use super::value::{Number, compare_groups};
 
 /// The places of an answer. Ranks `0..kept` are groups of their own; with a rest, it has the last rank.
 pub(super) struct Layout {
@@ -128,9 +128,13 @@ pub(super) fn ranked(groups: &[Vec<Value>], totals: &[Measured], fold: &Fold) ->
 /// `null` last in either direction.
 fn compare_measured(a: Measured, b: Measured, descending: bool) -> Ordering {
     let directed = |order: Ordering| if descending { order.reverse() } else { order };
-    match (a, b) {
-        (Measured::Count(a), Measured::Count(b)) => directed(a.cmp(&b)),
-        (Measured::Number(Some(a)), Measured::Number(Some(b))) => directed(a.partial_cmp(&b).unwrap_or(Ordering::Equal)),
-        (a, b) => (a == Measured::Number(None)).cmp(&(b == Measured::Number(None))),
+    let size = |measured| match measured {
+        Measured::Count(count) => Some(Number::Int(i128::from(count))),
+        Measured::Integer(integer) => Some(Number::Int(integer)),
+        Measured::Number(number) => number.map(Number::Float),
+    };
+    match (size(a), size(b)) {
+        (Some(a), Some(b)) => directed(a.compare(b)),
+        (a, b) => a.is_none().cmp(&b.is_none()),
     }
 }

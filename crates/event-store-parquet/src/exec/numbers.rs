@@ -1,5 +1,7 @@
 //! Sums that do not depend on the order of their terms.
 
+use event_store::Measured;
+
 use super::value::{Number, Scalar};
 
 /// Count, sum, smallest and largest of numbers.
@@ -11,13 +13,21 @@ pub(super) struct Numbers {
     pub(super) count: u64,
     high: f64,
     low: f64,
-    min: f64,
-    max: f64,
+    min: Pair,
+    max: Pair,
 }
+
+/// A float and what an integer is beside it: a 64-bit integer without rounding, ordered by size.
+type Pair = (f64, f64);
+
+/// Floats below this tell every integer from the next.
+const EXACT_INTEGERS_BELOW: f64 = 9_007_199_254_740_992.0;
+/// Beyond this, pairs do not hold every integer.
+const EXACT_PAIRS_BELOW: f64 = 1e31;
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { count: 0, high: 0.0, low: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Self { count: 0, high: 0.0, low: 0.0, min: (f64::INFINITY, 0.0), max: (f64::NEG_INFINITY, 0.0) }
     }
 }
 
@@ -28,8 +38,11 @@ impl Numbers {
             Some(Number::Float(f)) => self.add_float(f),
             Some(Number::Int(i)) => {
                 let nearest = i as f64;
-                self.add_float(nearest);
-                self.add_term((i - nearest as i128) as f64);
+                let rest = (i - nearest as i128) as f64;
+                self.count += 1;
+                self.bound((nearest, rest), (nearest, rest));
+                self.add_term(nearest);
+                self.add_term(rest);
             }
             None => {}
         }
@@ -39,9 +52,18 @@ impl Numbers {
     #[inline]
     pub(super) fn add_float(&mut self, f: f64) {
         self.count += 1;
-        self.min = self.min.min(f);
-        self.max = self.max.max(f);
+        self.bound((f, 0.0), (f, 0.0));
         self.add_term(f);
+    }
+
+    #[inline]
+    fn bound(&mut self, min: Pair, max: Pair) {
+        if min < self.min {
+            self.min = min;
+        }
+        if max > self.max {
+            self.max = max;
+        }
     }
 
     #[inline]
@@ -56,8 +78,7 @@ impl Numbers {
     /// Adds everything in `other`.
     pub(super) fn merge(&mut self, other: &Self) {
         self.count += other.count;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
+        self.bound(other.min, other.max);
         self.add_term(other.high);
         self.add_term(other.low);
     }
@@ -67,20 +88,31 @@ impl Numbers {
         (self.count > 0 && self.high.is_finite()).then_some(self.high)
     }
 
+    /// The sum, without rounding where it is an integer.
+    pub(super) fn measured_sum(&self) -> Measured {
+        self.sum().map_or(Measured::Number(None), |high| measured((high, self.low)))
+    }
+
     /// The sum over something counted, `None` where that is nothing.
     pub(super) fn sum_over(&self, divisor: u64) -> Option<f64> {
         self.sum().filter(|_| divisor > 0).map(|sum| sum / divisor as f64)
     }
 
     /// The smallest.
-    pub(super) fn min(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.min)
+    pub(super) fn min(&self) -> Measured {
+        if self.count > 0 { measured(self.min) } else { Measured::Number(None) }
     }
 
     /// The largest.
-    pub(super) fn max(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.max)
+    pub(super) fn max(&self) -> Measured {
+        if self.count > 0 { measured(self.max) } else { Measured::Number(None) }
     }
+}
+
+/// A large whole number as an integer, everything else as the nearest float.
+fn measured((high, low): Pair) -> Measured {
+    let is_large = (EXACT_INTEGERS_BELOW..EXACT_PAIRS_BELOW).contains(&high.abs());
+    if is_large && low == low.trunc() { Measured::Integer(high as i128 + low as i128) } else { Measured::Number(Some(high)) }
 }
 
 /// The quantile `q` in 0..=1, linear between neighbours; reorders `values`. `None` of nothing.
@@ -117,7 +149,30 @@ mod tests {
         big.add(Scalar::Int(-3 * (1 << 53)));
         assert_eq!(big.sum(), Some(3.0));
         big.add(Scalar::Str("5"));
+        assert_eq!((big.min(), big.max()), (Measured::Integer(-3 * (1 << 53)), Measured::Integer((1 << 53) + 1)));
         assert_eq!((big.count, Numbers::default().sum(), big.sum_over(0)), (4, None, None));
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_not_rounded() {
+        let of = |values: &[Scalar<'_>]| {
+            let mut halves = [Numbers::default(), Numbers::default()];
+            values.iter().enumerate().for_each(|(i, value)| halves[i % 2].add(*value));
+            let [mut all, other] = halves;
+            all.merge(&other);
+            (all.measured_sum(), all.min(), all.max())
+        };
+        let (max, min) = (i64::MAX, i64::MIN);
+        let near = of(&[Scalar::Int(max), Scalar::Int(max - 1), Scalar::Int(max - 2)]);
+        let integer = |i: i64| Measured::Integer(i128::from(i));
+        assert_eq!(near, (Measured::Integer(3 * i128::from(max) - 3), integer(max - 2), integer(max)));
+        assert_eq!(of(&[Scalar::Int(min), Scalar::Int(min + 1)]).2, integer(min + 1));
+        assert_eq!(of(&[Scalar::BigUint(u64::MAX), Scalar::Int(-1)]).0, Measured::Integer(i128::from(u64::MAX) - 1));
+        assert_eq!(
+            of(&[Scalar::Int(2), Scalar::Float(0.5)]),
+            (Measured::Number(Some(2.5)), Measured::Number(Some(0.5)), Measured::Number(Some(2.0)))
+        );
+        assert_eq!(of(&[Scalar::Float(1e300)]).0, Measured::Number(Some(1e300)));
     }
 
     #[test]

@@ -270,17 +270,14 @@ impl Merged {
     /// # Errors
     /// [`QueryError::Memory`]; limits of the query.
     pub(super) fn results(&self, function: &MeasureFn, layout: &Layout, query: &Query<'_>) -> Result<Results, QueryError> {
-        let number = |value: &Option<f64>| Measured::Number(*value);
         let merge_numbers = |numbers: &[Numbers]| Sums::of(layout, numbers, Numbers::default(), |sum, numbers| sum.merge(numbers));
         Ok(match self {
             Self::Count(counts) => Sums::of(layout, counts, 0, |sum, count| *sum += count).results(|&sum| Measured::Count(sum)),
-            Self::Numbers(numbers) => merge_numbers(numbers).results(|numbers| {
-                number(&match function {
-                    MeasureFn::Avg(_) => numbers.sum_over(numbers.count),
-                    MeasureFn::Min(_) => numbers.min(),
-                    MeasureFn::Max(_) => numbers.max(),
-                    _ => numbers.sum(),
-                })
+            Self::Numbers(numbers) => merge_numbers(numbers).results(|numbers| match function {
+                MeasureFn::Avg(_) => Measured::Number(numbers.sum_over(numbers.count)),
+                MeasureFn::Min(_) => numbers.min(),
+                MeasureFn::Max(_) => numbers.max(),
+                _ => numbers.measured_sum(),
             }),
             Self::Distinct(distinct) => distinct.count(layout, query)?.results(|&count| Measured::Count(count)),
             Self::PerPerson { counts, persons } => {

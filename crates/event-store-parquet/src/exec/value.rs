@@ -96,6 +96,14 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// A float that is a whole number as the integer: one form for each number.
+    pub(super) fn normal(self) -> Self {
+        match self {
+            Self::Float(f) => whole(f).map_or_else(|| large_whole(f).map_or(self, Self::BigUint), Self::Int),
+            other => other,
+        }
+    }
+
     pub(super) fn to_owned(self) -> OwnedScalar {
         match self {
             Self::Null => OwnedScalar::Null,
@@ -108,15 +116,14 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The group it belongs to. A whole number is an integer, an integer that no [`Value::Int`] holds is its digits as text (it
-    /// stays exact), a list or an object is its JSON text.
+    /// The group it belongs to. A whole number is an integer, a list or an object is its JSON text.
     pub(super) fn to_value(self) -> Value {
-        match self {
+        match self.normal() {
             Self::Null => Value::Null,
             Self::Bool(b) => Value::Bool(b),
             Self::Int(i) => Value::Int(i),
-            Self::BigUint(u) => Value::Str(u.to_string()),
-            Self::Float(f) => whole(f).map_or(Value::Float(f), Value::Int),
+            Self::BigUint(u) => Value::BigUint(u),
+            Self::Float(f) => Value::Float(f),
             Self::Str(s) | Self::Json(s) => Value::Str(s.to_string()),
         }
     }
@@ -126,12 +133,12 @@ impl<'a> Scalar<'a> {
     pub(super) fn distinct_hash(self) -> Option<u64> {
         // The seed keeps types apart: text "1" is not the number 1.
         let of_number = |tag: u64, bits: u64| xxh3_64_with_seed(&bits.to_le_bytes(), tag);
-        match self {
+        match self.normal() {
             Self::Null => None,
             Self::Bool(b) => Some(of_number(1, u64::from(b))),
             Self::Int(i) => Some(of_number(2, i as u64)),
-            Self::Float(f) => Some(whole(f).map_or_else(|| of_number(3, f.to_bits()), |i| of_number(2, i as u64))),
-            Self::BigUint(u) => Some(xxh3_64(u.to_string().as_bytes())),
+            Self::Float(f) => Some(of_number(3, f.to_bits())),
+            Self::BigUint(u) => Some(of_number(4, u)),
             Self::Str(s) | Self::Json(s) => Some(xxh3_64(s.as_bytes())),
         }
     }
@@ -151,9 +158,14 @@ impl<'a> Scalar<'a> {
 }
 
 /// The integer a float is, where it is one that an `i64` holds.
-pub(super) fn whole(f: f64) -> Option<i64> {
+fn whole(f: f64) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     (f == f.trunc() && (-LIMIT..LIMIT).contains(&f)).then_some(f as i64)
+}
+
+/// The integer from 2^63 to 2^64 - 1 that a float is, where it is one.
+fn large_whole(f: f64) -> Option<u64> {
+    (9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&f).then_some(f as u64)
 }
 
 /// A number without rounding: integers of 64 bits either way, floats as they are.
@@ -168,6 +180,7 @@ impl Number {
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Int(i) => Some(Self::Int(i128::from(*i))),
+            Value::BigUint(u) => Some(Self::Int(i128::from(*u))),
             Value::Float(f) => Some(Self::Float(*f)),
             _ => None,
         }
@@ -215,7 +228,7 @@ pub(super) fn compare_values(a: &Value, b: &Value) -> Ordering {
     let kind = |value: &Value| match value {
         Value::Null => 0,
         Value::Bool(_) => 1,
-        Value::Int(_) | Value::Float(_) => 2,
+        Value::Int(_) | Value::BigUint(_) | Value::Float(_) => 2,
         Value::Str(_) => 3,
         Value::Other => 4,
     };
@@ -265,6 +278,10 @@ mod tests {
         assert_eq!(Scalar::Float(2.0).distinct_hash(), Scalar::Int(2).distinct_hash());
         assert_eq!(Scalar::Float(-0.0).to_value(), Value::Int(0));
         assert_ne!(Scalar::Str("2").distinct_hash(), Scalar::Int(2).distinct_hash());
+        assert_eq!(Scalar::BigUint(1 << 63).to_value(), Scalar::Float(9_223_372_036_854_775_808.0).to_value());
+        assert_eq!(Scalar::BigUint(1 << 63).distinct_hash(), Scalar::Float(9_223_372_036_854_775_808.0).distinct_hash());
+        assert_ne!(Scalar::BigUint(u64::MAX).distinct_hash(), Scalar::Int(-1).distinct_hash());
+        assert_ne!(Scalar::BigUint(u64::MAX).distinct_hash(), Scalar::Str("18446744073709551615").distinct_hash());
         assert_eq!(Scalar::Json(r#"["a",1]"#).list_has("a"), Scalar::Json(r#"["a",1]"#).list_has("1"));
         assert!(!Scalar::Json(r#"["ab"]"#).list_has("a"));
     }

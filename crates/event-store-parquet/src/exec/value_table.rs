@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::value::{OwnedScalar, Scalar, whole};
+use super::value::{OwnedScalar, Scalar};
 
 /// Distinct values in order of first appearance; a code is a position. A float that is a whole number is the integer.
 #[derive(Default)]
@@ -17,10 +17,7 @@ pub(super) const ENTRY_BYTES: usize = 64;
 impl ValueTable {
     /// The code of a value, and whether it is new.
     pub(super) fn intern(&mut self, value: Scalar<'_>) -> (u32, bool) {
-        let value = match value {
-            Scalar::Float(f) => whole(f).map_or(value, Scalar::Int),
-            other => other,
-        };
+        let value = value.normal();
         let hash = value.distinct_hash().unwrap_or(0);
         if let Some(&(_, code)) = self.table.find(hash, |&(known, code)| known == hash && self.values[code as usize].as_scalar() == value) {
             return (code, false);

@@ -201,8 +201,8 @@ fn number_value(node: &Node<'_>, number: &serde_json::Number) -> Result<Value, Q
     if let Some(integer) = number.as_i64() {
         return Ok(Value::Int(integer));
     }
-    if number.is_u64() {
-        return Err(node.error("whole numbers are compared from -2^63 to 2^63 - 1; larger ones are kept as JSON text"));
+    if let Some(integer) = number.as_u64() {
+        return Ok(Value::BigUint(integer));
     }
     match number.as_f64().filter(|value| value.is_finite()) {
         Some(value) => Ok(Value::Float(value)),

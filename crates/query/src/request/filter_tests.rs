@@ -37,6 +37,7 @@ fn every_operator_keeps_the_type_of_its_value() {
     assert_eq!(one("eq", json!("10")), compare(Op::In(vec![text("10")])));
     assert_eq!(one("eq", json!(10)), compare(Op::In(vec![Value::Int(10)])));
     assert_eq!(one("eq", json!(9_007_199_254_740_993_i64)), compare(Op::In(vec![Value::Int(9_007_199_254_740_993)])));
+    assert_eq!(one("eq", json!(u64::MAX)), compare(Op::In(vec![Value::BigUint(u64::MAX)])));
     assert_eq!(one("neq", json!(true)), not(compare(Op::In(vec![Value::Bool(true)]))));
     assert_eq!(one("in", json!([1, 2.5, "x"])), compare(Op::In(vec![Value::Int(1), Value::Float(2.5), text("x")])));
     assert_eq!(one("not_in", json!([])), not(compare(Op::In(vec![]))));
@@ -114,7 +115,6 @@ fn refusals_name_place_and_way_out() {
     refused(json!([{"property": "p", "op": "eq"}]), "filters[0].value", "is missing");
     refused(json!([{"property": "p", "op": "eq", "vlaue": 1}]), "filters[0].vlaue", "did you mean \"value\"?");
     refused(json!([{"property": "p", "op": "eq", "value": ["a"]}]), "filters[0].value", "a list cannot be compared");
-    refused(json!([{"property": "p", "op": "eq", "value": u64::MAX}]), "filters[0].value", "2^63 - 1");
     refused(json!([{"property": "p", "op": "gt", "value": true}]), "filters[0].value", "not a boolean");
     refused(json!([{"property": "p", "op": "between", "value": [1]}]), "filters[0].value", "two values");
     refused(json!([{"property": "p", "op": "between", "value": [1, "2"]}]), "filters[0].value", "both");

@@ -46,14 +46,17 @@ fn value_json(value: &Value) -> Json {
         Value::Null => Json::Null,
         Value::Bool(value) => json!(value),
         Value::Int(value) => json!(value),
+        Value::BigUint(value) => json!(value),
         Value::Float(value) => number_json(*value),
         Value::Str(value) => json!(value),
         Value::Other => json!("$other"),
     }
 }
 
+/// Floats below this tell every integer from the next.
+const EXACT_INTEGERS_BELOW: f64 = 9_007_199_254_740_992.0;
+
 /// A number; whole ones without a fraction, so that a sum of whole prices reads like one.
 fn number_json(value: f64) -> Json {
-    const EXACT_INTEGERS_BELOW: f64 = 9_007_199_254_740_992.0;
     if value.fract() == 0.0 && value.abs() < EXACT_INTEGERS_BELOW { json!(value as i64) } else { json!(value) }
 }

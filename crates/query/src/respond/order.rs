@@ -2,16 +2,28 @@ use std::cmp::Ordering;
 
 use event_store::Value;
 
+use super::EXACT_INTEGERS_BELOW;
+
 /// The order of group values: null, booleans, numbers by size, text by bytes, the folded rest last.
 pub(super) fn compare_values(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::Int(a), Value::Int(b)) => a.cmp(b),
         (Value::Float(a), Value::Float(b)) => a.total_cmp(b),
-        (Value::Int(a), Value::Float(b)) => compare_int_float(*a, *b),
-        (Value::Float(a), Value::Int(b)) => compare_int_float(*b, *a).reverse(),
         (Value::Str(a), Value::Str(b)) => a.as_bytes().cmp(b.as_bytes()),
-        _ => rank(a).cmp(&rank(b)),
+        _ => match (integer(a), integer(b), a, b) {
+            (Some(a), Some(b), ..) => a.cmp(&b),
+            (Some(a), _, _, Value::Float(b)) => compare_int_float(a, *b),
+            (_, Some(b), Value::Float(a), _) => compare_int_float(b, *a).reverse(),
+            _ => rank(a).cmp(&rank(b)),
+        },
+    }
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    match value {
+        Value::Int(integer) => Some(i128::from(*integer)),
+        Value::BigUint(integer) => Some(i128::from(*integer)),
+        _ => None,
     }
 }
 
@@ -19,15 +31,15 @@ fn rank(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
         Value::Bool(_) => 1,
-        Value::Int(_) | Value::Float(_) => 2,
+        Value::Int(_) | Value::BigUint(_) | Value::Float(_) => 2,
         Value::Str(_) => 3,
         Value::Other => 4,
     }
 }
 
 /// Exact also where a float cannot tell neighbouring integers apart.
-fn compare_int_float(int: i64, float: f64) -> Ordering {
-    (int as f64).total_cmp(&float).then_with(|| i128::from(int).cmp(&(float as i128)))
+fn compare_int_float(int: i128, float: f64) -> Ordering {
+    (int as f64).total_cmp(&float).then_with(|| int.cmp(&(float as i128)))
 }
 
 /// A metric's value in a row.
@@ -35,6 +47,7 @@ fn compare_int_float(int: i64, float: f64) -> Ordering {
 pub(super) enum Cell {
     Count(u64),
     Number(Option<f64>),
+    Integer(i128),
 }
 
 impl Cell {
@@ -43,6 +56,16 @@ impl Cell {
         match self {
             Self::Count(count) => Some(count as f64),
             Self::Number(number) => number,
+            Self::Integer(integer) => Some(integer as f64),
+        }
+    }
+
+    /// True when what is written may differ from the value: a float that cannot tell integers apart, or an integer beyond 64 bits.
+    pub fn is_rounded(self) -> bool {
+        match self {
+            Self::Count(_) => false,
+            Self::Number(number) => number.is_some_and(|number| number.abs() >= EXACT_INTEGERS_BELOW),
+            Self::Integer(integer) => serde_json::Number::from_i128(integer).is_none(),
         }
     }
 }
@@ -51,6 +74,7 @@ impl Cell {
 pub(super) fn compare_cells(a: Cell, b: Cell, is_descending: bool) -> Ordering {
     let ordering = match (a, b) {
         (Cell::Count(a), Cell::Count(b)) => a.cmp(&b),
+        (Cell::Integer(a), Cell::Integer(b)) => a.cmp(&b),
         _ => match (a.number(), b.number()) {
             (Some(a), Some(b)) => a.total_cmp(&b),
             (Some(_), None) => return Ordering::Less,
@@ -77,6 +101,10 @@ mod tests {
             Value::Int(1),
             Value::Float(9_007_199_254_740_992.0),
             Value::Int(9_007_199_254_740_993),
+            Value::Int(i64::MAX),
+            Value::Float(9_223_372_036_854_775_808.0),
+            Value::BigUint((1 << 63) + 1),
+            Value::BigUint(u64::MAX),
             text("10"),
             text("9"),
             text("Z"),

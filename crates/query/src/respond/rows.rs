@@ -43,10 +43,15 @@ pub(crate) fn query_answer(
         }
     }
     rows.sort_by(|a, b| compare_rows(plan, &grid, a, b));
+    let is_rounded = rows.iter().any(|row| row.cells.iter().any(|cell| cell.is_rounded()));
     let results = rows.iter().map(|row| Json::Object(row_json(plan, &grid, row))).collect();
-    let mut answer = frame("results", Json::Array(results), !plan.is_approximate(), &table.stats);
+    let mut answer = frame("results", Json::Array(results), !plan.is_approximate() && !is_rounded, &table.stats);
     if plan.is_approximate() {
         answer.insert("relative_standard_error".to_owned(), json!(UniqueSketch::RELATIVE_STANDARD_ERROR));
+    }
+    if is_rounded {
+        let reason = "a number of 2^53 or more that is not a sum, smallest or largest of 64-bit integers has 53 bits of precision";
+        answer.insert("rounded".to_owned(), json!(reason));
     }
     answer.insert("group_by".to_owned(), plan.group_by.iter().map(|key| json!(key.name)).collect());
     answer.insert("metrics".to_owned(), plan.columns.iter().map(|column| json!(column.name)).collect());
@@ -132,6 +137,7 @@ fn cell(function: &MeasureFn, measured: Option<Measured>) -> Cell {
     match (measured, function) {
         (Some(Measured::Count(count)), _) => Cell::Count(count),
         (Some(Measured::Number(Some(number))), _) => Cell::Number(Some(number)),
+        (Some(Measured::Integer(integer)), _) => Cell::Integer(integer),
         (_, MeasureFn::Sum(_)) => Cell::Number(Some(0.0)),
         (_, function) if is_count(function) => Cell::Count(0),
         _ => Cell::Number(None),
@@ -149,6 +155,7 @@ enum KeyPart<'t> {
     Null,
     Bool(bool),
     Int(i64),
+    BigUint(u64),
     FloatBits(u64),
     Str(&'t str),
     Other,
@@ -159,6 +166,7 @@ fn group_key(group: &[Value]) -> Vec<KeyPart<'_>> {
         &Value::Null => KeyPart::Null,
         &Value::Bool(value) => KeyPart::Bool(value),
         &Value::Int(value) => KeyPart::Int(value),
+        &Value::BigUint(value) => KeyPart::BigUint(value),
         &Value::Float(value) if value.fract() == 0.0 && value.abs() < 9.2e18 => KeyPart::Int(value as i64),
         &Value::Float(value) => KeyPart::FloatBits(value.to_bits()),
         Value::Str(value) => KeyPart::Str(value),
@@ -230,6 +238,7 @@ fn add_cells(out: &mut Map<String, Json>, plan: &QueryPlan, cells: &[Cell]) {
         let value = match *cell {
             Cell::Count(count) => json!(count),
             Cell::Number(number) => number.map_or(Json::Null, number_json),
+            Cell::Integer(integer) => serde_json::Number::from_i128(integer).map_or_else(|| json!(integer as f64), Json::Number),
         };
         out.insert(column.name.clone(), value);
     }

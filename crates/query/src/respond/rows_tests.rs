@@ -141,6 +141,23 @@ fn hostile_values_are_data_and_integers_exact() {
 }
 
 #[test]
+fn large_integers_are_exact_or_said_to_be_rounded() {
+    let plan = plan(json!({"metric": {"fn": "max", "property": "n"}, "group_by": "n"}));
+    let ask = |group: Value, measured: Measured| {
+        let row = AggregateRow { bucket: 0, group: vec![group], measures: vec![measured] };
+        query_answer(&plan, &table(vec![row.clone()], vec![row]), 100, &room()).unwrap()
+    };
+    let exact = ask(Value::BigUint(u64::MAX), Measured::Integer(i128::from(u64::MAX) - 1));
+    assert_eq!(serde_json::to_string(&exact["results"]).unwrap(), "[{\"n\":18446744073709551615,\"max_n\":18446744073709551614}]");
+    assert_eq!((&exact["exact"], exact.get("rounded")), (&json!(true), None));
+    for rounded in [Measured::Integer(i128::from(u64::MAX) + 1), Measured::Number(Some(9_007_199_254_740_992.0))] {
+        let answer = ask(Value::Int(1), rounded);
+        assert_eq!(answer["exact"], json!(false));
+        assert!(answer["rounded"].as_str().unwrap().contains("53 bits"));
+    }
+}
+
+#[test]
 fn an_answer_says_how_good_it_is() {
     let plan = plan(json!({"metrics": ["events", "unique_users_approx"]}));
     let mut table = table(vec![row(0, &[], &[2, 2])], vec![row(0, &[], &[2, 2])]);

@@ -91,7 +91,10 @@ impl Oracle<'_> {
             counted.filter_map(|e| quarters(&field_value(self.world, e, field))).collect()
         };
         let ratio = |sum: i128, count: usize| Measured::Number((count > 0).then(|| sum as f64 / 4.0 / count as f64));
-        let number = |quarters: Option<&i128>| Measured::Number(quarters.map(|&n| n as f64 / 4.0));
+        let number = |quarters: Option<i128>| match quarters {
+            Some(n) if n % 4 == 0 && (n / 4).abs() >= 1 << 53 => Measured::Integer(n / 4),
+            other => Measured::Number(other.map(|n| n as f64 / 4.0)),
+        };
         match &measure.function {
             MeasureFn::Events => Measured::Count(own.len() as u64),
             MeasureFn::UniqueUsers => Measured::Count(persons.len() as u64),
@@ -103,14 +106,14 @@ impl Oracle<'_> {
             MeasureFn::Sessions(_) => Measured::Count(sessions),
             MeasureFn::Sum(field) => {
                 let values = of_persons(false, field);
-                Measured::Number((!values.is_empty()).then(|| values.iter().sum::<i128>() as f64 / 4.0))
+                number((!values.is_empty()).then(|| values.iter().sum()))
             }
             MeasureFn::Avg(field) => {
                 let values = of_persons(false, field);
                 ratio(values.iter().sum(), values.len())
             }
-            MeasureFn::Min(field) => number(of_persons(false, field).iter().min()),
-            MeasureFn::Max(field) => number(of_persons(false, field).iter().max()),
+            MeasureFn::Min(field) => number(of_persons(false, field).into_iter().min()),
+            MeasureFn::Max(field) => number(of_persons(false, field).into_iter().max()),
             MeasureFn::Quantile(field, q) => {
                 let mut values = of_persons(false, field);
                 values.sort_unstable();
@@ -207,13 +210,15 @@ fn number(measured: &Measured) -> Option<f64> {
     match measured {
         Measured::Count(count) => Some(*count as f64),
         Measured::Number(number) => *number,
+        Measured::Integer(integer) => Some(*integer as f64),
     }
 }
 
 fn same(a: &[AggregateRow], b: &[AggregateRow]) -> bool {
-    let close = |a: &Measured, b: &Measured| match (number(a), number(b)) {
-        (Some(a), Some(b)) => (a - b).abs() <= 1e-12 * a.abs().max(1.0),
-        (a, b) => a.is_none() && b.is_none(),
+    let close = |a: &Measured, b: &Measured| match (a, b, number(a), number(b)) {
+        (Measured::Integer(a), Measured::Integer(b), ..) => a == b,
+        (_, _, Some(a), Some(b)) => (a - b).abs() <= 1e-12 * a.abs().max(1.0),
+        (_, _, a, b) => a.is_none() && b.is_none(),
     };
     let same_row = |a: &AggregateRow, b: &AggregateRow| {
         a.bucket == b.bucket && a.group == b.group && a.measures.iter().zip(&b.measures).all(|(a, b)| close(a, b))

@@ -23,7 +23,7 @@ pub(super) fn group_value(value: &OwnedScalar) -> Value {
         OwnedScalar::Null => Value::Null,
         OwnedScalar::Bool(b) => Value::Bool(*b),
         OwnedScalar::Str(s) | OwnedScalar::Json(s) => Value::Str(s.to_string()),
-        OwnedScalar::BigUint(u) => Value::Str(u.to_string()),
+        OwnedScalar::BigUint(u) => Value::BigUint(*u),
         number => match quarters(number) {
             Some(n) if n % 4 == 0 => Value::Int((n / 4) as i64),
             Some(n) => Value::Float(n as f64 / 4.0),
