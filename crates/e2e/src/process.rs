@@ -1,10 +1,12 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{App, Client};
@@ -26,6 +28,8 @@ pub struct Throng {
     folder: TempDir,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Where the next process dies by itself; see the crate `kill-point`.
+    kill_at: Option<String>,
 }
 
 impl Throng {
@@ -41,24 +45,38 @@ impl Throng {
 
     /// Starts a server on an empty temporary folder; `arguments` come after `serve`.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        Self::start_with(arguments, Vec::new())
+        Self::start_in(TempDir::new()?, arguments)
     }
 
     /// As [`Throng::start`], with these variables in the environment of the process at each start.
     pub fn start_with(arguments: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
+        Self::begin(TempDir::new()?, arguments, environment)
+    }
+
+    /// Starts a server on the folder `data` in `folder`.
+    pub fn start_in(folder: TempDir, arguments: &[&str]) -> Result<Self> {
+        Self::begin(folder, arguments, Vec::new())
+    }
+
+    fn begin(folder: TempDir, arguments: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Self { child: None, address, folder: TempDir::new()?, arguments, environment };
+        let mut server = Self { child: None, address, folder, arguments, environment, kill_at: None };
         server.restart()?;
         Ok(server)
     }
 
-    /// Starts the process again on the same folder and port, and returns how long it took to be ready.
-    pub fn restart(&mut self) -> Result<Duration> {
+    /// The next processes die by themselves at this point, or, with `None`, not any more.
+    pub fn arm(&mut self, point: Option<&str>) {
+        self.kill_at = point.map(str::to_owned);
+    }
+
+    /// Starts the process again on the same folder and port, without waiting for anything.
+    pub fn spawn(&mut self) -> Result<()> {
         self.kill()?;
         let log = File::options().create(true).append(true).open(self.log_path())?;
-        let started = Instant::now();
         let child = Command::new(Self::program()?)
+            .envs(self.kill_at.iter().map(|point| ("THRONG_KILL_AT", point)))
             .arg("serve")
             .args(["--data", &self.data().display().to_string(), "--listen", &self.address.to_string()])
             .args(&self.arguments)
@@ -68,6 +86,29 @@ impl Throng {
             .stderr(log)
             .spawn()?;
         self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the process has died by itself, as it was told to by [`Throng::arm`].
+    pub fn wait_for_death(&mut self, limit: Duration) -> Result<()> {
+        let child = self.child.as_mut().context("not running")?;
+        let started = Instant::now();
+        loop {
+            match child.try_wait()? {
+                Some(status) if status.signal() == Some(libc::SIGABRT) => break,
+                Some(status) => bail!("throng ended with {status}, not at {:?}:\n{}", self.kill_at, self.log()),
+                None if started.elapsed() > limit => bail!("throng never came to {:?}", self.kill_at),
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+        self.child = None;
+        Ok(())
+    }
+
+    /// Starts the process again on the same folder and port, and returns how long it took to be ready.
+    pub fn restart(&mut self) -> Result<Duration> {
+        let started = Instant::now();
+        self.spawn()?;
         while Client::new(self.address).get("/ready").map(|(status, _)| status).unwrap_or(0) != 200 {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 bail!("throng ended at start with {status}:\n{}", self.log());
@@ -122,6 +163,23 @@ impl Throng {
     fn signal_pid(&self, pid: u32, signal: i32) {
         // SAFETY: kill(2) has no memory effects; the pid is our own child, not yet waited for.
         unsafe { libc::kill(pid as i32, signal) };
+    }
+
+    /// Runs `throng` with these arguments beside the server, adding `--data`, whatever becomes of it.
+    pub fn try_command(&self, arguments: &[&str], kill_at: Option<&str>) -> Result<Output> {
+        let mut command = Command::new(Self::program()?);
+        command.envs(kill_at.iter().map(|point| ("THRONG_KILL_AT", point))).args(arguments).arg("--data").arg(self.data());
+        Ok(command.stdin(Stdio::null()).output()?)
+    }
+
+    /// `throng check --json`: fails unless it finds no problem.
+    pub fn check(&self) -> Result<Value> {
+        let output = self.try_command(&["check", "--json"], None)?;
+        let checked: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        if !output.status.success() || checked["problems"] != 0 {
+            bail!("{checked:#}");
+        }
+        Ok(checked)
     }
 
     /// Runs `throng` with these arguments beside the server, adding `--data`, and returns its standard output.

@@ -1,5 +1,6 @@
 //! The log on a disk: a folder of segments, written by one thread, read by any number of readers.
 
+mod check;
 mod disk;
 mod format;
 mod queue;
@@ -13,6 +14,8 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod writer;
+
+pub use check::{LogCheck, LogGap, check_log};
 
 use crate::log::{EventLog, LogError, LogReader, Offset};
 use bytes::Bytes;
@@ -120,6 +123,7 @@ pub struct FileLog {
     end: watch::Receiver<Offset>,
     releases: Mutex<Releases>,
     retention: Retention,
+    reserve_bytes: u64,
     max_record_bytes: usize,
     dropped_tail_bytes: u64,
     writer: Option<JoinHandle<()>>,
@@ -186,6 +190,7 @@ impl FileLog {
             end: end_receiver,
             releases: Mutex::new(releases),
             retention: Retention { max_age: options.max_age, max_bytes: options.max_bytes },
+            reserve_bytes: options.reserve_bytes,
             max_record_bytes: options.max_record_bytes.min(u32::MAX as usize),
             dropped_tail_bytes: recovered.dropped_tail_bytes,
             writer: Some(writer),
@@ -206,6 +211,13 @@ impl FileLog {
             stored_bytes: self.shared.durable().segments.iter().map(|segment| segment.length).sum(),
             latched: self.queue.latched(),
         }
+    }
+
+    /// Why appends are refused for want of space; `None` while there is some. Asks the file system, so that it also tells when space
+    /// was made and nobody has appended since.
+    pub fn shortage(&self) -> Option<String> {
+        let room = SystemDisk.room(&self.shared.folder).ok();
+        room.and_then(|room| room.shortage(self.reserve_bytes)).or_else(|| self.shared.recent_refusal())
     }
 
     /// Deletes the segments that every consumer has released and retention does not keep.

@@ -7,6 +7,6 @@ mod file;
 mod log;
 mod memory;
 
-pub use file::{DEFAULT_GROUP_COMMIT_WAIT, FileLog, FileLogFigures, FileLogOptions};
+pub use file::{DEFAULT_GROUP_COMMIT_WAIT, FileLog, FileLogFigures, FileLogOptions, LogCheck, LogGap, check_log};
 pub use log::{EventLog, LogError, LogReader, Offset, Record};
 pub use memory::{MemoryLog, MemoryLogOptions};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use event::{AppId, EventBatch, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource, EventsPlan, Filter, MemoryBudget, QueryContext, Scan};
-use event_store_parquet::{ParquetStore, ParquetStoreOptions};
+use event_store_parquet::{CheckOptions, CheckStep, ParquetStore, ParquetStoreOptions, check_store};
 
 const BATCH_EVENTS: usize = 20;
 const COMMIT_EVENTS: usize = 10_000;
@@ -72,9 +72,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let page = store.events(&EventsPlan { scan, limit: 100, skip: 0 }, &context())?;
     println!("newest 100 {:.1} ms, {} rows of the second app read", start.elapsed().as_secs_f64() * 1_000.0, page.stats.scanned_events);
+    drop(store);
     let start = Instant::now();
-    let summary = store.check(&mut |line| println!("check      {line}"))?;
-    println!("check      {:.1} ms, {} problems", start.elapsed().as_secs_f64() * 1_000.0, summary.problems);
+    let mut findings = 0;
+    let options = CheckOptions { served: false, now_ms };
+    check_store(dir.path(), &options, &mut |step| findings += usize::from(matches!(step, CheckStep::Found(_))))?;
+    println!("check      {:.1} ms, {findings} findings", start.elapsed().as_secs_f64() * 1_000.0);
     Ok(())
 }
 

@@ -80,7 +80,9 @@ impl ParquetStore {
     /// Swaps segments in one transaction; the old files go with the last snapshot that reads them. Where rows of an old one were hidden
     /// in the meantime, nothing is swapped: the new one still has them, and the next round does without.
     pub(crate) fn replace(&self, old: &[Arc<Part>], new: &[SegmentInfo], gone: &[AppRows]) -> Result<(), StoreError> {
+        kill_point::reach("upkeep.segment_written");
         sync_folders(&self.root, new).inspect_err(|_| self.delete(new))?;
+        kill_point::reach("upkeep.before_commit");
         let ids: Vec<u64> = old.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s.info().id) } else { None }).collect();
         let parts: Vec<Arc<Part>> = new.iter().map(|info| self.segment(info.clone())).collect();
         let is_current = |old: &Arc<Part>| self.state().segments.iter().any(|part| Arc::ptr_eq(part, old));
@@ -101,6 +103,7 @@ impl ParquetStore {
                 NotSwapped::Failed(error) => Err(error),
             };
         }
+        kill_point::reach("upkeep.committed");
         for part in old {
             if let Part::Segment(segment) = &**part {
                 segment.mark_replaced();

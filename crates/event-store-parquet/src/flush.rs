@@ -8,12 +8,13 @@ use arrow::array::{Array, RecordBatch};
 use event_store::{RollupSize, StoreError};
 
 use crate::columns;
+use crate::lost;
 use crate::manifest::FlushRecord;
 use crate::merge::{Resident, RowRef};
 use crate::pending::Pending;
 use crate::rollup::{RollupDelta, size_ms};
 use crate::segment::{SegmentInfo, SegmentPlace, SegmentWriter};
-use crate::store::{ParquetStore, column_error, io_error};
+use crate::store::{ParquetStore, State, column_error, io_error};
 
 /// Segments one flush writes at most. Rows of more days than this share segments of several neighbouring days, so that an import
 /// of decades does not make a file for each of thousands of days; compaction works on those as on any other.
@@ -35,15 +36,32 @@ impl ParquetStore {
                 self.write_segment(&rows, &rows_of_day, day, &mut written).inspect_err(|_| self.delete(&written.segments))?;
             }
         }
+        kill_point::reach("flush.segments_written");
         let commit = sync_folders(&self.root, &written.segments).and_then(|()| self.commit_written(pending, &mut written));
         commit.inspect_err(|_| self.delete(&written.segments))
     }
 
     fn commit_written(&self, pending: &Pending, written: &mut Written) -> Result<(), StoreError> {
         let rollups = std::mem::take(&mut written.rollups).finish();
-        let record = FlushRecord { segments: &written.segments, rollups: &rollups, ledger: &pending.ledger, position: pending.end };
+        let mut lost = self.state().lost.clone();
+        pending.lost.iter().for_each(|new| lost::add(&mut lost, new));
+        let record = FlushRecord {
+            segments: &written.segments,
+            rollups: &rollups,
+            ledger: &pending.ledger,
+            position: pending.end,
+            lost: (!pending.lost.is_empty()).then_some(&*lost),
+        };
         let parts = written.segments.iter().map(|info| self.segment(info.clone())).collect();
-        self.commit(|| self.manifest.commit_flush(&record), |state| Self::flushed(state, parts, pending.end))
+        kill_point::reach("flush.before_commit");
+        let commit = || self.manifest.commit_flush(&record);
+        let show = |state: &mut State| {
+            Self::flushed(state, parts, pending.end);
+            state.lost = lost.clone();
+        };
+        self.commit(commit, show)?;
+        kill_point::reach("flush.committed");
+        Ok(())
     }
 
     fn write_segment(&self, rows: &Resident, selected: &[RowRef], day: i64, written: &mut Written) -> Result<(), StoreError> {

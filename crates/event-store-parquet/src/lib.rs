@@ -2,6 +2,7 @@
 //! Gives sorted Parquet segments under a transactional manifest, rollups and ledger in the same transaction, and the plans' answers.
 //! Knows nothing of HTTP, of what a funnel chart is for, or of where the log is.
 
+mod backup;
 mod check;
 mod columnize;
 pub mod columns;
@@ -11,7 +12,9 @@ mod deletion;
 pub mod exec;
 mod flush;
 mod hidden;
+mod insert_ids;
 mod ledger;
+mod lost;
 mod manifest;
 mod memory;
 mod merge;
@@ -35,7 +38,8 @@ mod tests;
 mod text;
 mod windows;
 
-pub use check::CheckSummary;
+pub use backup::{MANIFEST_FILE, ManifestCopy, SegmentFile, copy_manifest};
+pub use check::{CheckOptions, CheckStep, CheckSummary, Finding, check_store, stored_apps};
 pub use columns::ColumnRequest;
 pub use decoded::DecodedFigures;
 pub use memory::MemoryPart;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use event_store::LostRecords;
+
 use crate::ledger::LedgerDelta;
 use crate::memory::MemoryPart;
 use crate::part::Part;
@@ -22,6 +24,8 @@ pub(crate) struct Pending {
     pub(crate) part_bytes: usize,
     pub(crate) ledger_bytes: usize,
     pub(crate) end: u64,
+    /// Losses that are not durably known yet.
+    pub(crate) lost: Vec<LostRecords>,
 }
 
 impl Pending {
@@ -30,9 +34,9 @@ impl Pending {
         Self { end, ..Self::default() }
     }
 
-    /// True when it has neither rows nor accounts.
+    /// True when it has neither rows nor accounts nor losses.
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows == 0 && self.ledger_bytes == 0
+        self.rows == 0 && self.ledger_bytes == 0 && self.lost.is_empty()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -59,6 +63,7 @@ impl Pending {
     pub(crate) fn append(&mut self, later: Self) {
         self.parts.extend(later.parts);
         self.ledger.merge(later.ledger);
+        self.lost.extend(later.lost);
         self.rows += later.rows;
         self.part_bytes += later.part_bytes;
         self.ledger_bytes += later.ledger_bytes;

@@ -16,6 +16,8 @@ use crate::store::{ParquetStore, locked};
 const COUNTED: [ColumnRequest; 3] =
     [ColumnRequest::Fixed(columns::EVENT), ColumnRequest::Fixed(columns::PERSON), ColumnRequest::Fixed(columns::TIME)];
 
+const ALL_TIME: (i64, i64) = (i64::MIN, i64::MAX);
+
 impl ParquetStore {
     /// Rollups of the periods that begin in `[from_ms, to_ms)`, unflushed rows included, by event then start.
     ///
@@ -120,16 +122,20 @@ impl ParquetStore {
 
 /// The rollups of these parts alone, or why one cannot be read.
 pub(crate) fn count(app: &AppId, parts: &[Arc<Part>]) -> Result<AppRollups, String> {
+    count_in(app, parts, ALL_TIME)
+}
+
+/// The rollups of the events of these parts in `[time.0, time.1)`, or why one cannot be read.
+pub(crate) fn count_in(app: &AppId, parts: &[Arc<Part>], time: (i64, i64)) -> Result<AppRollups, String> {
     let mut delta = RollupDelta::default();
-    count_into(&mut delta, app, parts, (i64::MIN, i64::MAX))?;
+    count_into(&mut delta, app, parts, time)?;
     Ok(delta.finish().remove(app.as_str()).unwrap_or_default())
 }
 
-/// Adds the rows in `[range.0, range.1)`.
-fn count_into(delta: &mut RollupDelta, app: &AppId, parts: &[Arc<Part>], range: (i64, i64)) -> Result<(), String> {
+fn count_into(delta: &mut RollupDelta, app: &AppId, parts: &[Arc<Part>], (from_ms, to_ms): (i64, i64)) -> Result<(), String> {
     let name: Arc<str> = Arc::from(app.as_str());
-    let request = ScanRequest { app, from_ms: range.0, to_ms: range.1, events: None, columns: &COUNTED };
-    for part in parts.iter().filter(|part| part.may_hold(app, range.0, range.1)) {
+    let request = ScanRequest { app, from_ms, to_ms, events: None, columns: &COUNTED };
+    for part in parts.iter().filter(|part| part.may_hold(app, from_ms, to_ms)) {
         let mut scan = part.scan(&request);
         for batch in scan.by_ref() {
             delta.add_of_app(&name, &batch.map_err(|error| error.to_string())?);

@@ -7,6 +7,7 @@ use event_store::{
 };
 
 use crate::exec::{self, Query};
+use crate::insert_ids;
 use crate::retention::dropped_before;
 use crate::rolled::{self, Moment, Rolled};
 use crate::store::ParquetStore;
@@ -58,21 +59,24 @@ impl ParquetStore {
 
 impl EventSource for ParquetStore {
     fn aggregate(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<AggregateTable, QueryError> {
-        let reason = match self.try_rollups(plan, context)? {
-            Rolled::Table(table) => return Ok(table),
-            Rolled::NeedsRaw(reason) => reason,
+        let mut table = match self.try_rollups(plan, context)? {
+            Rolled::Table(table) => table,
+            Rolled::NeedsRaw(reason) => self.ask(context, |query| {
+                let mut table = exec::aggregate(query, plan)?;
+                self.explain(query, &plan.scan, &reason, &mut table.stats)?;
+                Ok(table)
+            })?,
         };
-        self.ask(context, |query| {
-            let mut table = exec::aggregate(query, plan)?;
-            self.explain(query, &plan.scan, &reason, &mut table.stats)?;
-            Ok(table)
-        })
+        self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut table.stats);
+        Ok(table)
     }
 
     fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
+        let later_ms = if plan.range_applies_to_all { 0 } else { plan.window_ms.unwrap_or(i64::MAX) };
         self.ask(context, |query| {
             let mut table = exec::funnel(query, plan)?;
             self.explain(query, &plan.scan, "a funnel follows each person from event to event", &mut table.stats)?;
+            self.note_lost((plan.scan.from_ms, plan.scan.to_ms.saturating_add(later_ms)), &mut table.stats);
             Ok(table)
         })
     }
@@ -83,6 +87,7 @@ impl EventSource for ParquetStore {
             if !page.more {
                 self.explain(query, &plan.scan, "raw events were asked for", &mut page.stats)?;
             }
+            self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut page.stats);
             Ok(page)
         })
     }
@@ -102,5 +107,9 @@ impl EventSource for ParquetStore {
 
     fn scan_for_windows(&self, from_ms: i64, visit: &mut dyn FnMut(&WindowRow<'_>)) -> Result<(), QueryError> {
         windows::scan(&self.snapshot(), from_ms, visit)
+    }
+
+    fn scan_insert_ids(&self, from_ms: i64, visit: &mut dyn FnMut(&AppId, &str, i64)) -> Result<Vec<String>, QueryError> {
+        insert_ids::scan(&self.snapshot(), from_ms, visit)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use event::{AppId, EventBatch};
-use event_store::{Commit, EventSink, StoreError};
+use event_store::{Commit, EventSink, LostRecords, StoreError};
 
 use crate::columnize::columnize;
 use crate::decoded::{DecodedCache, DecodedFigures};
@@ -59,6 +59,8 @@ pub(crate) struct State {
     durable: u64,
     /// Number of deletions that are applied to all of the above.
     deletions: u64,
+    /// Losses that are durably known.
+    pub(crate) lost: Vec<LostRecords>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -67,6 +69,11 @@ impl State {
     pub(crate) fn publish(&mut self) {
         let in_memory = self.unflushed().flat_map(|pending| &pending.parts);
         self.snapshot = Arc::new(Snapshot { parts: self.segments.iter().chain(in_memory).cloned().collect() });
+    }
+
+    /// Takes a loss in, to be made durable by the next flush.
+    pub(crate) fn lose(&mut self, lost: LostRecords) {
+        self.active.lost.push(lost);
     }
 
     /// Log offset up to which everything is in the manifest.
@@ -140,7 +147,8 @@ impl ParquetStore {
         };
         let segments = infos.into_iter().map(part).collect();
         let active = Pending::starting_at(durable);
-        let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, snapshot: Arc::default() };
+        let lost = manifest.lost()?;
+        let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, lost, snapshot: Arc::default() };
         state.publish();
         let tombstones = tombstones_of(&manifest)?;
         Ok(Arc::new(Self {
@@ -263,6 +271,10 @@ impl EventSink for ParquetStore {
 
     fn unwanted(&self, batch: &EventBatch) -> Vec<u32> {
         self.tombstones().covered(batch)
+    }
+
+    fn lose(&self, lost: LostRecords) -> Result<(), StoreError> {
+        self.take_lost(lost)
     }
 
     fn unflushed(&self) -> (usize, usize) {

@@ -29,7 +29,7 @@ pub(crate) fn scan(snapshot: &Snapshot, from_ms: i64, visit: &mut dyn FnMut(&Win
 }
 
 /// The apps of a part; none of a damaged segment.
-fn apps_of(part: &Part) -> Vec<AppId> {
+pub(crate) fn apps_of(part: &Part) -> Vec<AppId> {
     let names: Vec<Arc<str>> = match part {
         Part::Memory(part) => part.runs().runs().iter().map(|run| run.app.clone()).collect(),
         Part::Segment(segment) => match segment.open() {

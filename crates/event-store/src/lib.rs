@@ -19,7 +19,7 @@ pub use plan::{
     AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, Scan, SessionRule, Value,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
-pub use sink::{AppendedBatch, Commit, EventSink, StoreError};
+pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, FunnelGroup,
     FunnelStepResult, FunnelTable, Measured, PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,

@@ -18,6 +18,23 @@ pub struct Commit {
     pub end: u64,
 }
 
+/// Log records that could not be read before their events were stored, so that those are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRecords {
+    /// First lost offset.
+    pub from: u64,
+    /// First offset behind them.
+    pub to: u64,
+    /// How many they are; one record is one request.
+    pub records: u64,
+    /// When the record before them was received, if that is known, ms; they were received later.
+    pub from_ms: Option<i64>,
+    /// When they had been received at the latest, ms.
+    pub to_ms: i64,
+    /// What was found instead.
+    pub reason: String,
+}
+
 /// What a caller of the write side can do about a failure.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -57,6 +74,13 @@ pub trait EventSink: Send + Sync {
     fn unwanted(&self, _batch: &EventBatch) -> Vec<u32> {
         Vec::new()
     }
+
+    /// Takes notice of lost records, before the append that goes beyond them: from now on answers that may lack their events say so. It
+    /// becomes durable with the next flush, and is remembered for ever.
+    ///
+    /// # Errors
+    /// As for [`EventSink::flush`].
+    fn lose(&self, lost: LostRecords) -> Result<(), StoreError>;
 
     /// Unflushed rows and their bytes of memory, for the caller to decide when to flush.
     fn unflushed(&self) -> (usize, usize);

@@ -230,6 +230,13 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn scan_for_windows(&self, from_ms: TimestampMs, visit: &mut dyn FnMut(&WindowRow<'_>)) -> Result<(), QueryError>;
+
+    /// Calls `visit` with app, insert id and receive time of every stored event that has an insert id and was received at or after
+    /// `from_ms`, for rebuilding the memory of insert ids. Returns why events are missing from it; empty when none are.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn scan_insert_ids(&self, from_ms: TimestampMs, visit: &mut dyn FnMut(&AppId, &str, TimestampMs)) -> Result<Vec<String>, QueryError>;
 }
 
 /// What a live window is made of.

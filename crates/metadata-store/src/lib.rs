@@ -12,5 +12,5 @@ mod store;
 pub use app::{App, DEFAULT_RAW_RETENTION_DAYS, DEFAULT_SESSION_IDLE_MINUTES, WeekDay, new_app_id};
 pub use definition::{Definition, DefinitionKind};
 pub use key::{Key, KeyHash, KeyKind, KeyOwner, NewKey, SecretKey};
-pub use sqlite::SqliteMetadataStore;
+pub use sqlite::{MetadataCheck, SqliteMetadataStore, check_metadata, copy_metadata};
 pub use store::{Definitions, MetadataError, MetadataStore};

@@ -1,4 +1,9 @@
+mod check;
+mod copy;
 mod migrations;
+
+pub use check::{MetadataCheck, check_metadata};
+pub use copy::copy_metadata;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,13 +36,23 @@ impl SqliteMetadataStore {
     /// # Errors
     /// [`MetadataError::Newer`], [`MetadataError::Unavailable`].
     pub fn open(path: &Path, now_ms: TimestampMs) -> Result<Self, MetadataError> {
-        let at = |error: rusqlite::Error| MetadataError::Unavailable(format!("{}: {error}", path.display()));
+        let damaged = |found: &dyn std::fmt::Display| {
+            MetadataError::Unavailable(format!("{} is damaged ({found}): restore it from a backup", path.display()))
+        };
+        let at = |error: rusqlite::Error| match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(&error),
+            _ => MetadataError::Unavailable(format!("{}: {error}", path.display())),
+        };
         let mut connection = Connection::open(path).map_err(at)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(at)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
         // FULL: an app whose keys were printed is there after a power cut.
         connection.pragma_update(None, "synchronous", "full").map_err(at)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(at)?;
+        if found != "ok" {
+            return Err(damaged(&found));
+        }
         migrations::migrate(&mut connection, now_ms)?;
         Ok(Self { connection: Mutex::new(connection) })
     }

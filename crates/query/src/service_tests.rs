@@ -75,6 +75,10 @@ impl EventSource for SlowSource {
     fn scan_for_windows(&self, _: TimestampMs, _: &mut dyn FnMut(&WindowRow<'_>)) -> Result<(), QueryError> {
         Ok(())
     }
+
+    fn scan_insert_ids(&self, _: TimestampMs, _: &mut dyn FnMut(&AppId, &str, TimestampMs)) -> Result<Vec<String>, QueryError> {
+        Ok(Vec::new())
+    }
 }
 
 const NOW_MS: i64 = 1_773_156_600_000;

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::Place;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
+use crate::lost_metadata::refuse_lost_metadata;
 use crate::output;
 
 #[derive(Args)]
@@ -114,8 +115,11 @@ pub(crate) fn run(args: &AppArgs) -> Result<()> {
     match &args.command {
         AppCommand::Create(create) => {
             tell_of_new_folder(&create.place)?;
-            let made = make_app(open(&create.place)?.as_ref(), &create.app()?)?;
-            output::json(&made)
+            let config = Config::load(&create.place)?;
+            let folder = DataFolder::create(&config.data_folder())?;
+            // An app made under its old id is the way out where the metadata was lost.
+            let store = if create.id.is_some() { open_or_begin_metadata(&config, &folder)? } else { open_metadata(&config, &folder)? };
+            output::json(&make_app(store.as_ref(), &create.app()?)?)
         }
         AppCommand::List { place } => list(open_existing(place)?.as_ref()),
         AppCommand::Set(set) => {
@@ -150,8 +154,15 @@ pub(crate) fn make_app(store: &dyn MetadataStore, app: &App) -> Result<MadeApp> 
     Ok(MadeApp { app: app.clone(), write_key: write.as_str().to_owned(), read_key: read.as_str().to_owned() })
 }
 
-/// Opens the metadata store that `config` names.
+/// Opens the metadata store that `config` names. One that was lost is not begun anew beside events.
 pub(crate) fn open_metadata(config: &Config, folder: &DataFolder) -> Result<Arc<SqliteMetadataStore>> {
+    refuse_lost_metadata(config, folder)?;
+    open_or_begin_metadata(config, folder)
+}
+
+/// Opens the metadata store that `config` names, and makes it where it is missing.
+fn open_or_begin_metadata(config: &Config, folder: &DataFolder) -> Result<Arc<SqliteMetadataStore>> {
+    folder.refuse_half_restored()?;
     let path = config.backends()?.metadata_store.path_or(&folder.metadata());
     Ok(Arc::new(SqliteMetadataStore::open(&path, now_ms()).with_context(|| format!("{} cannot be opened", path.display()))?))
 }

@@ -4,11 +4,13 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::AppArgs;
 use crate::ask::AskArgs;
+use crate::backup::BackupArgs;
 use crate::check::CheckArgs;
 use crate::config::ConfigArgs;
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
 use crate::person::PersonArgs;
+use crate::restore::RestoreArgs;
 use crate::serve::ServeArgs;
 use crate::simulate::SimulateArgs;
 
@@ -36,8 +38,12 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Delete a person from an app of a running server, and see how far that is
     Person(PersonArgs),
-    /// Check a data folder while no server runs on it
+    /// Check every file of a data folder, beside a running server or without one
     Check(CheckArgs),
+    /// Copy a data folder, beside a running server or without one, and prove the copy
+    Backup(BackupArgs),
+    /// Make a data folder of a backup, and check it
+    Restore(RestoreArgs),
     /// Show the configuration in effect, or the reference of all keys
     Config(ConfigArgs),
 }

@@ -13,6 +13,8 @@ use anyhow::{Context, Result, bail};
 /// DIR/store/            segments and their manifest
 /// DIR/demo.json         app and keys of `serve --demo`
 /// DIR/stream/           dedupe runs, snapshots of the live windows, records that cannot be read
+/// DIR/backup.lock       held by a backup under way, whose links keep files from vanishing in DIR/backup-pins/
+/// DIR/RESTORING         a restore has not ended
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder {
@@ -59,8 +61,60 @@ impl DataFolder {
         self.root.join("demo.json")
     }
 
+    pub(crate) fn backup_lock(&self) -> PathBuf {
+        self.root.join("backup.lock")
+    }
+
+    /// Links to files that a backup under way still needs.
+    pub(crate) fn backup_pins(&self) -> PathBuf {
+        self.root.join("backup-pins")
+    }
+
+    /// Removes what a backup that was killed left behind: links that keep replaced files on the disk.
+    pub(crate) fn remove_stale_pins(&self) -> Result<()> {
+        let pins = self.backup_pins();
+        if !pins.exists() {
+            return Ok(());
+        }
+        let lock = File::create(self.backup_lock())?;
+        // Held by a backup: it needs them still.
+        if lock.try_lock().is_ok() {
+            std::fs::remove_dir_all(&pins).with_context(|| format!("{} cannot be removed", pins.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Where a restore leaves its mark until it has ended.
+    pub(crate) fn half_restored(&self) -> PathBuf {
+        self.root.join("RESTORING")
+    }
+
+    /// Refuses a folder into which a restore has not ended.
+    pub(crate) fn refuse_half_restored(&self) -> Result<()> {
+        if self.half_restored().exists() {
+            let root = self.root.display();
+            bail!("a restore into {root} has not ended: run it again with the same backup, or delete the folder");
+        }
+        Ok(())
+    }
+
     /// Takes the folder for this process until the lock is dropped or the process ends, however it ends.
     pub(crate) fn lock(&self) -> Result<FolderLock> {
+        match self.try_lock()? {
+            Ok(lock) => Ok(lock),
+            Err(owner) => {
+                bail!("the data folder {} is in use by {owner}: stop it first, or choose another folder with --data", self.root.display())
+            }
+        }
+    }
+
+    /// As [`DataFolder::lock`], or `None` when another process has the folder.
+    pub(crate) fn lock_if_free(&self) -> Result<Option<FolderLock>> {
+        Ok(self.try_lock()?.ok())
+    }
+
+    /// The lock, or who has it.
+    fn try_lock(&self) -> Result<Result<FolderLock, String>> {
         let path = self.root.join("LOCK");
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.with_context(|| format!("{} cannot be opened", path.display()))?;
@@ -70,8 +124,7 @@ impl DataFolder {
                 let mut owner = String::new();
                 // Unreadable or still empty: the owner is there all the same.
                 let _ = file.read_to_string(&mut owner);
-                let owner = if owner.is_empty() { "another process" } else { owner.trim() };
-                bail!("the data folder {} is in use by {owner}: stop it first, or choose another folder with --data", self.root.display());
+                return Ok(Err(if owner.is_empty() { "another process".to_owned() } else { owner.trim().to_owned() }));
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("{} cannot be locked", path.display())),
         }
@@ -79,7 +132,7 @@ impl DataFolder {
         file.rewind()?;
         write!(file, "process {}", std::process::id())?;
         file.sync_data()?;
-        Ok(FolderLock { _file: file })
+        Ok(Ok(FolderLock { _file: file }))
     }
 }
 

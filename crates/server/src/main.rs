@@ -4,6 +4,8 @@
 
 mod app;
 mod ask;
+mod backup;
+mod byte_progress;
 mod check;
 mod cli;
 mod config;
@@ -12,9 +14,11 @@ mod export;
 mod http_client;
 mod import;
 mod key_cache;
+mod lost_metadata;
 mod output;
 mod person;
 mod progress;
+mod restore;
 mod sender;
 mod serve;
 mod simulate;
@@ -30,6 +34,10 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Err(message) = kill_point::arm() {
+        output::note(&message);
+        return ExitCode::FAILURE;
+    }
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::App(args) => app::run(&args),
@@ -39,6 +47,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
         Command::Config(args) => config::run(&args),
     };
     match result {

@@ -19,7 +19,6 @@ use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
 use demo::Demo;
 use platform::Platform;
-pub(crate) use stores::open_store;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -58,9 +57,13 @@ impl ServeArgs {
 pub(crate) fn run(args: &ServeArgs) -> Result<()> {
     let mut config = args.config()?;
     logging::start(&config.log)?;
+    if let Some(point) = kill_point::armed() {
+        tracing::warn!(point, "this process will abort at a point that {} names", kill_point::VARIABLE);
+    }
     let folder = DataFolder::create(&config.data_folder())?;
     // Held until everything below has ended.
     let _lock = folder.lock()?;
+    folder.remove_stale_pins()?;
     config.server.max_connections = listener::connections_within_limit(config.server.max_connections);
     let demo = args.demo.then(|| Demo::prepare(open_metadata(&config, &folder)?.as_ref(), &folder)).transpose()?;
     let runtime = runtime()?;

@@ -18,8 +18,10 @@ fn a_second_process_on_the_folder_is_refused_and_told_who_is_first() {
     assert_eq!(refused.status.code(), Some(1));
     let message = stderr(&refused);
     assert!(message.contains("in use") && message.contains(&format!("process {}", server.pid())), "{message}");
-    let check = server.command(&["check"]);
-    assert!(!check.status.success() && stderr(&check).contains("in use"), "{}", stderr(&check));
+    let check = server.command(&["check", "--json"]);
+    assert!(check.status.success(), "a check reads beside: {}", stderr(&check));
+    let checked: Value = serde_json::from_slice(&check.stdout).unwrap();
+    assert_eq!((&checked["served"], &checked["problems"]), (&json!(true), &json!(0)), "{checked}");
     assert_eq!(server.send("GET", "/ready", "", None).unwrap().0, 200, "the first goes on");
 }
 
@@ -188,4 +190,36 @@ fn a_gateway_alone_fills_the_log_for_the_rest_to_read_later() {
     server.wait(Duration::from_secs(5));
     let check = server.command(&["check"]);
     assert!(check.status.success(), "{}", stderr(&check));
+}
+
+#[test]
+fn lost_metadata_beside_events_is_refused_with_the_way_out() {
+    let mut server = Server::start(&[]);
+    let app = server.create_app(&[]);
+    let batch = json!({"events": [{"name": "a", "user_id": "u"}]});
+    assert_eq!(server.send("POST", "/api/v1/events/batch", &app.write_key, Some(&batch)).unwrap().0, 200);
+    server.terminate();
+    server.wait(Duration::from_secs(5));
+    let path = server.data().join("metadata.sqlite");
+    let whole = std::fs::read(&path).unwrap();
+    for broken in [None, Some(Vec::new()), Some(whole[..whole.len() / 2].to_vec())] {
+        match &broken {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+        }
+        let address = free_address().to_string();
+        let refused = server.command(&["serve", "--listen", &address]);
+        assert!(!refused.status.success() && stderr(&refused).contains("metadata.sqlite"), "{}", stderr(&refused));
+        assert!(stderr(&refused).contains("backup"), "{}", stderr(&refused));
+        let check = server.command(&["check"]);
+        assert!(!check.status.success() && stderr(&check).contains("PROBLEM"), "{}", stderr(&check));
+    }
+    std::fs::remove_file(&path).unwrap();
+    let refused = server.command(&["app", "create", "Shop"]);
+    assert!(!refused.status.success() && stderr(&refused).contains(&app.id), "it names the apps: {}", stderr(&refused));
+    // The way out without a backup: the same app, new keys.
+    let again = server.create_app(&["--id", &app.id]);
+    server.restart(&[]);
+    server.wait_for_count(&again, 1);
+    drop(whole);
 }

@@ -15,8 +15,8 @@ pub enum StreamError {
     /// The log could not be read, or no longer has the records the store still needs.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Live windows could not be rebuilt from the store.
-    #[error("the live windows could not be rebuilt: {0}")]
+    /// Live windows or dedupe runs could not be rebuilt from the store.
+    #[error("what is derived from the stored events could not be rebuilt: {0}")]
     Rebuild(#[from] QueryError),
     /// A file of the stream could not be read or written.
     #[error("{path}: {source}")]
@@ -53,6 +53,19 @@ pub enum StreamError {
     /// A metric name is taken: two streams share one registry.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// Told to stop while the disk is full.
+    #[error(
+        "stopped while the disk is full: the events of log records {from}..{to} are durable in the log and not in the event store yet. \
+         Nothing is lost: free space and start again ({reason})"
+    )]
+    StoppedFull {
+        /// First log record that the store does not have durably.
+        from: u64,
+        /// Log offset after the last.
+        to: u64,
+        /// Why the last flush failed.
+        reason: String,
+    },
     /// A task of the stream ended by a panic.
     #[error("the stream's {0} ended unexpectedly")]
     Panicked(&'static str),

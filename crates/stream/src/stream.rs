@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
-use event_log::{EventLog, LogError};
+use event_log::EventLog;
 use event_store::{EventSink, EventSource};
 use prometheus::Registry;
 use realtime_store::{MemoryRealtimeStore, RealtimeStore};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::dedupe::Dedupe;
+use crate::clock::now_ms;
+use crate::dedupe::{Dedupe, Rebuild};
 use crate::error::StreamError;
 use crate::metrics::Metrics;
 use crate::options::StreamOptions;
@@ -50,19 +51,19 @@ impl Stream {
     /// Opens the stream at the store's durable position. Blocks for reading the filters of dedupe runs.
     ///
     /// # Errors
-    /// [`StreamError::LogBehind`] or [`StreamError::Log`] when log and store do not fit together, [`StreamError::Folder`] or
-    /// [`StreamError::Damaged`] for the stream's own folder, [`StreamError::Metrics`].
+    /// [`StreamError::LogBehind`] when log and store do not fit together, [`StreamError::Folder`] or [`StreamError::Damaged`] for the
+    /// stream's own folder, [`StreamError::Rebuild`] when lost dedupe runs could not be made again, [`StreamError::Metrics`].
     pub fn open(parts: StreamParts, registry: &Registry, options: StreamOptions) -> Result<Self, StreamError> {
         let position = parts.sink.position();
-        let (start, end) = (parts.log.start(), parts.log.end());
+        let end = parts.log.end();
         if end < position {
             return Err(StreamError::LogBehind { position, end });
         }
-        if start > position {
-            return Err(LogError::Trimmed { wanted: position, start }.into());
-        }
         let metrics = Metrics::register(registry)?;
-        let dedupe = Dedupe::open(&options.data_dir.join("dedupe"), position, options.dedupe_window_ms)?;
+        let mut dedupe = Dedupe::open(&options.data_dir.join("dedupe"), position, options.dedupe_window_ms)?;
+        if options.dedupe_enabled {
+            rebuild_lost_runs(&mut dedupe, &*parts.source, now_ms())?;
+        }
         let caught_up = CaughtUp { end, signal: CancellationToken::new() };
         Ok(Self { parts, options, metrics, dedupe, position, caught_up })
     }
@@ -97,4 +98,21 @@ impl Stream {
         spawned.map_err(|_| StreamError::Panicked("thread"))?;
         ended.await.map_err(|_| StreamError::Panicked("thread"))?
     }
+}
+
+/// Collects the insert ids of runs that are gone from the stored events, so that their duplicates are known again.
+fn rebuild_lost_runs(dedupe: &mut Dedupe, source: &dyn EventSource, now_ms: i64) -> Result<(), StreamError> {
+    let gaps = dedupe.gaps()?;
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(?gaps, "dedupe runs of these log records are missing: their insert ids are collected from the stored events");
+    let mut rebuild = Rebuild::begin(dedupe, gaps, now_ms)?;
+    let missing = source.scan_insert_ids(rebuild.since_ms(), &mut |app, insert_id, received_ms| rebuild.add(app, insert_id, received_ms));
+    for reason in missing? {
+        tracing::error!(%reason, "insert ids of events that cannot be read are not known: their duplicates would be stored again");
+    }
+    let keys = rebuild.finish()?;
+    tracing::info!(keys, "the missing dedupe runs were made again");
+    Ok(())
 }

@@ -369,8 +369,34 @@ async fn damaged_records_of_the_log_are_counted_and_passed() {
     assert!((1.0..100.0).contains(&damaged), "{damaged}");
     assert_eq!(store.counts(), (200 - damaged as usize, 0, 0), "what is missing is known exactly");
     assert_eq!(store.position(), 200);
+    let lost = store.lost();
+    assert_eq!(lost.iter().map(|lost| lost.records).sum::<u64>(), damaged as u64, "{lost:?}");
+    assert!(lost.iter().all(|lost| lost.from_ms.is_some_and(|from_ms| from_ms <= lost.to_ms)), "{lost:?}");
     let expected = live(&realtime).await;
     assert_eq!(rebuilt(&log, dir.path()).await, expected);
+}
+
+#[tokio::test]
+async fn a_log_whose_first_file_is_gone_is_read_from_the_next_and_the_loss_is_told() {
+    let dir = TempDir::new().unwrap();
+    let log = file_log(dir.path());
+    for id in 0..200 {
+        log.append(record("A", &[(Some(id), 0)])).await.unwrap();
+    }
+    drop(log);
+    let mut segments: Vec<_> = fs::read_dir(dir.path().join("log")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|extension| extension == "log"));
+    segments.sort();
+    fs::remove_file(&segments[0]).unwrap();
+    let log = file_log(dir.path());
+    let start_offset = log.start();
+    assert!(start_offset > 0);
+    let process = start(&log, dir.path());
+    process.until("the rest is stored", |store| store.rows().len() == 200 - start_offset as usize).await;
+    let (store, _) = process.stop().await;
+    let lost = store.lost();
+    assert_eq!((lost.len(), lost[0].from, lost[0].to, lost[0].records), (1, 0, start_offset, start_offset), "{lost:?}");
+    assert_eq!(store.position(), 200);
 }
 
 #[tokio::test]

@@ -8,14 +8,15 @@ use anyhow::{Context, Result};
 use super::Finding;
 
 /// `(crate, crates of ours it may depend on)`; the table of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
+    ("kill-point", &[]),
     ("event", &[]),
     ("event-log", &[]),
     ("gateway", &["event", "event-log"]),
     ("event-store", &["event"]),
-    ("event-store-parquet", &["event", "event-store"]),
+    ("event-store-parquet", &["event", "event-store", "kill-point"]),
     ("realtime-store", &["event"]),
-    ("stream", &["event", "event-log", "event-store", "realtime-store"]),
+    ("stream", &["event", "event-log", "event-store", "kill-point", "realtime-store"]),
     ("metadata-store", &["event"]),
     ("export", &["event", "event-store"]),
     ("query", &["event", "event-store", "export"]),

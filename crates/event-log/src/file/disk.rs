@@ -28,6 +28,19 @@ pub(super) struct Room {
     pub(super) total_bytes: u64,
 }
 
+/// On a small disk the reserve is at most this part of it.
+const MAX_RESERVE_PART: u64 = 10;
+
+impl Room {
+    /// Why appends are refused, when fewer than `reserve_bytes` are free (a tenth of a small disk at most).
+    pub(super) fn shortage(self, reserve_bytes: u64) -> Option<String> {
+        let reserve_bytes = reserve_bytes.min(self.total_bytes / MAX_RESERVE_PART);
+        let free_bytes = self.free_bytes;
+        (free_bytes < reserve_bytes)
+            .then(|| format!("{free_bytes} bytes of the disk are free, {reserve_bytes} are kept for the store to flush"))
+    }
+}
+
 /// The operating system's.
 pub(super) struct SystemDisk;
 

@@ -33,8 +33,6 @@ pub(super) struct WriterOptions {
 
 /// How long a look at the disk's free space is believed; at a gigabyte a second that is 50 MB.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// On a small disk the reserve is at most this part of it.
-const MAX_RESERVE_PART: u64 = 10;
 
 /// Invariant: `active` and `next` agree with what is durable on disk, or the queue is latched.
 pub(super) struct Writer {
@@ -76,6 +74,7 @@ impl Writer {
                 }
                 Err(Refusal::Full(message)) => {
                     tracing::warn!(appends = group.len(), %message, "the event log's disk is full");
+                    self.shared.refused(&message);
                     LogError::Full(message)
                 }
                 Err(Refusal::Latched(reason)) => {
@@ -123,12 +122,10 @@ impl Writer {
         }
         self.room_seen = None;
         // A disk that does not tell is filled until a write fails.
-        if let Ok(room) = self.disk.room(&self.shared.folder) {
-            let reserve_bytes = self.options.reserve_bytes.min(room.total_bytes / MAX_RESERVE_PART);
-            if room.free_bytes < reserve_bytes {
-                let message = format!("{} bytes of the disk are free, {reserve_bytes} are kept for the store to flush", room.free_bytes);
-                return Err(Refusal::Full(message));
-            }
+        if let Ok(room) = self.disk.room(&self.shared.folder)
+            && let Some(shortage) = room.shortage(self.options.reserve_bytes)
+        {
+            return Err(Refusal::Full(shortage));
         }
         self.room_seen = Some(Instant::now());
         Ok(())

@@ -143,12 +143,7 @@ impl ParquetStore {
 
 /// All deletions so far.
 pub(crate) fn tombstones_of(manifest: &Manifest) -> Result<Tombstones, StoreError> {
-    let mut tombstones = Tombstones::default();
-    for deletion in manifest.all_deletions(false)? {
-        let mark = &deletion.mark;
-        tombstones.add(&mark.app, mark.key, mark.tombstone(deletion.requested_at_ms, deletion.refuse_later));
-    }
-    Ok(tombstones)
+    manifest.all_deletions(false).map(|deletions| Tombstones::of(&deletions))
 }
 
 /// The person's rows of a segment; `None`, and the reason in the log, when it cannot be read.

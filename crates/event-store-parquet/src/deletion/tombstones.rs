@@ -6,6 +6,7 @@ use event_store::{AppendedBatch, DELETED_PERSON};
 
 use super::person::{IdHash, PersonMark, id_hash, ids_in_refused};
 use crate::ledger::LedgerDelta;
+use crate::manifest::StoredDeletion;
 
 /// Persons that are remembered as deleted at most, over all apps; each takes some 100 bytes of memory.
 pub(crate) const MAX_DELETED_PERSONS: usize = 1_000_000;
@@ -34,6 +35,16 @@ pub(crate) struct Tombstones {
 }
 
 impl Tombstones {
+    /// Those of all these deletions, oldest first.
+    pub(crate) fn of(deletions: &[StoredDeletion]) -> Self {
+        let mut tombstones = Self::default();
+        for deletion in deletions {
+            let mark = &deletion.mark;
+            tombstones.add(&mark.app, mark.key, mark.tombstone(deletion.requested_at_ms, deletion.refuse_later));
+        }
+        tombstones
+    }
+
     /// Number of persons.
     pub(crate) fn persons(&self) -> usize {
         self.persons

@@ -1,7 +1,9 @@
 //! The manifest: a SQLite database that says what exists. Segments, rollups, ledger and log position change in one transaction.
 
 mod deletions;
+mod inspect;
 mod ledger;
+mod lost;
 mod rollups;
 mod segments;
 mod view;
@@ -10,15 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use event_store::StoreError;
+use event_store::{LostRecords, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::ledger::LedgerDelta;
 use crate::rollup::AppRollups;
 use crate::segment::SegmentInfo;
 
-pub(crate) use deletions::{SegmentFinding, StoredDeletion, StoredDeletionSegment};
-pub(crate) use rollups::first_whole_period;
+pub(crate) use deletions::{SegmentCover, SegmentFinding, StoredDeletion, StoredDeletionSegment};
+pub(crate) use inspect::UnbalancedMinute;
+pub(crate) use rollups::{StoredRollup, first_whole_period};
 pub(crate) use view::{ManifestView, RollupRange};
 
 /// File name in the store's folder.
@@ -80,6 +83,8 @@ pub(crate) struct FlushRecord<'a> {
     pub(crate) rollups: &'a std::collections::BTreeMap<std::sync::Arc<str>, AppRollups>,
     pub(crate) ledger: &'a LedgerDelta,
     pub(crate) position: u64,
+    /// All losses, when there are new ones.
+    pub(crate) lost: Option<&'a [LostRecords]>,
 }
 
 /// One connection that writes, one that reads what was committed while the other is in a transaction, and some for [`ManifestView`]s.
@@ -106,6 +111,7 @@ impl Manifest {
             }
         }
         writer.execute_batch(COUNTS_INDEX).map_err(sql_error)?;
+        lost::create(&writer)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true).map_err(sql_error)?;
         Ok(Self {
@@ -132,6 +138,9 @@ impl Manifest {
                 rollups::merge(tx, app, rollups)?;
             }
             ledger::merge(tx, record.ledger)?;
+            if let Some(lost) = record.lost {
+                lost::replace(tx, lost)?;
+            }
             let sql = "INSERT INTO meta (key, value) VALUES ('position', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
             tx.execute(sql, params![record.position as i64])?;
             Ok(())
@@ -143,11 +152,6 @@ impl Manifest {
         let sql =
             "SELECT max(coalesce((SELECT value FROM meta WHERE key = 'last_segment'), 0), coalesce((SELECT max(id) FROM segments), 0))";
         self.reader().query_row(sql, [], |row| row.get::<_, i64>(0)).map(|id| id as u64).map_err(sql_error)
-    }
-
-    /// True when no table is damaged.
-    pub(crate) fn integrity(&self) -> Result<String, StoreError> {
-        self.reader().query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(sql_error)
     }
 
     /// True after a commit of which nobody knows whether the next start will find it: no file it may name is deleted, and nothing
@@ -173,6 +177,7 @@ impl Manifest {
         let mut writer = self.writer();
         let tx = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql_error)?;
         let result = work(&tx).map_err(sql_error)?;
+        kill_point::reach("manifest.in_transaction");
         tx.commit().map_err(|error| self.failed_commit(error))?;
         Ok(result)
     }
@@ -181,7 +186,7 @@ impl Manifest {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reader(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

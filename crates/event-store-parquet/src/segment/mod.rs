@@ -214,6 +214,7 @@ impl Drop for SegmentFile {
         if let Err(error) = std::fs::remove_file(self.path()) {
             tracing::warn!(segment = self.info.path, %error, "a replaced segment could not be deleted");
         }
+        kill_point::reach("upkeep.file_deleted");
     }
 }
 

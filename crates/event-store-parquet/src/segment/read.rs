@@ -105,6 +105,17 @@ impl OpenSegment {
         counts
     }
 
+    /// When the newest row was received, where the footer tells.
+    pub(crate) fn latest_received_ms(&self) -> Option<i64> {
+        let column = self.fields.iter().position(|field| field.name() == columns::RECEIVED_AT)?;
+        let groups = self.metadata.metadata().row_groups().iter();
+        let latest = groups.map(|group| match group.column(column).statistics() {
+            Some(Statistics::Int64(values)) => values.max_opt().copied(),
+            _ => None,
+        });
+        latest.collect::<Option<Vec<i64>>>()?.into_iter().max()
+    }
+
     /// Reads every block, so that each is verified.
     pub(crate) fn verify_all(&self) -> Result<(), SegmentFailure> {
         let step = 16 * super::file::BLOCK_BYTES as u64;

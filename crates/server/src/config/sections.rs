@@ -98,6 +98,8 @@ section! {
         max_unflushed_rows: usize = 1_000_000,
         /// ... or when they take so many MiB.
         max_unflushed_mib: usize = 256,
+        /// Pause between two looks for upkeep of the event store (compaction, retention) when there was none.
+        upkeep_interval_ms: u64 = 5_000,
         /// Time to go on reading the log after SIGTERM; the rest is read at the next start.
         drain_timeout_ms: u64 = 10_000,
     }

@@ -16,6 +16,7 @@ struct LogMetrics {
     stored_bytes: IntGauge,
     dropped_tail_bytes: IntGauge,
     latched: IntGauge,
+    full: IntGauge,
 }
 
 /// Registers the figures of `log`.
@@ -30,11 +31,12 @@ pub(super) fn register(log: &Arc<FileLog>, registry: &Registry) -> Result<(), pr
         stored_bytes: IntGauge::new("throng_log_stored_bytes", "Bytes of all log segments")?,
         dropped_tail_bytes: IntGauge::new("throng_log_dropped_tail_bytes", "Bytes of a torn record cut off at the last start")?,
         latched: IntGauge::new("throng_log_latched", "1 when the log takes no more appends until a restart")?,
+        full: IntGauge::new("throng_log_full", "1 while the log takes no appends for want of space")?,
     }))
 }
 
 impl LogMetrics {
-    fn all(&self) -> [&dyn Collector; 8] {
+    fn all(&self) -> [&dyn Collector; 9] {
         [
             &self.commits,
             &self.appended,
@@ -44,6 +46,7 @@ impl LogMetrics {
             &self.stored_bytes,
             &self.dropped_tail_bytes,
             &self.latched,
+            &self.full,
         ]
     }
 }
@@ -68,6 +71,7 @@ impl Collector for LogMetrics {
         self.stored_bytes.set(figures.stored_bytes as i64);
         self.dropped_tail_bytes.set(figures.dropped_tail_bytes as i64);
         self.latched.set(i64::from(figures.latched.is_some()));
+        self.full.set(i64::from(self.log.shortage().is_some()));
         self.all().into_iter().flat_map(Collector::collect).collect()
     }
 }

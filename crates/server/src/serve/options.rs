@@ -81,6 +81,7 @@ pub(super) fn stream_options(config: &Config, folder: &DataFolder) -> StreamOpti
         max_unflushed_bytes: stream.max_unflushed_mib.saturating_mul(MIB),
         dedupe_enabled: stream.dedupe_enabled,
         drain_timeout_ms: stream.drain_timeout_ms,
+        maintain_interval_ms: stream.upkeep_interval_ms,
         ..StreamOptions::new(folder.stream())
     }
 }

@@ -143,11 +143,13 @@ fn announce(address: SocketAddr, config: &Config, metadata: &dyn MetadataStore) 
     }
 }
 
-/// A log that has stopped taking events makes the process not ready; questions are still answered.
+/// A log that takes no events, for good or for want of space, makes the process not ready; questions are still answered.
 fn readiness(troubles: Troubles, log: Option<Arc<FileLog>>) -> Arc<dyn Fn() -> Vec<String> + Send + Sync> {
     Arc::new(move || {
         let latched = log.as_ref().and_then(|log| log.figures().latched);
         let latched = latched.map(|reason| format!("the event log takes no more events until a restart: {reason}"));
-        troubles.get().into_iter().chain(latched).collect()
+        let full = log.as_ref().and_then(|log| log.shortage());
+        let full = full.map(|reason| format!("the disk is full, events are refused until there is space: {reason}"));
+        troubles.get().into_iter().chain(latched).chain(full).collect()
     })
 }

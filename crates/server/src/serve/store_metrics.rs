@@ -5,7 +5,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntGauge, Registry};
 
-/// The figures of the event store's decoded columns as metrics, read when they are asked for.
+/// What the event store says of its decoded columns and of its soundness as metrics, read when they are asked for.
 struct StoreMetrics {
     store: Arc<ParquetStore>,
     hits: IntCounter,
@@ -13,6 +13,7 @@ struct StoreMetrics {
     column_bytes: IntGauge,
     space_bytes: IntGauge,
     max_bytes: IntGauge,
+    lost_records: IntGauge,
 }
 
 /// Registers the figures of `store`.
@@ -27,12 +28,16 @@ pub(super) fn register(store: &Arc<ParquetStore>, registry: &Registry) -> Result
             "Bytes of the numbers of persons and codes of texts in decoded columns",
         )?,
         max_bytes: IntGauge::new("throng_store_decoded_max_bytes", "Most bytes of decoded columns with their numbers and codes")?,
+        lost_records: IntGauge::new(
+            "throng_store_lost_log_records",
+            "Log records, one a request, that were damaged or gone before their events were stored, of all time",
+        )?,
     }))
 }
 
 impl StoreMetrics {
-    fn all(&self) -> [&dyn Collector; 5] {
-        [&self.hits, &self.misses, &self.column_bytes, &self.space_bytes, &self.max_bytes]
+    fn all(&self) -> [&dyn Collector; 6] {
+        [&self.hits, &self.misses, &self.column_bytes, &self.space_bytes, &self.max_bytes, &self.lost_records]
     }
 }
 
@@ -48,6 +53,7 @@ impl Collector for StoreMetrics {
         }
         self.column_bytes.set(figures.column_bytes as i64);
         self.space_bytes.set(figures.space_bytes as i64);
+        self.lost_records.set(self.store.lost_records() as i64);
         self.max_bytes.set(figures.max_bytes as i64);
         self.all().into_iter().flat_map(Collector::collect).collect()
     }

@@ -99,7 +99,7 @@ fn open_log(config: &Config, folder: &DataFolder, stored: u64, registry: &Regist
 }
 
 /// Opens the event store. A retention that cannot be read, or an app that is not known, keeps everything.
-pub(crate) fn open_store(config: &Config, folder: &DataFolder, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
+fn open_store(config: &Config, folder: &DataFolder, metadata: &Arc<SqliteMetadataStore>) -> Result<Arc<ParquetStore>> {
     let folder = config.backends()?.event_store.path_or(&folder.store());
     let metadata = Arc::clone(metadata);
     let retention = move |app: &AppId| -> Option<i64> {

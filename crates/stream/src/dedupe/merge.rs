@@ -80,7 +80,14 @@ pub(crate) struct Merge {
 impl Merge {
     /// Writes the merged run; the inputs stay. `None` when cancelled. Blocks.
     pub(crate) fn run(&self, cancel: &CancellationToken) -> Result<Option<Run>, StreamError> {
-        let Some(span) = self.runs.iter().map(|run| run.span()).reduce(RunSpan::union) else { return Ok(None) };
+        match self.runs.iter().map(|run| run.span()).reduce(RunSpan::union) {
+            Some(span) => self.run_as(span, cancel),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Merge::run`], the merged run covering `span`.
+    pub(crate) fn run_as(&self, span: RunSpan, cancel: &CancellationToken) -> Result<Option<Run>, StreamError> {
         let mut writer = RunWriter::create(&self.dir, self.runs.iter().map(|run| run.len()).sum())?;
         let mut scans: Vec<_> = self.runs.iter().map(|run| run.scan()).collect();
         let mut heads: BinaryHeap<_> = scans.iter_mut().enumerate().filter_map(|(i, scan)| Some(Reverse((scan.next()?, i)))).collect();

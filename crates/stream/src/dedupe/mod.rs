@@ -6,20 +6,27 @@
 //! is read. Two events are one only when all 128 bits agree: among 10 billion keys the chance of any two strangers agreeing is
 //! below 2 in 10^19.
 
+mod check;
+mod coverage;
 mod filter;
 mod merge;
+mod rebuild;
 mod run;
 mod secret;
 
 use std::collections::HashSet;
 use std::fs;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use event::EventBatch;
 
+pub use self::check::{DedupeCheck, check_dedupe};
+use self::coverage::{gaps, read_floor, write_floor};
 pub(crate) use self::merge::Merge;
+pub(crate) use self::rebuild::Rebuild;
 pub(crate) use self::run::Run;
 use self::run::{RunSpan, RunWriter};
 use self::secret::Secret;
@@ -70,8 +77,9 @@ impl SealedKeys {
 /// The owner calls [`Dedupe::mark`] for each batch in log order, [`Dedupe::confirm`] once the marked batches are in the store, and at a
 /// checkpoint [`Dedupe::seal`], then (elsewhere) [`SealedKeys::write`], then [`Dedupe::install`].
 ///
-/// Invariants: a key is in one place only; `pending` is part of `recent`; runs ascend by position and do not overlap; no run on
-/// disk covers records beyond the store's durable position once the store is open.
+/// Invariants: `pending` is part of `recent`; runs ascend by position and do not overlap; no run on disk covers records beyond the
+/// store's durable position once the store is open; from the floor to that position the runs' ranges follow each other without a gap,
+/// but for those that [`Dedupe::gaps`] tells.
 pub(crate) struct Dedupe {
     dir: PathBuf,
     secret: Secret,
@@ -80,8 +88,10 @@ pub(crate) struct Dedupe {
     recent: KeySet,
     /// Those of `recent` whose events are not in the store yet.
     pending: Vec<u128>,
-    /// Receive times of `recent`.
+    /// Receive times of the batches since the last seal.
     received_ms: Option<(i64, i64)>,
+    /// That of the newest batch known.
+    last_received_ms: i64,
     sealed: Option<Arc<SealedKeys>>,
     sealed_to: u64,
     runs: Vec<Arc<Run>>,
@@ -108,6 +118,7 @@ impl Dedupe {
                 found.push((from, to, path));
             }
         }
+        rebuild::clean(dir)?;
         let secret = Secret::open(dir, !found.is_empty())?;
         // Widest first, so that a merged run comes before the runs it was made of.
         found.sort_by_key(|(from, to, _)| (*from, std::cmp::Reverse(*to)));
@@ -121,15 +132,17 @@ impl Dedupe {
             match Run::open(&path) {
                 Ok(run) => runs.push(Arc::new(run)),
                 Err(error @ StreamError::Damaged { .. }) => {
-                    tracing::error!(%error, "a dedupe run was set aside: duplicates of its events would be stored again");
+                    tracing::error!(%error, "a dedupe run was set aside");
                     fs::rename(&path, path.with_extension("damaged")).map_err(at)?;
                 }
                 Err(error) => return Err(error),
             }
         }
+        let last_received_ms = runs.iter().map(|run| run.span().max_received_ms).max().unwrap_or(0);
         Ok(Self {
             dir: dir.to_owned(),
             secret,
+            last_received_ms,
             window_ms,
             recent: KeySet::default(),
             pending: Vec::new(),
@@ -139,6 +152,15 @@ impl Dedupe {
             runs,
             candidates: Vec::new(),
         })
+    }
+
+    /// Ranges of records before the durable position of which no run is there: runs that were lost. Fill them by a [`Rebuild`].
+    ///
+    /// # Errors
+    /// [`StreamError::Folder`].
+    pub(crate) fn gaps(&self) -> Result<Vec<Range<u64>>, StreamError> {
+        let covered = self.runs.iter().map(|run| run.span().from..run.span().to);
+        Ok(gaps(covered, read_floor(&self.dir)?.unwrap_or(0), self.sealed_to))
     }
 
     /// Where the runs are.
@@ -173,12 +195,11 @@ impl Dedupe {
             });
         }
         duplicates[first_duplicate..].sort_unstable();
-        if !self.candidates.is_empty() {
-            let received_ms = batch.received_at_ms();
-            let (first, last) = self.received_ms.unwrap_or((received_ms, received_ms));
-            self.received_ms = Some((first.min(received_ms), last.max(received_ms)));
-            self.pending.extend(self.candidates.iter().map(|(_, key)| key));
-        }
+        let received_ms = batch.received_at_ms();
+        let (first, last) = self.received_ms.unwrap_or((received_ms, received_ms));
+        self.received_ms = Some((first.min(received_ms), last.max(received_ms)));
+        self.last_received_ms = received_ms;
+        self.pending.extend(self.candidates.iter().map(|(_, key)| key));
     }
 
     /// The events marked so far are in the store: the next seal includes them.
@@ -186,10 +207,14 @@ impl Dedupe {
         self.pending.clear();
     }
 
-    /// Freezes the confirmed keys as those of the log range that ends at `position`; `None` when there are none. They stay known, and
-    /// the seal must be ended by [`Dedupe::install`] before the next one.
+    /// Freezes the confirmed keys as those of the log range that ends at `position`, also where there are none: a run that is not there
+    /// must be one that was lost. `None` when no record was read since the last seal. The keys stay known, and the seal must be ended by
+    /// [`Dedupe::install`] before the next one.
     pub(crate) fn seal(&mut self, position: u64) -> Option<Arc<SealedKeys>> {
         debug_assert!(self.sealed.is_none(), "one checkpoint at a time");
+        if position == self.sealed_to {
+            return None;
+        }
         let from = std::mem::replace(&mut self.sealed_to, position);
         let mut keys = std::mem::take(&mut self.recent);
         for key in &self.pending {
@@ -197,10 +222,8 @@ impl Dedupe {
             self.recent.insert(*key);
         }
         let received_ms = if self.pending.is_empty() { self.received_ms.take() } else { self.received_ms };
-        let (min_received_ms, max_received_ms) = received_ms?;
-        if keys.is_empty() {
-            return None;
-        }
+        // Records of which none was a batch.
+        let (min_received_ms, max_received_ms) = received_ms.unwrap_or((self.last_received_ms, self.last_received_ms));
         let span = RunSpan { from, to: position, min_received_ms, max_received_ms };
         self.sealed = Some(Arc::new(SealedKeys { keys, span }));
         self.sealed.clone()
@@ -216,13 +239,18 @@ impl Dedupe {
         self.pending.shrink_to(MAX_IDLE_KEYS);
     }
 
-    /// Deletes whole runs whose events were all received more than the window ago.
+    /// Deletes whole runs whose events were all received more than the window ago, oldest first.
     ///
     /// # Errors
     /// [`StreamError::Folder`]; the run is forgotten, its file is deleted at a later start.
     pub(crate) fn drop_expired(&mut self, now_ms: i64) -> Result<(), StreamError> {
         let oldest_ms = now_ms - self.window_ms;
-        let expired: Vec<_> = self.runs.extract_if(.., |run| run.span().max_received_ms < oldest_ms).collect();
+        let kept = self.runs.iter().position(|run| run.span().max_received_ms >= oldest_ms).unwrap_or(self.runs.len());
+        if kept == 0 {
+            return Ok(());
+        }
+        write_floor(&self.dir, self.runs[kept - 1].span().to)?;
+        let expired: Vec<_> = self.runs.drain(..kept).collect();
         expired.iter().try_for_each(|run| delete(run.path()))
     }
 
@@ -246,6 +274,7 @@ impl Dedupe {
         };
         let inputs: Vec<_> = self.runs.extract_if(.., |run| inside(run)).collect();
         self.runs.insert(first, Arc::new(merged));
+        kill_point::reach("dedupe.merged");
         inputs.iter().try_for_each(|run| delete(run.path()))
     }
 

@@ -11,6 +11,10 @@ use crate::error::StreamError;
 
 const FILE: &str = "secret";
 const KEY_BYTES: usize = 16;
+const DAMAGED: &str =
+    "restore it from a backup, or delete its folder: the insert ids of the last 7 days are then collected again from the stored events";
+const MISSING: &str =
+    "missing beside runs: restore it from a backup, or delete its folder: the insert ids of the last 7 days are then collected again";
 
 /// The key of this installation's hashes, so that nobody outside can make two insert ids collide, or a run degenerate.
 #[derive(Clone)]
@@ -22,30 +26,33 @@ impl Secret {
     /// # Errors
     /// [`StreamError::Damaged`] when the key is damaged, or is missing beside runs: their hashes would mean nothing under a new one.
     pub(crate) fn open(dir: &Path, has_runs: bool) -> Result<Self, StreamError> {
+        if let Some(secret) = Self::read(dir)? {
+            return Ok(secret);
+        }
         let path = dir.join(FILE);
-        let at = |source| StreamError::folder(&path, source);
-        let damaged = |reason| StreamError::Damaged { path: path.clone(), reason };
-        let key: [u8; KEY_BYTES] = match fs::read(&path) {
-            Ok(bytes) => {
-                let (key, checksum) = bytes.split_first_chunk().ok_or_else(|| damaged("too short"))?;
-                if crc32fast::hash(key).to_le_bytes() != *checksum {
-                    return Err(damaged("checksum: restore it from a backup, or delete its folder to forget the insert ids seen so far"));
-                }
-                *key
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !has_runs => {
-                let key: [u8; KEY_BYTES] = rand::random();
-                write_durably(dir, &path, &key).map_err(at)?;
-                key
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(damaged(
-                    "missing beside runs: restore it from a backup, or delete its folder to forget the insert ids seen so far",
-                ));
-            }
-            Err(error) => return Err(at(error)),
-        };
+        if has_runs {
+            return Err(StreamError::Damaged { path, reason: MISSING });
+        }
+        let key: [u8; KEY_BYTES] = rand::random();
+        write_durably(dir, &path, &key).map_err(|source| StreamError::folder(&path, source))?;
         Ok(Self(SipHasher13::new_with_key(&key)))
+    }
+
+    /// Reads the key in `dir`; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StreamError::Damaged`], [`StreamError::Folder`].
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StreamError> {
+        let path = dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StreamError::folder(&path, error)),
+        };
+        match bytes.split_first_chunk::<KEY_BYTES>() {
+            Some((key, checksum)) if crc32fast::hash(key).to_le_bytes() == *checksum => Ok(Some(Self(SipHasher13::new_with_key(key)))),
+            _ => Err(StreamError::Damaged { path, reason: DAMAGED }),
+        }
     }
 
     /// The hasher of one app's insert ids.

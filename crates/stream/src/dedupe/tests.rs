@@ -165,6 +165,7 @@ proptest! {
         model.crash();
         let files = std::fs::read_dir(dir.path()).unwrap().count();
         prop_assert_eq!(files, model.dedupe.counts().1 + 1, "the secret and the runs, nothing else");
+        prop_assert_eq!(model.dedupe.gaps().unwrap(), [], "no run is taken for a lost one");
     }
 }
 
@@ -215,6 +216,61 @@ fn a_damaged_run_is_set_aside_and_a_lost_secret_is_an_error() {
     assert_eq!(duplicates(&mut dedupe, 0, 0..20), 10);
     std::fs::remove_file(dir.path().join("secret")).unwrap();
     assert!(matches!(Dedupe::open(dir.path(), 2, WINDOW_MS), Err(StreamError::Damaged { .. })));
+}
+
+/// Each run in turn is lost; the stored events give its insert ids back, and no others.
+#[test]
+fn a_lost_run_is_noticed_and_made_again_from_the_stored_events() {
+    for lost in 0..4u64 {
+        let dir = TempDir::new().unwrap();
+        let mut dedupe = Dedupe::open(dir.path(), 0, WINDOW_MS).unwrap();
+        for run in 0..4u64 {
+            // The third checkpoint has no insert ids at all.
+            let range = if run == 2 { 0..0 } else { run * 10..run * 10 + 10 };
+            assert_eq!(duplicates(&mut dedupe, run as i64 * DAY_MS, range), 0);
+            checkpoint(&mut dedupe, dir.path(), run * 5 + 5);
+        }
+        std::fs::remove_file(Run::path_of(dir.path(), lost * 5, lost * 5 + 5)).unwrap();
+        let mut dedupe = Dedupe::open(dir.path(), 20, WINDOW_MS).unwrap();
+        let gaps = dedupe.gaps().unwrap();
+        assert_eq!(gaps.iter().map(|gap| (gap.start, gap.end)).collect::<Vec<_>>(), [(lost * 5, lost * 5 + 5)]);
+        assert_eq!(super::check_dedupe(dir.path(), 20).unwrap().gaps, gaps);
+        let mut rebuild = Rebuild::begin(&mut dedupe, gaps, 3 * DAY_MS).unwrap();
+        for run in [0, 1, 3u64] {
+            for id in ids(run * 10..run * 10 + 10).into_iter().flatten() {
+                rebuild.add(&AppId::new("A").unwrap(), &id, run as i64 * DAY_MS);
+            }
+        }
+        assert_eq!(rebuild.finish().unwrap(), if lost == 2 { 0 } else { 10 });
+        let mut dedupe = Dedupe::open(dir.path(), 20, WINDOW_MS).unwrap();
+        assert_eq!(dedupe.gaps().unwrap(), []);
+        let check = super::check_dedupe(dir.path(), 20).unwrap();
+        assert!(check.gaps.is_empty() && check.damaged.is_empty() && check.ahead.is_empty() && check.keys == 30, "{check:?}");
+        assert_eq!(duplicates(&mut dedupe, 3 * DAY_MS, 0..40), 30);
+        // Each is forgotten with its own day.
+        checkpoint(&mut dedupe, dir.path(), 25);
+        dedupe.drop_expired(WINDOW_MS + DAY_MS + 1).unwrap();
+        assert!(dedupe.gaps().unwrap().is_empty());
+        assert_eq!(duplicates(&mut dedupe, 8 * DAY_MS, 0..20), 0);
+    }
+}
+
+#[test]
+fn runs_dropped_by_age_are_no_gap_and_damage_is_found() {
+    let dir = TempDir::new().unwrap();
+    let mut dedupe = Dedupe::open(dir.path(), 0, WINDOW_MS).unwrap();
+    for day in 0..3u64 {
+        duplicates(&mut dedupe, day as i64 * DAY_MS, day * 1_000..day * 1_000 + 1_000);
+        checkpoint(&mut dedupe, dir.path(), day + 1);
+    }
+    dedupe.drop_expired(WINDOW_MS + 1).unwrap();
+    assert_eq!(Dedupe::open(dir.path(), 3, WINDOW_MS).unwrap().gaps().unwrap(), []);
+    let path = Run::path_of(dir.path(), 1, 2);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[5_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let check = super::check_dedupe(dir.path(), 3).unwrap();
+    assert_eq!(check.damaged.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), [path]);
 }
 
 /// Two million keys in five runs: what a look-up costs, and what they cost in memory.

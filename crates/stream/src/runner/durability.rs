@@ -3,15 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use event_store::StoreError;
-
 use super::{Backoff, Retry, Runner};
 use crate::checkpoint::{Checkpoint, Done};
 use crate::dedupe::Run;
 use crate::error::StreamError;
-
-/// The name under which the log knows this consumer.
-const CONSUMER: &str = "stream";
 
 impl Runner {
     /// Freezes everything of the records before `appended` and makes it durable on another thread.
@@ -26,9 +21,10 @@ impl Runner {
         let snapshot = self.parts.snapshots.as_ref().map(|store| store.freeze());
         self.dirty = false;
         self.checkpoint_backoff = Backoff::default();
-        let keys = self.dedupe.seal(position);
+        let keys = if self.options.dedupe_enabled { self.dedupe.seal(position) } else { None };
         let (dedupe_dir, snapshot_dir) = (self.dedupe.dir().to_owned(), self.snapshot_dir());
-        self.spawn_checkpoint(Checkpoint { position, keys, dedupe_dir, snapshot, snapshot_dir });
+        let log = Arc::clone(&self.parts.log);
+        self.spawn_checkpoint(Checkpoint { position, keys, dedupe_dir, snapshot, snapshot_dir, log });
         Ok(())
     }
 
@@ -52,16 +48,13 @@ impl Runner {
                     return Err(error);
                 }
                 tracing::error!(%error, attempts, position = checkpoint.position, "the flush failed, trying again");
-                self.checkpoint_retry = Some(Retry { checkpoint, at });
+                self.checkpoint_retry = Some(Retry { checkpoint, at, reason: error.to_string() });
                 return Ok(());
             }
         };
         self.metrics.flush_seconds.observe(done.seconds);
         self.metrics.durable_position.set(checkpoint.position as i64);
         self.dedupe.install(done.run);
-        if let Err(error) = self.parts.log.release(CONSUMER, checkpoint.position) {
-            tracing::warn!(%error, position = checkpoint.position, "the log was not trimmed, the next flush tries again");
-        }
         if let Err(error) = self.dedupe.drop_expired(self.clock.now_ms()) {
             tracing::warn!(%error, "an expired dedupe run was not deleted");
         }
@@ -93,6 +86,9 @@ impl Runner {
     /// Makes everything durable that was read; what the store keeps refusing is read again at the next start.
     pub(super) async fn finish(&mut self) -> Result<(), StreamError> {
         self.last_commit = Instant::now();
+        // The tries before the end count anew, from short pauses on: whoever told the process to stop waits for it.
+        self.checkpoint_backoff = Backoff::default();
+        self.checkpoint_retry.iter_mut().for_each(|retry| retry.at = Instant::now());
         for attempt in 0.. {
             if let Some(task) = self.checkpoint.take() {
                 let (checkpoint, result) = task.await.map_err(|_| StreamError::Panicked("checkpoint"))?;
@@ -100,7 +96,8 @@ impl Runner {
             }
             if let Some(retry) = self.checkpoint_retry.take() {
                 if attempt >= self.options.max_attempts {
-                    return Err(StoreError::Full("the last flush before the end did not succeed".to_owned()).into());
+                    let (from, to) = (self.parts.sink.position(), self.parts.log.end());
+                    return Err(StreamError::StoppedFull { from, to, reason: retry.reason });
                 }
                 tokio::time::sleep_until(retry.at.into()).await;
                 self.spawn_checkpoint(retry.checkpoint);
@@ -109,6 +106,10 @@ impl Runner {
             } else {
                 break;
             }
+        }
+        if self.full && self.end > self.appended {
+            let (from, to) = (self.parts.sink.position(), self.parts.log.end());
+            return Err(StreamError::StoppedFull { from, to, reason: "the event store takes no more rows".to_owned() });
         }
         Ok(())
     }

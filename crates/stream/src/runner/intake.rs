@@ -41,6 +41,7 @@ impl Runner {
         uncounted.dedup();
         let late = self.windows.add_batch(&batch, &uncounted, self.clock.now_ms());
         self.newest_received_ms = batch.received_at_ms();
+        self.end_losses(batch.received_at_ms());
         self.metrics.events.inc_by((batch.len() - duplicates.len()) as u64);
         self.metrics.duplicates.inc_by(duplicates.len() as u64);
         self.metrics.rejected.inc_by(batch.rejected().len() as u64);
@@ -48,7 +49,7 @@ impl Runner {
         self.pending.push(batch, duplicates, record.payload);
     }
 
-    pub(super) fn set_aside(&self, record: &Record, reason: &event::CodecError) {
+    pub(super) fn set_aside(&mut self, record: &Record, reason: &event::CodecError) {
         self.metrics.quarantined_records.inc();
         let (offset, bytes) = (record.offset, record.payload.len());
         match self.quarantine.keep(offset, &record.payload) {
@@ -56,11 +57,13 @@ impl Runner {
             Ok(None) => tracing::error!(offset, bytes, %reason, "a log record is no batch; the quarantine is full, it is not kept"),
             Err(error) => tracing::error!(offset, bytes, %reason, %error, "a log record is no batch and could not be set aside"),
         }
+        self.lose(offset, offset + 1, format!("it is no batch: {reason}"));
     }
 
     /// Makes what was read visible: rows first, then live windows. On a full store everything stays pending.
     pub(super) async fn commit(&mut self) -> Result<(), StreamError> {
         self.commit_retry = None;
+        self.tell_losses()?;
         if self.end > self.appended {
             let (commit, refused) = self.pending.take_commit(self.end);
             match self.parts.sink.append(commit) {

@@ -3,6 +3,7 @@
 mod durability;
 mod housekeeping;
 mod intake;
+mod losses;
 mod rebuild;
 
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::quarantine::Quarantine;
 use crate::reader::{Read, read_log};
 use crate::stream::{CaughtUp, Stream, StreamParts};
 use crate::windows::Windows;
+use losses::{Loss, TOLD_WITHIN};
 
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -46,6 +48,7 @@ enum Wake {
 struct Retry {
     checkpoint: Checkpoint,
     at: Instant,
+    reason: String,
 }
 
 /// Something that is tried again after growing pauses.
@@ -97,6 +100,7 @@ pub(crate) struct Runner {
     last_housekeeping: Instant,
     last_forget: Instant,
     newest_received_ms: i64,
+    losses: Vec<Loss>,
 }
 
 impl Runner {
@@ -131,6 +135,7 @@ impl Runner {
             last_housekeeping: now,
             last_forget: now,
             newest_received_ms: 0,
+            losses: Vec::new(),
         }
     }
 
@@ -143,6 +148,10 @@ impl Runner {
         self.load_windows(shutdown).await?;
         let (out, mut reads) = mpsc::channel(1);
         let log = Arc::clone(&self.parts.log);
+        let start = log.start();
+        if start > self.end {
+            self.lose(self.end, start, "the file of the log that held them is gone".to_owned());
+        }
         let mut reader = tokio::spawn(read_log(log, self.end, self.options.read_bytes, self.options.max_attempts, out));
         let idle = Duration::from_millis(self.options.maintain_interval_ms);
         let upkeep = tokio::spawn(maintain_loop(Arc::clone(&self.parts.sink), idle, self.background.clone()));
@@ -222,6 +231,11 @@ impl Runner {
         if self.pending.events() >= self.options.max_pending_events || self.pending.bytes() >= self.options.max_pending_bytes {
             return Some(self.last_commit);
         }
+        if self.pending.bytes() == 0
+            && let Some(loss) = self.losses.first()
+        {
+            return Some(loss.noticed + TOLD_WITHIN);
+        }
         (self.end > self.appended).then(|| self.last_commit + Duration::from_millis(self.options.publish_interval_ms))
     }
 
@@ -271,9 +285,7 @@ impl Runner {
         match wake {
             Wake::Read(Some(Read::Records(records))) => self.take_records(records).await,
             Wake::Read(Some(Read::Damaged { from, to, reason })) => {
-                tracing::error!(from, to, %reason, "damaged log records were skipped: their events are lost");
-                self.metrics.damaged_records.inc_by(to.saturating_sub(from));
-                self.end = self.end.max(to);
+                self.lose(from, to, reason);
                 Ok(())
             }
             Wake::Checkpoint(checkpoint, result) => self.end_checkpoint(checkpoint, result),

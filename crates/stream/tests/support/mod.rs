@@ -11,7 +11,7 @@ use std::time::Duration;
 use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable,
-    QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    LostRecords, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -60,17 +60,23 @@ pub struct SmallStore {
     max_unflushed_rows: usize,
     state: Mutex<State>,
     fault: Mutex<Fault>,
+    lost: Mutex<Vec<LostRecords>>,
 }
 
 impl SmallStore {
     pub fn open(dir: &Path, max_unflushed_rows: usize) -> Self {
         let path = dir.join("store");
         let state = fs::read_to_string(&path).map(|text| State::parse(&text)).unwrap_or_default();
-        Self { path, max_unflushed_rows, state: Mutex::new(state), fault: Mutex::new(Fault::None) }
+        Self { path, max_unflushed_rows, state: Mutex::new(state), fault: Mutex::new(Fault::None), lost: Mutex::default() }
     }
 
     pub fn fail(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// What was told to be lost.
+    pub fn lost(&self) -> Vec<LostRecords> {
+        self.lost.lock().unwrap().clone()
     }
 
     /// Visible rows, sorted.
@@ -227,6 +233,11 @@ impl EventSink for SmallStore {
     fn rebuild_rollups(&self, _app: &AppId) -> Result<(), StoreError> {
         Ok(())
     }
+
+    fn lose(&self, lost: LostRecords) -> Result<(), StoreError> {
+        self.lost.lock().unwrap().push(lost);
+        Ok(())
+    }
 }
 
 fn not_asked<T>() -> Result<T, QueryError> {
@@ -272,5 +283,14 @@ impl EventSource for SmallStore {
             });
         }
         Ok(())
+    }
+
+    fn scan_insert_ids(&self, from_ms: i64, visit: &mut dyn FnMut(&AppId, &str, i64)) -> Result<Vec<String>, QueryError> {
+        for row in self.rows().iter().filter(|row| row.time_ms >= from_ms) {
+            if let Some(insert_id) = &row.insert_id {
+                visit(&AppId::new(&row.app).unwrap(), insert_id, row.time_ms);
+            }
+        }
+        Ok(Vec::new())
     }
 }
