@@ -1,13 +1,14 @@
-//! Records of the log that are damaged before they were stored: the rest is served, and answers over their time say what is missing.
+//! What is lost is told, and mended where it can be: records of the log that were damaged before they were stored, files of insert ids.
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it found by panicking")]
 
 mod acknowledged;
 
-use acknowledged::{BATCH_EVENTS, batch, recount};
+use acknowledged::{BATCH_EVENTS, batch, quick_config, recount, wait_for_recount};
 use anyhow::{Context, Result, ensure};
 use e2e::{App, Client, Throng};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const BATCHES: u64 = 200;
 
@@ -60,5 +61,44 @@ fn lost_records_are_told_by_answers_metrics_and_check() -> Result<()> {
         let notes = checked["findings"].as_array().context("findings")?;
         ensure!(notes.iter().any(|finding| finding["kind"] == "lost_records"), "{start}: {checked}");
     }
+    Ok(())
+}
+
+/// Insert ids that were lost, one file or all of them, are known again after the next start: what is sent again is not stored again.
+#[test]
+fn lost_insert_ids_are_collected_from_the_stored_events() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut server = Throng::start(&["--config", &quick_config(folder.path(), "")?])?;
+    let app = server.create_app("insert-ids", &[])?;
+    let send_all = |server: &Throng| -> Result<()> {
+        for number in 0..20 {
+            ensure!(server.client().post("/api/v1/events/batch", &app.write_key, &batch(number * BATCH_EVENTS, 0))?.0 == 200);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Ok(())
+    };
+    send_all(&server)?;
+    let dedupe = server.data().join("stream/dedupe");
+    for lost in ["one file", "all of them"] {
+        wait_for_recount(&server.client(), &app, 20 * BATCH_EVENTS).with_context(|| lost.to_owned())?;
+        ensure!(server.terminate()?.1);
+        server.check().with_context(|| format!("before {lost}"))?;
+        if lost == "all of them" {
+            std::fs::remove_dir_all(&dedupe)?;
+        } else {
+            let mut runs: Vec<_> = std::fs::read_dir(&dedupe)?.flatten().map(|entry| entry.path()).collect();
+            runs.retain(|path| path.extension().is_some_and(|extension| extension == "run"));
+            runs.sort();
+            std::fs::remove_file(runs.first().context("a run")?)?;
+        }
+        let found = server.try_command(&["check", "--json"], None)?;
+        ensure!(String::from_utf8_lossy(&found.stdout).contains("\"dedupe\"") && !found.status.success(), "{lost}: {found:?}");
+        server.restart()?;
+        send_all(&server)?;
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        ensure!(recount(&server.client(), &app)? == (20 * BATCH_EVENTS, true), "{lost}");
+    }
+    ensure!(server.terminate()?.1);
+    server.check()?;
     Ok(())
 }
