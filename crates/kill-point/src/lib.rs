@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const VARIABLE: &str = "THRONG_KILL_AT";
 
 /// Every point, in the order of the program's work.
-pub const POINTS: [&str; 22] = [
+pub const POINTS: [&str; 26] = [
     // A checkpoint of the stream.
     "checkpoint.run_written",
     "checkpoint.snapshot_written",
@@ -26,6 +26,11 @@ pub const POINTS: [&str; 22] = [
     "upkeep.before_commit",
     "upkeep.committed",
     "upkeep.file_deleted",
+    // A person's deletion; its segments are rewritten in the steps of upkeep.
+    "deletion.before_commit",
+    "deletion.committed",
+    "deletion.recounted",
+    "deletion.finished",
     // Inside every transaction of the manifest, flush and upkeep alike.
     "manifest.in_transaction",
     // A merge of dedupe runs.

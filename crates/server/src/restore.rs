@@ -11,11 +11,11 @@ use clap::Args;
 use serde_json::json;
 
 use crate::backup::{Book, BookedFile, pass, verify};
+use crate::byte_progress::ByteProgress;
 use crate::check::check;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::output;
-use crate::byte_progress::ByteProgress;
 
 #[derive(Args)]
 #[command(after_help = "Example:

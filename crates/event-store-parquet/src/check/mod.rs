@@ -198,12 +198,7 @@ impl StoreCheck<'_> {
     }
 
     /// Compares the rows received since the accounts are complete with what they call stored.
-    fn accounts(
-        &mut self,
-        stored: &[(Arc<str>, u64)],
-        counted: &CountedRows,
-        deleted_from: &BTreeSet<Arc<str>>,
-    ) -> Result<(), StoreError> {
+    fn accounts(&mut self, stored: &[(Arc<str>, u64)], counted: &CountedRows, deleted_from: &BTreeSet<Arc<str>>) -> Result<(), StoreError> {
         let mut stored: BTreeMap<Arc<str>, u64> = stored.iter().cloned().collect();
         for app in counted.by_app.keys() {
             stored.entry(app.clone()).or_default();

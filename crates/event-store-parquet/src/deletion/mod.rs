@@ -92,6 +92,7 @@ impl ParquetStore {
         let mut deletion = self.new_deletion(request, mark).map_err(failed)?;
         deletion.rejected = refused.len() as u64;
         let mut forgotten = (0, 0);
+        kill_point::reach("deletion.before_commit");
         self.commit(
             || {
                 let live = self.segments_to_maintain();
@@ -109,6 +110,7 @@ impl ParquetStore {
                 tombstones.add(&mark.app, mark.key, mark.tombstone(request.now_ms, request.later_events == LaterEvents::Refuse));
             },
         )?;
+        kill_point::reach("deletion.committed");
         let (rows, rejected) = forgotten;
         // Rows that came between the look and the commit.
         if rows > in_memory || rejected > 0 {

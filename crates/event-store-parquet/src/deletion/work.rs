@@ -156,6 +156,7 @@ impl ParquetStore {
         });
         match counted {
             Ok(()) => {
+                kill_point::reach("deletion.recounted");
                 locked(&self.blocked).clear(&obstacle);
                 Ok(true)
             }
@@ -173,6 +174,7 @@ impl ParquetStore {
             return Ok(false);
         }
         self.commit(|| self.manifest.finish_deletion(&deletion.id, now_ms), |_| {})?;
+        kill_point::reach("deletion.finished");
         tracing::info!(deletion = deletion.id, rows = deletion.rows, segments = segments.len(), "a person's rows are gone");
         Ok(true)
     }

@@ -16,11 +16,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::json;
 
+use crate::byte_progress::ByteProgress;
 use crate::cli::Place as DataPlace;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::output;
-use crate::byte_progress::ByteProgress;
 pub(crate) use book::{Book, BookedFile};
 use gather::{Moment, Pins, Source, gather};
 pub(crate) use place::verify;

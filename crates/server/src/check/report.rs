@@ -1,7 +1,7 @@
 use event_store_parquet::{CheckStep, Finding};
 
-use crate::output;
 use crate::byte_progress::ByteProgress;
+use crate::output;
 
 /// Collects findings; shows them to people as they come, with how far the reading is.
 pub(super) struct Report {
