@@ -1,5 +1,7 @@
 //! The read side: a snapshot and the operators in [`crate::exec`].
 
+use std::time::Instant;
+
 use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable, QueryContext, QueryError,
@@ -74,7 +76,9 @@ impl EventSource for ParquetStore {
     fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
         let later_ms = if plan.range_applies_to_all { 0 } else { plan.window_ms.unwrap_or(i64::MAX) };
         self.ask(context, |query| {
+            let started = Instant::now();
             let mut table = exec::funnel(query, plan)?;
+            table.stats.work.stage("read and follow persons", started);
             self.explain(query, &plan.scan, "a funnel follows each person from event to event", &mut table.stats)?;
             self.note_lost((plan.scan.from_ms, plan.scan.to_ms.saturating_add(later_ms)), &mut table.stats);
             Ok(table)

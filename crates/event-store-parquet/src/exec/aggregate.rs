@@ -1,5 +1,7 @@
 //! Counting, grouped: one pass over the rows, a merge of what the threads counted, then ranking and folding.
 
+use std::time::Instant;
+
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, Scan,
     ScanStats, Value,
@@ -31,14 +33,23 @@ pub fn aggregate(query: &Query<'_>, plan: &AggregatePlan) -> Result<AggregateTab
 
 fn answer(query: &Query<'_>, plan: &AggregatePlan, reading: &Reading) -> Result<AggregateTable, QueryError> {
     let mut stats = ScanStats::default();
+    let preparing = Instant::now();
     let prepared = Prepared::new(query, plan, reading, &mut stats)?;
+    stats.work.stage("prepare", preparing);
+    let scanning = Instant::now();
     let workers = prepared.scan(query, plan, &mut stats)?;
     let sessions = sessions::count(query, plan, &prepared, &mut stats)?;
+    stats.work.stage("scan", scanning);
+    let merging = Instant::now();
     let counted = Counted::merge(query, plan, &prepared, workers, &sessions)?;
+    stats.work.stage("merge", merging);
+    let ranking = Instant::now();
     let groups = prepared.groups.groups();
     let layout = counted.layout(query, plan, &groups)?;
     let results: Vec<Results> = counted.results(query, plan, &layout)?;
-    Ok(table(&groups, &layout, &results, stats))
+    let mut table = table(&groups, &layout, &results, stats);
+    table.stats.work.stage("rank", ranking);
+    Ok(table)
 }
 
 fn check_plan(plan: &AggregatePlan) -> Result<(), QueryError> {
@@ -187,7 +198,7 @@ impl<'p> Worker<'p> {
         };
         Self {
             prepared,
-            memos: Memos::new(prepared.memo_count),
+            memos: Memos::new(prepared.memo_count, context),
             coder: GroupCoder::new(&prepared.groups),
             cells: CellTable::new(prepared.buckets.count()),
             tallies: plan.measures.iter().map(|measure| Tally::new(&measure.function, prepared.reading, context)).collect(),

@@ -98,8 +98,11 @@ impl Reading<'_> {
         let mut requests = self.fields.requests();
         requests.push(ColumnRequest::Fixed(columns::TIME));
         let request = self.request(from_ms, &requests);
-        let make =
-            || NewestTimes { memos: Memos::new(self.memo_count), times: BinaryHeap::new(), memory: Reserved::new(self.query.context) };
+        let make = || NewestTimes {
+            memos: Memos::new(self.memo_count, self.query.context),
+            times: BinaryHeap::new(),
+            memory: Reserved::new(self.query.context),
+        };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, batch| {
             let batch = Batch::of_record_batch(batch, &self.fields);
             let mask = self.filter.evaluate(&batch, None, &mut newest.memos);
@@ -121,8 +124,12 @@ impl Reading<'_> {
         requests.extend(FIXED.map(ColumnRequest::Fixed));
         requests.push(ColumnRequest::AllProperties);
         let request = self.request(from_ms, &requests);
-        let make =
-            || NewestRows { memos: Memos::new(self.memo_count), rows: Vec::new(), bytes: 0, memory: Reserved::new(self.query.context) };
+        let make = || NewestRows {
+            memos: Memos::new(self.memo_count, self.query.context),
+            rows: Vec::new(),
+            bytes: 0,
+            memory: Reserved::new(self.query.context),
+        };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, record_batch| {
             let batch = Batch::of_record_batch(record_batch, &self.fields);
             let mask = self.filter.evaluate(&batch, None, &mut newest.memos);

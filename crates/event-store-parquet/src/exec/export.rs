@@ -25,7 +25,7 @@ pub fn export(query: &Query<'_>, scan: &Scan, visit: &mut ExportVisitor<'_>) -> 
     let mut fields = Fields::default();
     let mut preparation = Preparation::new(&mut fields);
     let filter = preparation.filter(&scan.filter)?;
-    let memos = Memos::new(preparation.memo_count());
+    let memos = Memos::new(preparation.memo_count(), query.context);
     let mut stats = PersonProperty::load_all(query, &scan.app, &mut fields, None)?;
     let mut parts: Vec<&Arc<Part>> = query.snapshot.parts_of(&scan.app, scan.from_ms, scan.to_ms).collect();
     parts.sort_by_key(|part| part.time_range());
@@ -74,6 +74,7 @@ impl Reading<'_> {
     fn read(&mut self, record_batch: &RecordBatch, stats: &ScanStats, visit: &mut ExportVisitor<'_>) -> Result<(), QueryError> {
         let batch = Batch::of_record_batch(record_batch, &self.fields);
         let mask = self.filter.evaluate(&batch, None, &mut self.memos);
+        self.query.context.check()?;
         if mask.is_none() {
             return Ok(());
         }

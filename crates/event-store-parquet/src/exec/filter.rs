@@ -1,6 +1,6 @@
 //! A filter, prepared once per query and evaluated over whole batches.
 
-use event_store::{Field, Filter, Op, QueryError, Value};
+use event_store::{Field, Filter, Op, QueryContext, QueryError, Value};
 
 use super::batch::{Batch, Fields};
 use super::comparison::Comparison;
@@ -68,13 +68,16 @@ impl<'f> Preparation<'f> {
     }
 }
 
-/// What one thread knows about dictionary values, per comparison.
-pub(super) struct Memos(Vec<Verdicts>);
+/// What one thread knows about dictionary values, per comparison, and whether its query may go on.
+pub(super) struct Memos {
+    verdicts: Vec<Verdicts>,
+    context: QueryContext,
+}
 
 impl Memos {
     /// For this many comparisons.
-    pub(super) fn new(comparisons: usize) -> Self {
-        Self((0..comparisons).map(|_| Verdicts::default()).collect())
+    pub(super) fn new(comparisons: usize, context: &QueryContext) -> Self {
+        Self { verdicts: (0..comparisons).map(|_| Verdicts::default()).collect(), context: context.clone() }
     }
 }
 
@@ -89,6 +92,9 @@ impl Predicate {
     }
 
     /// The rows of the batch for which it holds; of those in `within`, where it is given.
+    ///
+    /// A request may have a hundred expressions, each over thousands of texts, so a query that must stop stops between them: the mask is
+    /// then of no use, and [`QueryContext::check`] says so to whoever looks next. Look before the mask counts for anything.
     pub(super) fn evaluate(&self, batch: &Batch, within: Option<&Mask>, memos: &mut Memos) -> Mask {
         let candidates = || within.cloned().unwrap_or_else(|| Mask::all(batch.rows()));
         match self {
@@ -115,8 +121,9 @@ impl Predicate {
                 result.remove(&inner.evaluate(batch, within, memos));
                 result
             }
+            Self::Compare { .. } if memos.context.check().is_err() => Mask::none(batch.rows()),
             Self::Compare { field, comparison, memo } => {
-                batch.column(*field).compare(comparison, batch.rows(), within, &mut memos.0[*memo])
+                batch.column(*field).compare(comparison, batch.rows(), within, &mut memos.verdicts[*memo])
             }
         }
     }

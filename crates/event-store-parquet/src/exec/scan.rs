@@ -68,7 +68,8 @@ impl Query<'_> {
                 if task >= tasks || stop.load(Ordering::Relaxed) {
                     return Ok(state);
                 }
-                let done = self.context.check().and_then(|()| each(&mut state, task));
+                // A filter gives up in the middle of a batch: only a query that may still go on has read what it should.
+                let done = self.context.check().and_then(|()| each(&mut state, task)).and_then(|()| self.context.check());
                 if let Err(error) = done {
                     stop.store(true, Ordering::Relaxed);
                     return Err(error);

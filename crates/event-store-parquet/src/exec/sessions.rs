@@ -144,7 +144,7 @@ impl Counting<'_> {
 impl<'p> Worker<'p> {
     fn new(prepared: &'p Prepared<'p>, context: &QueryContext) -> Self {
         Self {
-            memos: Memos::new(prepared.memo_count),
+            memos: Memos::new(prepared.memo_count, context),
             coder: GroupCoder::new(&prepared.groups),
             without_id: PairList::distinct(context),
             with_id: PairList::leading(context),

@@ -78,7 +78,7 @@ impl LaterEvents {
         let masks = Mutex::new(Labels::default());
         let make = || Gatherer {
             lists: OrdinalLists::new(query.context),
-            memos: Memos::new(later.memo_count),
+            memos: Memos::new(later.memo_count, query.context),
             row_masks: Vec::new(),
             labels: FxHashMap::default(),
         };
@@ -241,7 +241,7 @@ impl<'e> Bests<'e> {
     fn new(entry: &'e Side, has_breakdown: bool, context: &QueryContext) -> Self {
         Self {
             entry,
-            memos: Memos::new(entry.memo_count),
+            memos: Memos::new(entry.memo_count, context),
             coder: GroupCoder::new(&entry.groups),
             persons: Vec::new(),
             has_breakdown,

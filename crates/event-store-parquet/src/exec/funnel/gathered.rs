@@ -74,7 +74,7 @@ struct Worker<'g> {
 impl<'g> Worker<'g> {
     fn new(side: &'g Side, context: &QueryContext) -> Self {
         Self {
-            memos: Memos::new(side.memo_count),
+            memos: Memos::new(side.memo_count, context),
             coder: GroupCoder::new(&side.groups),
             labels: FxHashMap::default(),
             // Repeated events stay: steps "A, A" need two, however alike they are.
