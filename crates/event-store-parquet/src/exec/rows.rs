@@ -27,6 +27,15 @@ impl Rows<'_> {
         }
     }
 
+    /// The row at a place among them.
+    #[inline]
+    pub(super) fn get(self, place: usize) -> usize {
+        match self {
+            Self::All(_) => place,
+            Self::Some(rows) => rows[place] as usize,
+        }
+    }
+
     /// Calls `each` with every row.
     ///
     /// # Errors

@@ -107,7 +107,7 @@ impl OpenSegment {
 
     /// When the newest row was received, where the footer tells.
     pub(crate) fn latest_received_ms(&self) -> Option<i64> {
-        let column = self.fields.iter().position(|field| field.name() == columns::RECEIVED_AT)?;
+        let column = self.shape.fields.iter().position(|field| field.name() == columns::RECEIVED_AT)?;
         let groups = self.metadata.metadata().row_groups().iter();
         let latest = groups.map(|group| match group.column(column).statistics() {
             Some(Statistics::Int64(values)) => values.max_opt().copied(),

@@ -20,7 +20,7 @@ use crate::exec::column_scan::{ColumnScan, Reading, TimeUse};
 use crate::exec::filter::Memos;
 use crate::exec::group::GroupCoder;
 use crate::exec::mask::Mask;
-use crate::exec::rows::{RowCells, Rows, Selection};
+use crate::exec::rows::{RowCells, Rows};
 use crate::exec::scan::{Query, Reserved};
 use crate::exec::timeline::{Labels, Timeline};
 
@@ -39,7 +39,7 @@ pub(super) fn walk(
     let events = LaterEvents::gather(query, plan, later, reading, stats)?;
     let persons = Later::new(query, plan, events)?;
     let bests = scan_entries(query, plan, entry, reading, &persons, stats)?;
-    finish(query, plan, entry, &persons, &bests)
+    finish(query, entry, &persons, &bests)
 }
 
 /// The events of later steps by person.
@@ -191,7 +191,8 @@ struct Bests<'e> {
     coder: GroupCoder<'e>,
     /// By ordinal.
     persons: Vec<Best>,
-    has_breakdown: bool,
+    /// With a breakdown: the group of each best entry.
+    groups: Option<Vec<u32>>,
     memory: Reserved,
     row_numbers: Vec<u32>,
     row_groups: Vec<u32>,
@@ -202,13 +203,14 @@ struct Bests<'e> {
 struct Best {
     /// The smallest is the best: the most steps, then the earliest.
     rank: u64,
-    /// Its group of the breakdown.
-    group: u32,
-    /// See [`Gates::level`].
-    hint: u32,
+    /// No entry after the best and before this time, an offset, gets farther.
+    next_better: u64,
 }
 
-const NO_ENTRY: Best = Best { rank: u64::MAX, group: 0, hint: 0 };
+const NO_ENTRY: Best = Best { rank: u64::MAX, next_better: 0 };
+const NO_BETTER: u64 = u64::MAX;
+/// Rows that are looked at together: what is known of their persons is fetched at once, not one after the other.
+const CHUNK_ROWS: usize = 256;
 
 fn scan_entries<'e>(
     query: &Query<'_>,
@@ -244,7 +246,7 @@ impl<'e> Bests<'e> {
             memos: Memos::new(entry.memo_count, context),
             coder: GroupCoder::new(&entry.groups),
             persons: Vec::new(),
-            has_breakdown,
+            groups: has_breakdown.then(Vec::new),
             memory: Reserved::new(context),
             row_numbers: Vec::new(),
             row_groups: Vec::new(),
@@ -254,7 +256,7 @@ impl<'e> Bests<'e> {
     fn add(&mut self, later: &Later, batch: &Batch, wanted: Option<&Mask>) -> Result<(), QueryError> {
         let Persons::Ordinals(ordinals) = batch.persons() else { return Ok(()) };
         self.make_room(ordinals.largest)?;
-        let Self { entry, memos, coder, row_numbers, row_groups, persons, has_breakdown, .. } = self;
+        let Self { entry, memos, coder, row_numbers, row_groups, .. } = self;
         row_numbers.clear();
         let mut is_all = false;
         entry.match_steps(batch, wanted, memos, |_, rows| {
@@ -263,67 +265,101 @@ impl<'e> Bests<'e> {
                 row_numbers.extend(rows.iter());
             }
         });
-        let rows = if is_all { Rows::All(batch.rows()) } else { Rows::Some(row_numbers) };
-        let groups = coder.code(batch, rows, row_groups)?;
-        let each = |row: usize, group: u32| {
-            let ordinal = ordinals.values[row];
-            if ordinal != NO_PERSON {
-                let is_before = |a, b| *has_breakdown && entry.groups.is_before(a, b);
-                persons[ordinal as usize].consider(later, ordinal, batch.time(row), group, is_before);
+        let row_numbers = std::mem::take(row_numbers);
+        let mut row_groups = std::mem::take(row_groups);
+        let rows = if is_all { Rows::All(batch.rows()) } else { Rows::Some(&row_numbers) };
+        let groups = coder.code(batch, rows, &mut row_groups)?;
+        let mut candidates = Vec::with_capacity(CHUNK_ROWS);
+        for first in (0..rows.count()).step_by(CHUNK_ROWS) {
+            let chunk = first..rows.count().min(first + CHUNK_ROWS);
+            let places = chunk.map(|at| (at, rows.get(at)));
+            self.candidates(later, batch, &ordinals.values, places, &mut candidates);
+            for &at in &candidates {
+                let row = rows.get(at);
+                let group = match groups {
+                    RowCells::One(group) => group,
+                    RowCells::Each(groups) => groups[at],
+                };
+                self.consider(later, ordinals.values[row], batch.time(row), group);
             }
-        };
-        each_with_group(rows, groups, each);
+        }
+        (self.row_numbers, self.row_groups) = (row_numbers, row_groups);
         Ok(())
+    }
+
+    /// Of places in the entries' rows, each with its row, those of entries that may be better than what is known. Without a branch, so
+    /// that the processor waits for many persons at a time.
+    fn candidates(
+        &self,
+        later: &Later,
+        batch: &Batch,
+        ordinals: &[u32],
+        places: impl ExactSizeIterator<Item = (usize, usize)>,
+        out: &mut Vec<usize>,
+    ) {
+        out.clear();
+        out.resize(places.len(), 0);
+        let mut count = 0;
+        for (at, row) in places {
+            let best = self.persons[ordinals[row] as usize];
+            let offset = later.timeline.offset(batch.time(row));
+            let is_worse = (offset > best.offset()) & (offset < best.next_better);
+            out[count] = at;
+            count += usize::from(!is_worse);
+        }
+        out.truncate(count);
+    }
+
+    fn consider(&mut self, later: &Later, ordinal: u32, time_ms: i64, group: u32) {
+        if ordinal == NO_PERSON {
+            return;
+        }
+        let rule = &later.rule;
+        let offset = later.timeline.offset(time_ms);
+        let best = &mut self.persons[ordinal as usize];
+        if offset > best.offset() && offset < best.next_better {
+            return;
+        }
+        let way = later.gates(ordinal).filter(|_| !rule.first_entry_only);
+        let level = way.map_or(1, |(gates, way)| gates.level(rule, way, time_ms));
+        let rank = ((rule.steps - level) as u64) << TIME_BITS | offset;
+        let wins_tie = |of_best: u32| rank == best.rank && self.entry.groups.is_before(group, of_best);
+        let wins = rank < best.rank || self.groups.as_ref().is_some_and(|groups| wins_tie(groups[ordinal as usize]));
+        if wins {
+            best.rank = rank;
+            if let Some(groups) = &mut self.groups {
+                groups[ordinal as usize] = group;
+            }
+            let next = way.and_then(|(gates, way)| gates.next_better(rule, way, time_ms, level));
+            best.next_better = next.map_or(NO_BETTER, |time_ms| later.timeline.offset(time_ms));
+        }
     }
 
     fn make_room(&mut self, largest: u32) -> Result<(), QueryError> {
         let needed = largest as usize + 1;
         if needed > self.persons.len() {
             let length = needed.next_multiple_of(PARTITION_PERSONS);
-            self.memory.set(length * size_of::<Best>())?;
+            let group_bytes = if self.groups.is_some() { size_of::<u32>() } else { 0 };
+            self.memory.set(length * (size_of::<Best>() + group_bytes))?;
             self.persons.resize(length, NO_ENTRY);
+            if let Some(groups) = &mut self.groups {
+                groups.resize(length, 0);
+            }
         }
         Ok(())
     }
 }
 
-fn each_with_group(rows: Rows<'_>, groups: RowCells<'_>, mut each: impl FnMut(usize, u32)) {
-    Selection { rows, cells: groups }.for_each(|row, group| each(row, group as u32));
-}
-
 impl Best {
-    /// Looks at an entry; `is_before` decides between groups at the same time.
+    /// The time of the entry.
     #[inline]
-    fn consider(&mut self, later: &Later, ordinal: u32, time_ms: i64, group: u32, is_before: impl Fn(u32, u32) -> bool) {
-        let rule = &later.rule;
-        let offset = later.timeline.offset(time_ms);
-        let (known_steps, known_offset) = self.reached(rule);
-        let way = later.gates(ordinal);
-        let most_steps = way.map_or(1, |(_, way)| usize::from(way.most_steps));
-        // Nobody gets farther, and it is later.
-        if offset > known_offset && (known_steps >= most_steps || rule.first_entry_only) {
-            return;
-        }
-        let level = match way {
-            Some((gates, way)) if !rule.first_entry_only && way.count > 0 => gates.level(rule, way, time_ms, &mut self.hint),
-            _ => 1,
-        };
-        let rank = ((rule.steps - level) as u64) << TIME_BITS | offset;
-        if rank < self.rank || (rank == self.rank && is_before(group, self.group)) {
-            (self.rank, self.group) = (rank, group);
-        }
-    }
-
-    /// Steps and time of the best; 0 steps where there is none.
-    #[inline]
-    fn reached(&self, rule: &FunnelRule) -> (usize, u64) {
-        let missing = (self.rank >> TIME_BITS) as usize;
-        (rule.steps.saturating_sub(missing), self.rank & ((1 << TIME_BITS) - 1))
+    fn offset(self) -> u64 {
+        self.rank & ((1 << TIME_BITS) - 1)
     }
 }
 
 /// The attempts of all persons.
-fn finish(query: &Query<'_>, plan: &FunnelPlan, entry: &Side, later: &Later, bests: &[Bests<'_>]) -> Result<Tallies, QueryError> {
+fn finish(query: &Query<'_>, entry: &Side, later: &Later, bests: &[Bests<'_>]) -> Result<Tallies, QueryError> {
     struct Walker {
         groups: FxHashMap<u32, GroupTally>,
         events: Vec<StepEvent>,
@@ -335,8 +371,8 @@ fn finish(query: &Query<'_>, plan: &FunnelPlan, entry: &Side, later: &Later, bes
     let walkers = query.parallel(persons.div_ceil(PARTITION_PERSONS), &make, &|walker, partition| {
         let first = partition * PARTITION_PERSONS;
         for ordinal in first..first + PARTITION_PERSONS {
-            let Some(best) = best_of(bests, ordinal, plan.breakdown.is_some(), entry) else { continue };
-            let entry_ms = later.timeline.time_of(best.reached(&later.rule).1);
+            let Some((best, group)) = best_of(bests, ordinal, entry) else { continue };
+            let entry_ms = later.timeline.time_of(best.offset());
             walker.events.clear();
             if let Some(partition) = later.partitions.get(partition) {
                 later.step_events(partition.events.get(ordinal - first), &mut walker.events);
@@ -345,7 +381,7 @@ fn finish(query: &Query<'_>, plan: &FunnelPlan, entry: &Side, later: &Later, bes
             if walker.times.len() > 1 {
                 walker.memory.grow((walker.times.len() - 1) * size_of::<f64>())?;
             }
-            walker.groups.entry(best.group).or_default().add(&walker.times);
+            walker.groups.entry(group).or_default().add(&walker.times);
         }
         Ok(())
     })?;
@@ -354,14 +390,18 @@ fn finish(query: &Query<'_>, plan: &FunnelPlan, entry: &Side, later: &Later, bes
     Ok(tallies)
 }
 
-/// The best of what the threads have for a person.
-fn best_of(bests: &[Bests<'_>], ordinal: usize, has_breakdown: bool, entry: &Side) -> Option<Best> {
-    let mut best = NO_ENTRY;
-    for other in bests.iter().filter_map(|bests| bests.persons.get(ordinal)) {
-        let wins_tie = || has_breakdown && other.rank != NO_ENTRY.rank && entry.groups.is_before(other.group, best.group);
-        if other.rank < best.rank || (other.rank == best.rank && wins_tie()) {
-            best = *other;
+/// The best of what the threads have for a person, and its group.
+fn best_of(bests: &[Bests<'_>], ordinal: usize, entry: &Side) -> Option<(Best, u32)> {
+    let mut best: Option<(Best, u32)> = None;
+    for other in bests {
+        let Some(&of_other) = other.persons.get(ordinal).filter(|of_other| of_other.rank != NO_ENTRY.rank) else { continue };
+        let group = other.groups.as_ref().map_or(0, |groups| groups[ordinal]);
+        let is_better = |(known, of_known): (Best, u32)| {
+            of_other.rank < known.rank || (of_other.rank == known.rank && entry.groups.is_before(group, of_known))
+        };
+        if best.is_none_or(is_better) {
+            best = Some((of_other, group));
         }
     }
-    (best.rank != NO_ENTRY.rank).then_some(best)
+    best
 }

@@ -24,8 +24,6 @@ pub(super) struct Gates {
 pub(super) struct Way {
     pub(super) first: u32,
     pub(super) count: u32,
-    /// Most steps that any entry reaches, at least 1.
-    pub(super) most_steps: u8,
 }
 
 impl Gates {
@@ -54,9 +52,7 @@ impl Gates {
             ends.reverse();
             ends.chunks_exact_mut(self.stride).for_each(<[i64]>::reverse);
         }
-        // Of the entries that go through a gate, one at its very time gets farthest.
-        let most = (first..self.times.len()).map(|gate| self.level_through(rule, gate, self.times[gate])).max();
-        Way { first: first as u32, count: (self.times.len() - first) as u32, most_steps: most.unwrap_or(1) as u8 }
+        Way { first: first as u32, count: (self.times.len() - first) as u32 }
     }
 
     /// Bytes of memory.
@@ -64,23 +60,37 @@ impl Gates {
         (self.times.capacity() + self.ends.capacity()) * size_of::<i64>()
     }
 
-    /// Steps reached by an entry at `time_ms`, at least 1. `hint` is how many of the person's gates were found to be before an entry;
-    /// a good guess is cheap, and any is right.
-    #[inline]
-    pub(super) fn level(&self, rule: &FunnelRule, way: Way, time_ms: i64, hint: &mut u32) -> usize {
+    /// Steps reached by an entry at `time_ms`, at least 1.
+    pub(super) fn level(&self, rule: &FunnelRule, way: Way, time_ms: i64) -> usize {
+        match self.gate_of(way, time_ms) {
+            Some(gate) => self.level_through(rule, gate, time_ms),
+            None => 1,
+        }
+    }
+
+    /// The earliest time after `time_ms` at which an entry reaches more than `level` steps.
+    pub(super) fn next_better(&self, rule: &FunnelRule, way: Way, time_ms: i64, level: usize) -> Option<i64> {
+        if level >= rule.steps {
+            return None;
+        }
+        let mut earliest_ms = time_ms.saturating_add(1);
+        for gate in self.gate_of(way, earliest_ms)?..(way.first + way.count) as usize {
+            let gate_ms = self.times[gate];
+            // Of the entries that go through a gate, one at its very time gets farthest.
+            if self.level_through(rule, gate, gate_ms) > level {
+                let end = self.ends[gate * self.stride + level - 1];
+                return Some(rule.window_ms.map_or(earliest_ms, |window_ms| earliest_ms.max(end.saturating_sub(window_ms))));
+            }
+            earliest_ms = gate_ms.saturating_add(1);
+        }
+        None
+    }
+
+    /// The first gate that is not before a time.
+    fn gate_of(&self, way: Way, time_ms: i64) -> Option<usize> {
         let times = &self.times[way.first as usize..(way.first + way.count) as usize];
-        let mut before = (*hint as usize).min(times.len());
-        if before > 0 && times[before - 1] >= time_ms {
-            before = times[..before].partition_point(|&gate_ms| gate_ms < time_ms);
-        }
-        while times.get(before).is_some_and(|&gate_ms| gate_ms < time_ms) {
-            before += 1;
-        }
-        *hint = before as u32;
-        if before == times.len() {
-            return 1;
-        }
-        self.level_through(rule, way.first as usize + before, time_ms)
+        let before = times.partition_point(|&gate_ms| gate_ms < time_ms);
+        (before < times.len()).then_some(way.first as usize + before)
     }
 
     fn level_through(&self, rule: &FunnelRule, gate: usize, time_ms: i64) -> usize {
@@ -134,15 +144,17 @@ mod tests {
             // A person before, so that gates do not begin at 0.
             gates.add(&rule, &later);
             let way = gates.add(&rule, &later);
-            let mut hint = 0;
+            let levels: Vec<usize> = (0..20).map(|time_ms| gates.level(&rule, way, time_ms)).collect();
             for entry_ms in entries {
-                let level = gates.level(&rule, way, entry_ms, &mut hint);
-                prop_assert!(level <= usize::from(way.most_steps));
                 let mut events = later.clone();
                 events.push(StepEvent { time_ms: entry_ms, mask: 1, order: 0 });
                 events.sort_by_key(|event| event.time_ms);
                 let attempt = rule.attempt(&events).unwrap();
-                prop_assert_eq!(level, attempt.times.len(), "entry {} of {:?}", entry_ms, events);
+                prop_assert_eq!(levels[entry_ms as usize], attempt.times.len(), "entry {} of {:?}", entry_ms, events);
+                for level in 1..=steps {
+                    let better = (entry_ms + 1..20).find(|&time_ms| levels[time_ms as usize] > level);
+                    prop_assert_eq!(gates.next_better(&rule, way, entry_ms, level), better, "{} after {}", level, entry_ms);
+                }
             }
         }
     }
