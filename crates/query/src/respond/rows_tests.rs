@@ -148,7 +148,7 @@ fn large_integers_are_exact_or_said_to_be_rounded() {
         query_answer(&plan, &table(vec![row.clone()], vec![row]), 100, &room()).unwrap()
     };
     let exact = ask(Value::BigUint(u64::MAX), Measured::Integer(i128::from(u64::MAX) - 1));
-    assert_eq!(serde_json::to_string(&exact["results"]).unwrap(), "[{\"n\":18446744073709551615,\"max_n\":18446744073709551614}]");
+    assert_eq!(serde_json::to_string(&exact["results"]).unwrap(), "[{\"n\":18446744073709551615,\"max:n\":18446744073709551614}]");
     assert_eq!((&exact["exact"], exact.get("rounded")), (&json!(true), None));
     for rounded in [Measured::Integer(i128::from(u64::MAX) + 1), Measured::Number(Some(9_007_199_254_740_992.0))] {
         let answer = ask(Value::Int(1), rounded);

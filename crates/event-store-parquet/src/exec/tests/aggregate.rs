@@ -166,8 +166,8 @@ impl Oracle<'_> {
         let mut ranked: Vec<(Measured, Vec<Value>)> = groups.iter().map(|group| (total(group), group.clone())).collect();
         ranked.sort_by(|(a, a_group), (b, b_group)| {
             let order = match (number(a), number(b)) {
-                (Some(a), Some(b)) if descending => b.partial_cmp(&a).unwrap(),
-                (Some(a), Some(b)) => a.partial_cmp(&b).unwrap(),
+                (Some(_), Some(_)) if descending => exact_order(b, a),
+                (Some(_), Some(_)) => exact_order(a, b),
                 (a, b) => a.is_none().cmp(&b.is_none()),
             };
             order.then_with(|| compare_groups(a_group, b_group))
@@ -204,6 +204,15 @@ impl Oracle<'_> {
         });
         (rows, totals.collect())
     }
+}
+
+/// Floats that are equal may stand for integers that are not.
+fn exact_order(a: &Measured, b: &Measured) -> Ordering {
+    let whole = |measured: &Measured| match measured {
+        Measured::Integer(integer) => *integer,
+        other => number(other).unwrap() as i128,
+    };
+    number(a).partial_cmp(&number(b)).unwrap().then(whole(a).cmp(&whole(b)))
 }
 
 fn number(measured: &Measured) -> Option<f64> {

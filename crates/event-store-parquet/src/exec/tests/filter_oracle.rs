@@ -73,6 +73,7 @@ fn json_value(json: &serde_json::Value) -> OwnedScalar {
 fn compare_with(value: &OwnedScalar, constant: &Value) -> Option<Ordering> {
     let constant_quarters = match constant {
         Value::Int(i) => Some(4 * i128::from(*i)),
+        Value::BigUint(u) => Some(4 * i128::from(*u)),
         Value::Float(f) => Some((f * 4.0) as i128),
         _ => None,
     };
