@@ -74,6 +74,14 @@ def prepare(folder: Path, program: Path, events: int, has_odd_events: bool) -> t
         server.start()
         return data, server
     server.start()
+    try:
+        return _make(folder, server, events, has_odd_events), server
+    except BaseException:
+        server.stop()
+        raise
+
+
+def _make(folder: Path, server: Throng, events: int, has_odd_events: bool) -> DataSet:
     data = _fill(server, events, has_odd_events)
     assert data.throng is not None
     _say(f"sent in {data.throng.seconds:.0f} s; waiting for compaction")
@@ -84,7 +92,7 @@ def prepare(folder: Path, program: Path, events: int, has_odd_events: bool) -> t
     data.throng_segment_bytes = sum(path.stat().st_size for path in server.segments())
     _copy_to_peers(data, folder, server)
     data.save(folder)
-    return data, server
+    return data
 
 
 def _fill(server: Throng, events: int, has_odd_events: bool) -> DataSet:

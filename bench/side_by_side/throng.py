@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .machine import cpu_seconds, pin_to_measured_cores
 
@@ -22,6 +22,8 @@ SETTLE_TIMEOUT_S = 3_600.0
 # Compaction looks for work every 5 s: segments that stay the same for so long while the process idles need none.
 SETTLED_AFTER_S = 12.0
 IDLE_CPU_SHARE = 0.1
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,14 @@ class Throng:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics` by its name and labels."""
-        connection = self._connect()
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
+        text = self._again(self._metrics_once)
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in lines}
+
+    def _metrics_once(self) -> str:
+        connection = self._connect()
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
 
     def segments(self) -> list[Path]:
         """The segments the manifest names; files it does not name do not exist."""
@@ -173,12 +178,15 @@ class Throng:
         return self._connection
 
     def _post(self, path: str, key: str, body: dict[str, Any]) -> tuple[int, Any]:
+        return self._again(lambda: self._post_once(path, key, body))
+
+    def _again(self, ask: Callable[[], _Answer]) -> _Answer:
+        """Asks once more on a new connection: the server ends those that were idle for half a minute."""
         try:
-            return self._post_once(path, key, body)
+            return ask()
         except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
-            # The server ends connections that were idle for half a minute.
             self._connection = None
-            return self._post_once(path, key, body)
+            return ask()
 
     def _post_once(self, path: str, key: str, body: dict[str, Any]) -> tuple[int, Any]:
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
