@@ -90,7 +90,10 @@ def _make(folder: Path, server: Throng, events: int, has_odd_events: bool) -> Da
     server.wait_until_settled()
     data.throng.stored_bytes = _folder_bytes(server.data / "store")
     data.throng_segment_bytes = sum(path.stat().st_size for path in server.segments())
+    # A server that does not run replaces no segment while the peers read it.
+    server.stop()
     _copy_to_peers(data, folder, server)
+    server.start()
     data.save(folder)
     return data
 

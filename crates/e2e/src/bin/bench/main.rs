@@ -2,10 +2,12 @@
 //!
 //! A time means little on a shared machine: every table has a peer or a limit measured in the same run beside it.
 
+mod disk;
 mod ingest;
 mod latency;
 mod report;
 mod share;
+mod soak;
 mod store;
 
 use anyhow::{Result, bail};
@@ -17,6 +19,7 @@ fn main() -> Result<()> {
         ["ingest"] => ingest::run(),
         ["latency"] => latency::run(),
         ["share"] => share::run(),
+        ["soak", rest @ ..] => soak::run(rest),
         ["store", rest @ ..] => store::run(rest),
         ["all", rest @ ..] => {
             ingest::run()?;
@@ -24,6 +27,6 @@ fn main() -> Result<()> {
             share::run()?;
             store::run(rest)
         }
-        _ => bail!("usage: bench ingest | latency | share | store [--events N] [--data FOLDER] | all"),
+        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] [--data FOLDER] | all"),
     }
 }

@@ -1,6 +1,5 @@
 //! 20 million events over 90 days: filling, restarting, idling, and every form of question.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use e2e::{App, Client, Throng};
 use serde_json::{Value, json};
 
+use crate::disk;
 use crate::report::{Table, machine, milliseconds, publish, thousands};
 
 const DEFAULT_EVENTS: u64 = 20_000_000;
@@ -160,14 +160,6 @@ fn live_reads(client: &Client, app: &App, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn folder_bytes(path: &PathBuf) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| if entry.path().is_dir() { folder_bytes(&entry.path()) } else { entry.metadata().map_or(0, |data| data.len()) })
-        .sum()
-}
-
 /// Measures everything; `--events N` sets the size.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let events = match arguments {
@@ -201,8 +193,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         filling.as_secs_f64(),
         thousands(events as f64 / filling.as_secs_f64()),
         thousands(stored as f64),
-        megabytes(folder_bytes(&server.data().join("store"))),
-        folder_bytes(&server.data().join("store")) as f64 / stored.max(1) as f64,
+        megabytes(disk::used(&server.data().join("store")).bytes),
+        disk::used(&server.data().join("store")).bytes as f64 / stored.max(1) as f64,
         milliseconds(first_answer),
         megabytes(idle),
         megabytes(peak),
