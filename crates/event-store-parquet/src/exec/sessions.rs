@@ -128,13 +128,22 @@ impl Counting<'_> {
         worker.label(batch, wanted, self)?;
         let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
         let Worker { labels, without_id, with_id, .. } = worker;
+        // Rows of one session lie one after the other, and texts of a dictionary in one place: few have to be hashed.
+        let mut last: Option<(u64, &str, u64)> = None;
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
             if wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let payload = timeline.payload(batch.time(row), labels[row]);
             match session_ids.map_or(Scalar::Null, |ids| ids.get(row)) {
-                Scalar::Str(id) => with_id.push(xxh3_64_with_seed(id.as_bytes(), person), payload),
+                Scalar::Str(id) => {
+                    let key = match last {
+                        Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
+                        _ => xxh3_64_with_seed(id.as_bytes(), person),
+                    };
+                    last = Some((person, id, key));
+                    with_id.push(key, payload)
+                }
                 _ => without_id.push(person, payload),
             }
         })

@@ -27,8 +27,10 @@ const MAX_PAGE_BYTES: usize = 8 << 20;
 
 /// Fewer values than this say nothing about a column.
 const MIN_SAMPLE_VALUES: usize = 1_024;
-/// Level for what only loses by a higher one: digits that look random, and bytes of which half are random.
+/// Level for what only loses by a higher one: digits that look random, and texts that come again soon.
 const FAST_LEVEL: i32 = 1;
+/// Highest level that is worth its time anywhere.
+const MAX_LEVEL: i32 = 12;
 
 /// True where a row group should end before a run of which `next_rows` are known: pages then hold rows of few events, and a
 /// question about one event unpacks little of another. `rows` are those since the last such end, among them whole groups.
@@ -50,7 +52,7 @@ pub(super) fn properties(first: &RecordBatch, runs: usize, level: i32) -> parque
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true);
     for (field, array) in first.schema_ref().fields().iter().zip(first.columns()) {
-        properties = column_properties(properties, field.name(), array)?;
+        properties = column_properties(properties, field.name(), array, level)?;
     }
     Ok(properties.build())
 }
@@ -63,6 +65,7 @@ fn column_properties(
     properties: WriterPropertiesBuilder,
     name: &str,
     sample: &ArrayRef,
+    level: i32,
 ) -> parquet::errors::Result<WriterPropertiesBuilder> {
     let path = ColumnPath::from(vec![name.to_string()]);
     let plain = |properties: WriterPropertiesBuilder, encoding: Encoding| {
@@ -70,9 +73,7 @@ fn column_properties(
     };
     Ok(match name {
         // Sorted by person, neighbours share their high bytes; the low ones are as good as random.
-        columns::TIME | columns::CLIENT_TIME => {
-            plain(properties, Encoding::BYTE_STREAM_SPLIT).set_column_compression(path.clone(), zstd(FAST_LEVEL)?)
-        }
+        columns::TIME | columns::CLIENT_TIME => plain(properties, Encoding::BYTE_STREAM_SPLIT),
         // A request has one, so there are few in a batch of a history and many in live traffic.
         columns::RECEIVED_AT if is_mostly_distinct::<TimestampMillisecondType>(sample) => {
             plain(properties, Encoding::BYTE_STREAM_SPLIT).set_column_compression(path.clone(), zstd(FAST_LEVEL)?)
@@ -80,8 +81,11 @@ fn column_properties(
         // A person's rows repeat it, and so does each event's run after the first.
         columns::PERSON => plain(properties, Encoding::PLAIN),
         // A person's ids begin alike, and many are equal.
-        columns::USER_ID | columns::ANONYMOUS_ID | columns::SESSION_ID => plain(properties, Encoding::DELTA_BYTE_ARRAY),
-        columns::INSERT_ID => plain(properties, Encoding::DELTA_BYTE_ARRAY).set_column_compression(path.clone(), zstd(FAST_LEVEL)?),
+        columns::USER_ID | columns::ANONYMOUS_ID | columns::INSERT_ID => {
+            plain(properties, Encoding::DELTA_BYTE_ARRAY).set_column_compression(path.clone(), zstd((2 * level).min(MAX_LEVEL))?)
+        }
+        // Most are those of the row before, which zstd finds by itself.
+        columns::SESSION_ID => plain(properties, Encoding::PLAIN).set_column_compression(path.clone(), zstd(FAST_LEVEL)?),
         columns::OVERFLOW => plain(properties, Encoding::DELTA_LENGTH_BYTE_ARRAY),
         _ => match parse_property_column(name) {
             Some((PropertyKind::Text, _)) if is_mostly_distinct_text(sample) => {
