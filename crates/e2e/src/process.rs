@@ -48,7 +48,7 @@ impl Throng {
         Self::start_in(TempDir::new()?, arguments)
     }
 
-    /// As [`Throng::start`], with these variables in the environment of the process at each start.
+    /// As [`Throng::start`], with these variables in the environment of the process at each start, and of every command beside it.
     pub fn start_with(arguments: &[&str], environment: Vec<(String, String)>) -> Result<Self> {
         Self::begin(TempDir::new()?, arguments, environment)
     }
@@ -168,13 +168,19 @@ impl Throng {
     /// Runs `throng` with these arguments beside the server, adding `--data`, whatever becomes of it.
     pub fn try_command(&self, arguments: &[&str], kill_at: Option<&str>) -> Result<Output> {
         let mut command = Command::new(Self::program()?);
-        command.envs(kill_at.iter().map(|point| ("THRONG_KILL_AT", point))).args(arguments).arg("--data").arg(self.data());
+        command.envs(kill_at.iter().map(|point| ("THRONG_KILL_AT", point))).envs(self.environment.iter().cloned());
+        command.args(arguments).arg("--data").arg(self.data());
         Ok(command.stdin(Stdio::null()).output()?)
     }
 
     /// `throng check --json`: fails unless it finds no problem.
     pub fn check(&self) -> Result<Value> {
-        let output = self.try_command(&["check", "--json"], None)?;
+        self.check_with(&[])
+    }
+
+    /// As [`Throng::check`], with more arguments.
+    pub fn check_with(&self, arguments: &[&str]) -> Result<Value> {
+        let output = self.try_command(&[&["check", "--json"], arguments].concat(), None)?;
         let checked: Value = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
         if !output.status.success() || checked["problems"] != 0 {
             bail!("{checked:#}");
@@ -184,7 +190,7 @@ impl Throng {
 
     /// Runs `throng` with these arguments beside the server, adding `--data`, and returns its standard output.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(Self::program()?).args(arguments).arg("--data").arg(self.data()).output()?;
+        let output = self.try_command(arguments, None)?;
         if !output.status.success() {
             bail!("throng {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
         }

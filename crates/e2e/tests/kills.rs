@@ -7,7 +7,9 @@ mod acknowledged;
 
 use std::time::{Duration, Instant};
 
-use acknowledged::{BATCH_EVENTS, Load, batch, manifest, quick_config, recount, wait_for_recount, wait_for_rest};
+use acknowledged::{
+    BATCH_EVENTS, Load, batch, keep_days, manifest, now_ms, problems, quick_config, recount, wait_for_recount, wait_for_rest,
+};
 use anyhow::{Context, Result, ensure};
 use e2e::{App, Throng};
 use tempfile::TempDir;
@@ -79,26 +81,15 @@ fn a_death_at_any_step_of_a_compaction_loses_and_doubles_nothing() -> Result<()>
     run_points(&UPKEEP)
 }
 
-/// Every point of the program is met by one of the tests here, in `backup.rs`, or in `deletion.rs`.
+/// Every point of the program is met by one of the tests here, in `backup.rs`, in `deletion.rs`, or in `tier_kills.rs`.
 #[test]
 fn no_point_is_forgotten() {
-    let elsewhere = |point: &&str| ["backup.", "restore.", "deletion."].iter().any(|of| point.starts_with(of));
+    let elsewhere = |point: &&str| ["backup.", "restore.", "deletion.", "tier."].iter().any(|of| point.starts_with(of));
     let mut known: Vec<&str> = kill_point::POINTS.into_iter().filter(|point| !elsewhere(point)).collect();
     let mut met = [&CHECKPOINT[..], &UPKEEP[..]].concat();
     known.sort_unstable();
     met.sort_unstable();
     assert_eq!(known, met);
-}
-
-/// How long the apps of a stopped server keep raw events.
-fn keep_days(server: &Throng, app: &App, days: i64) -> Result<()> {
-    let metadata = rusqlite::Connection::open(server.data().join("metadata.sqlite"))?;
-    ensure!(metadata.execute("UPDATE apps SET raw_retention_days = ?1 WHERE id = ?2", (days, &app.id))? == 1);
-    Ok(())
-}
-
-fn now_ms() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// One app keeps a day of raw events, the other all: a segment of the first alone is dropped, one of both is written again.
@@ -187,28 +178,17 @@ fn count_again(server: &mut Throng, app: &App, acknowledged: u64) -> Result<(u64
     Ok((count, acknowledged + BATCH_EVENTS, complete))
 }
 
-/// The problems that a check of the stopped folder finds, by kind.
-fn problems(server: &Throng) -> Result<Vec<String>> {
-    let output = server.try_command(&["check", "--json"], None)?;
-    let checked: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let findings = checked["findings"].as_array().context("findings")?;
-    let problems = findings.iter().filter(|finding| finding["severity"] == "problem");
-    let kinds: Vec<String> = problems.filter_map(|finding| finding["kind"].as_str().map(str::to_owned)).collect();
-    ensure!(output.status.success() == kinds.is_empty(), "{checked}");
-    Ok(kinds)
-}
-
 #[test]
 fn control_arm_a_swap_in_two_transactions_is_noticed() -> Result<()> {
     let (mut server, app, total, folder) = died_at("upkeep.committed")?;
-    ensure!(problems(&server)?.is_empty(), "died as it should");
+    ensure!(problems(&server, &[])?.is_empty(), "died as it should");
     // As if the new segment had been committed before the old ones were taken out: they are named, and their files are still there.
     let changed = manifest(&server)?;
     changed.execute("ATTACH ?1 AS before", [folder.path().join("before.db").display().to_string()])?;
     let named = changed.execute("INSERT INTO segments SELECT * FROM before.segments WHERE id NOT IN (SELECT id FROM main.segments)", [])?;
     drop(changed);
     ensure!(named > 0, "the compaction had none of the old segments");
-    let found = problems(&server)?;
+    let found = problems(&server, &[])?;
     assert!(found.contains(&"rollups".to_owned()) && found.contains(&"ledger".to_owned()), "{found:?}");
     let (count, total, _) = count_again(&mut server, &app, total)?;
     assert!(count > total, "{count} events are stored for {total} acknowledged: the tests above could not fail");
@@ -221,7 +201,7 @@ fn control_arm_files_deleted_before_the_commit_are_noticed() -> Result<()> {
     let before = rusqlite::Connection::open(folder.path().join("before.db"))?;
     let path: String = before.query_row("SELECT path FROM segments ORDER BY id LIMIT 1", [], |row| row.get(0))?;
     std::fs::remove_file(server.data().join("store").join(path))?;
-    let found = problems(&server)?;
+    let found = problems(&server, &[])?;
     assert!(found.contains(&"segment".to_owned()), "{found:?}");
     let (count, total, complete) = count_again(&mut server, &app, total)?;
     assert!(count < total && !complete, "{count} of {total}, complete: {complete}");

@@ -15,12 +15,19 @@ use crate::store::{ParquetStore, column_error, io_error};
 
 /// Rows in memory of all inputs together; each reads a batch of its share.
 const INPUT_ROWS: usize = 65_536;
+/// An object of this size stays as it is. Smaller ones come from late events, and would become many.
+const SMALL_OBJECT_BYTES: u64 = 8 << 20;
 
 impl ParquetStore {
     /// Merges one group of segments; false when no group is worth it.
     pub(crate) fn compact(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut parts = self.segments_to_maintain();
-        parts.retain(|part| matches!(&**part, Part::Segment(segment) if segment.damage().is_none() && !segment.is_unsearched()));
+        let may_fetch = self.may_use_tier(now_ms);
+        let is_input = |segment: &Segment| {
+            let is_readable = segment.damage().is_none() && !segment.is_unsearched();
+            is_readable && (!segment.is_tiered() || (may_fetch && segment.info().bytes < SMALL_OBJECT_BYTES))
+        };
+        parts.retain(|part| matches!(&**part, Part::Segment(segment) if is_input(segment)));
         let infos: Vec<&SegmentInfo> =
             parts.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s.info()) } else { None }).collect();
         let limits = SizeLimits { segment_bytes: self.options.target_segment_bytes, shared_app_rows: self.options.large_app_rows };
@@ -29,11 +36,15 @@ impl ParquetStore {
             if self.rewrite(&inputs, HashSet::new(), &[])? {
                 return Ok(true);
             }
+            if inputs.iter().any(|part| matches!(&**part, Part::Segment(segment) if segment.is_tiered())) {
+                self.leave_tier_alone(now_ms);
+            }
         }
         Ok(false)
     }
 
-    /// Merges segments without the rows of some apps into one, and one for each large app; false when an input was found damaged and everything stays.
+    /// Merges segments without the rows of some apps into one, and one for each large app; false when an input was found
+    /// damaged, or is in object storage that cannot be reached, and everything stays.
     pub(crate) fn rewrite(&self, inputs: &[Arc<Part>], without: HashSet<Arc<str>>, gone: &[AppRows]) -> Result<bool, StoreError> {
         let segments: Vec<&Segment> =
             inputs.iter().filter_map(|part| if let Part::Segment(s) = &**part { Some(s) } else { None }).collect();
@@ -43,6 +54,7 @@ impl ParquetStore {
             Ok(opened) => opened,
             // Quarantined by now: the next round chooses without it.
             Err(SegmentFailure::Damaged(_)) => return Ok(false),
+            Err(SegmentFailure::Unreadable(_)) if segments.iter().any(|segment| segment.is_tiered()) => return Ok(false),
             Err(SegmentFailure::Unreadable(reason)) => return Err(StoreError::Io(reason)),
         };
         let day = segments.iter().map(|segment| day_of(segment.info().min_ms)).min().unwrap_or(0);
@@ -52,6 +64,7 @@ impl ParquetStore {
             Err(Failure::Merge(MergeFailure::Columns(reason))) => return Err(column_error(&reason)),
             Err(Failure::Merge(MergeFailure::Input(input, failure))) => match segments[input].failed(failure) {
                 SegmentFailure::Damaged(_) => return Ok(false),
+                SegmentFailure::Unreadable(_) if segments[input].is_tiered() => return Ok(false),
                 SegmentFailure::Unreadable(reason) => return Err(StoreError::Io(reason)),
             },
         };

@@ -36,6 +36,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tier;
 mod windows;
 
 pub use backup::{MANIFEST_FILE, ManifestCopy, SegmentFile, copy_manifest};
@@ -49,3 +50,4 @@ pub use runs::{Run, RunIndex};
 pub use segment::Segment;
 pub use snapshot::{Snapshot, account};
 pub use store::ParquetStore;
+pub use tier::{MAX_READ_BYTES, ObjectReader, SegmentTier, TierError, TierFigures, TierOptions};

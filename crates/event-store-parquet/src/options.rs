@@ -2,6 +2,8 @@
 
 use event::AppId;
 
+use crate::tier::TierOptions;
+
 /// Bounds and targets of a store.
 #[derive(Clone, Debug)]
 pub struct ParquetStoreOptions {
@@ -23,6 +25,8 @@ pub struct ParquetStoreOptions {
     pub max_open_files: usize,
     /// Milliseconds the event log keeps a record at most; `None` where that is not known.
     pub log_kept_ms: Option<i64>,
+    /// Where old segments go; `None` keeps them in the store's folder.
+    pub tier: Option<TierOptions>,
     /// Threads of one query.
     pub query_threads: usize,
     /// Bytes of decoded columns kept for the next question, with the numbers of persons and the codes of texts; 0 keeps nothing.
@@ -43,6 +47,7 @@ impl Default for ParquetStoreOptions {
             max_footer_bytes: 32 << 20,
             max_open_files: 256,
             log_kept_ms: None,
+            tier: None,
             query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),
             max_decoded_bytes: 1 << 30,
             max_ordinal_persons: 8 << 20,

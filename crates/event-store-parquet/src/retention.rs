@@ -42,7 +42,9 @@ impl ParquetStore {
                 continue;
             }
             let names: HashSet<Arc<str>> = gone.iter().map(|rows| rows.app.clone()).collect();
-            return self.rewrite(std::slice::from_ref(&part), names, &gone);
+            if self.rewrite(std::slice::from_ref(&part), names, &gone)? {
+                return Ok(true);
+            }
         }
         Ok(false)
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use event::{AppId, EventBatch};
@@ -21,6 +21,7 @@ use crate::part::Part;
 use crate::pending::{Pending, memory};
 use crate::segment::{OpenSegments, Segment, SegmentInfo};
 use crate::snapshot::Snapshot;
+use crate::tier::{CACHE_FOLDER, Tier, TierCache, TierFigures, TierOptions, cache_name};
 
 /// Events in Parquet segments under a folder of their own.
 ///
@@ -40,6 +41,10 @@ pub struct ParquetStore {
     pub(crate) tombstones: RwLock<Tombstones>,
     /// What a deletion cannot do now, and when it is tried again.
     pub(crate) blocked: Mutex<Blocked>,
+    /// Where old segments go.
+    pub(crate) tier: Option<Arc<Tier>>,
+    /// Until when nothing is moved, after a failure.
+    pub(crate) tier_retry_ms: AtomicI64,
     state: Mutex<State>,
     next_segment: AtomicU64,
     /// Pieces of upkeep asked for.
@@ -133,7 +138,14 @@ impl ParquetStore {
         refuse_lost_manifest(dir)?;
         let manifest = Manifest::open(dir)?;
         let infos = manifest.segments()?;
-        delete_orphans(dir, &infos)?;
+        let mut tiered = manifest.tiered()?;
+        delete_orphans(dir, infos.iter().filter(|info| !tiered.contains_key(&info.id)))?;
+        let cache = |options: &TierOptions| TierCache::new(&dir.join(CACHE_FOLDER), options.max_cache_bytes);
+        let tier = options.tier.clone().map(|options| Arc::new(Tier::new(options.clone(), cache(&options))));
+        if let Some(tier) = &tier {
+            let names: HashSet<String> = tiered.values().map(|object| cache_name(object)).collect();
+            tier.cache.keep_only(|name| names.contains(name));
+        }
         let durable = manifest.position()?;
         let next_segment = manifest.last_segment()? + 1;
         let mut covers = manifest.segment_covers()?;
@@ -142,7 +154,11 @@ impl ParquetStore {
         let decoded = Arc::new(DecodedCache::new(options.max_decoded_bytes, options.max_ordinal_persons));
         let part = |info: SegmentInfo| {
             let cover = covers.remove(&info.id).unwrap_or_default();
-            let segment = Segment::new(info, root.clone(), open_segments.clone());
+            let (root, open) = (root.clone(), open_segments.clone());
+            let segment = match tiered.remove(&info.id) {
+                Some(object) => Segment::tiered(info, root, open, tier.clone(), object),
+                None => Segment::new(info, root, open),
+            };
             Arc::new(Part::Segment(segment.covered(cover.hidden, cover.unsearched)))
         };
         let segments = infos.into_iter().map(part).collect();
@@ -163,6 +179,8 @@ impl ParquetStore {
             commit: RwLock::default(),
             tombstones: RwLock::new(tombstones),
             blocked: Mutex::default(),
+            tier,
+            tier_retry_ms: AtomicI64::new(i64::MIN),
             state: Mutex::new(state),
             next_segment: AtomicU64::new(next_segment),
             rounds: AtomicU64::new(0),
@@ -182,6 +200,13 @@ impl ParquetStore {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.state)
+    }
+
+    /// What reading from object storage has cost; `None` where none is configured.
+    pub fn tier_figures(&self) -> Option<TierFigures> {
+        let is_tiered = |part: &&Arc<Part>| matches!(&***part, Part::Segment(segment) if segment.is_tiered());
+        let segments = self.state().segments.iter().filter(is_tiered).count() as u64;
+        self.tier.as_ref().map(|tier| tier.figures(segments))
     }
 
     pub(crate) fn tombstones(&self) -> RwLockReadGuard<'_, Tombstones> {
@@ -313,7 +338,7 @@ impl EventSink for ParquetStore {
         let mut turns: [&dyn Fn() -> Result<bool, StoreError>; 2] = [&|| self.advance_deletions(now_ms), &|| self.compact(now_ms)];
         turns.rotate_left((self.rounds.fetch_add(1, Ordering::Relaxed) % 2) as usize);
         let did = turns[0]()? || turns[1]()?;
-        Ok(did || self.manifest.purge(now_ms)?)
+        Ok(did || self.manifest.purge(now_ms)? || self.tier(now_ms)?)
     }
 
     fn rebuild_rollups(&self, app: &AppId) -> Result<(), StoreError> {
@@ -378,8 +403,8 @@ fn refuse_lost_manifest(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Deletes segment files that no committed transaction names: what a crash left behind.
-fn delete_orphans(dir: &Path, live: &[SegmentInfo]) -> Result<(), StoreError> {
-    let live: HashSet<PathBuf> = live.iter().map(|info| dir.join(&info.path)).collect();
+fn delete_orphans<'s>(dir: &Path, live: impl Iterator<Item = &'s SegmentInfo>) -> Result<(), StoreError> {
+    let live: HashSet<PathBuf> = live.map(|info| dir.join(&info.path)).collect();
     let failed = |error: std::io::Error| io_error(&error);
     for folder in std::fs::read_dir(dir).map_err(failed)? {
         let folder = folder.map_err(failed)?;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const VARIABLE: &str = "THRONG_KILL_AT";
 
 /// Every point, in the order of the program's work.
-pub const POINTS: [&str; 26] = [
+pub const POINTS: [&str; 31] = [
     // A checkpoint of the stream.
     "checkpoint.run_written",
     "checkpoint.snapshot_written",
@@ -26,6 +26,12 @@ pub const POINTS: [&str; 26] = [
     "upkeep.before_commit",
     "upkeep.committed",
     "upkeep.file_deleted",
+    // A segment goes to object storage, in steps of upkeep, and an object that nobody needs is deleted there.
+    "tier.written_down",
+    "tier.uploaded",
+    "tier.verified",
+    "tier.committed",
+    "tier.object_deleted",
     // A person's deletion; its segments are rewritten in the steps of upkeep.
     "deletion.before_commit",
     "deletion.committed",

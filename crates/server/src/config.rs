@@ -87,6 +87,12 @@ impl Config {
         }
         self.listen()?;
         self.backends()?;
+        if let Some(url) = &self.event_store.tier.url
+            && !url.starts_with("file:///")
+            && !url.starts_with("s3://")
+        {
+            bail!("event_store.tier.url: {url:?} is neither file:///PATH nor s3://BUCKET/PREFIX");
+        }
         if self.event_log.max_age_hours > MAX_LOG_AGE_HOURS {
             bail!("event_log.max_age_hours: at most {MAX_LOG_AGE_HOURS}");
         }
@@ -101,9 +107,11 @@ impl Config {
             ("query.max_concurrent", self.query.max_concurrent),
             ("query.max_concurrent_exports", self.query.max_concurrent_exports),
             ("api.max_live_streams", self.api.max_live_streams),
+            ("event_store.tier.after_days", self.event_store.tier.after_days as usize),
+            ("event_store.tier.cache_mib", self.event_store.tier.cache_mib as usize),
         ] {
             if value == 0 {
-                bail!("{key}: 0 would refuse everything");
+                bail!("{key}: must be more than 0");
             }
         }
         if !(0..=19).contains(&self.query.niceness) {
@@ -162,6 +170,8 @@ mod tests {
             ("[event_log]\nurl = \"kafka://broker:9092\"", "event_log.url"),
             ("[event_store]\nurl = \"s3://bucket\"", "event_store.url"),
             ("[query]\nmax_memory_mib = 0", "query.max_memory_mib"),
+            ("[event_store.tier]\nurl = \"/srv/old\"", "event_store.tier.url"),
+            ("[event_store.tier]\nafter_days = 0", "event_store.tier.after_days"),
             ("[query]\nniceness = 20", "query.niceness"),
             ("[event_log]\nmax_age_hours = 9000000", "event_log.max_age_hours"),
         ] {

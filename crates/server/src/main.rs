@@ -22,6 +22,7 @@ mod restore;
 mod sender;
 mod serve;
 mod simulate;
+mod tier;
 
 use std::process::ExitCode;
 

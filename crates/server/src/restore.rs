@@ -21,7 +21,8 @@ use crate::output;
 #[command(after_help = "Example:
   throng restore --from /mnt/backup/throng --data ./throng-data
 
-The folder must be empty or missing. Everything is verified before it begins, and checked when it is done.")]
+The folder must be empty or missing. Everything is verified before it begins, and checked when it is done. No object storage is needed:
+segments that were there are in the backup, and a server whose configuration names a storage moves them again.")]
 pub(crate) struct RestoreArgs {
     /// Folder of the backup
     #[arg(long, value_name = "DIR")]
@@ -47,9 +48,15 @@ pub(crate) fn run(args: &RestoreArgs) -> Result<()> {
     let mut config = Config::default();
     config.server.data = args.data.display().to_string();
     let checked = check(&config, &data, true)?;
+    if let Some(folder) = &book.object_folder {
+        output::note(&format!(
+            "segments that were in object storage are in the folder now; the objects under {folder} are the former store's: delete them when it does not run any more"
+        ));
+    }
     output::json(&json!({
         "data": data.root(), "backup": args.from, "backup_created_at": book.created_at, "position": book.position, "log_end": book.log_end,
         "events": book.events, "files": book.files.len(), "bytes": book.bytes(), "problems": checked.problems,
+        "former_objects": book.object_folder,
     }))?;
     match checked.problems {
         0 => Ok(()),

@@ -8,6 +8,7 @@ mod query_metrics;
 mod shutdown;
 mod store_metrics;
 mod stores;
+mod tier_metrics;
 
 use anyhow::{Context, Result};
 use clap::Args;

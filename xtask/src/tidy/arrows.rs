@@ -8,13 +8,14 @@ use anyhow::{Context, Result};
 use super::Finding;
 
 /// `(crate, crates of ours it may depend on)`; the table of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("kill-point", &[]),
     ("event", &[]),
     ("event-log", &[]),
     ("gateway", &["event", "event-log"]),
     ("event-store", &["event"]),
     ("event-store-parquet", &["event", "event-store", "kill-point"]),
+    ("event-store-tier", &["event-store-parquet"]),
     ("realtime-store", &["event"]),
     ("stream", &["event", "event-log", "event-store", "kill-point", "realtime-store"]),
     ("metadata-store", &["event"]),
@@ -24,11 +25,13 @@ const ARROWS: [(&str, &[&str]); 12] = [
 ];
 
 /// `(library, crates that may see it)`.
-const WALLED: [(&str, &[&str]); 6] = [
+const WALLED: [(&str, &[&str]); 8] = [
     ("parquet", &["event-store-parquet", "export", "server"]),
     ("arrow", &["event-store-parquet", "export", "server"]),
     ("rusqlite", &["event-store-parquet", "metadata-store"]),
     ("axum", &["gateway", "api", "server", "e2e"]),
+    ("object_store", &["event-store-tier"]),
+    ("reqwest", &["event-store-tier"]),
     ("maxminddb", &["gateway"]),
     ("clap", &["server"]),
 ];

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::{App, Client, Throng};
 use serde_json::{Value, json};
 
@@ -105,4 +105,26 @@ fn wait_for(client: &Client, app: &App, wanted: u64, wanted_complete: bool) -> R
 /// Opens the manifest of a server that does not run.
 pub fn manifest(server: &Throng) -> Result<rusqlite::Connection> {
     Ok(rusqlite::Connection::open(server.data().join("store/manifest.db"))?)
+}
+
+/// How long the apps of a stopped server keep raw events.
+pub fn keep_days(server: &Throng, app: &App, days: i64) -> Result<()> {
+    let metadata = rusqlite::Connection::open(server.data().join("metadata.sqlite"))?;
+    ensure!(metadata.execute("UPDATE apps SET raw_retention_days = ?1 WHERE id = ?2", (days, &app.id))? == 1);
+    Ok(())
+}
+
+pub fn now_ms() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// The problems that a check of the stopped folder finds, by kind.
+pub fn problems(server: &Throng, arguments: &[&str]) -> Result<Vec<String>> {
+    let output = server.try_command(&[&["check", "--json"], arguments].concat(), None)?;
+    let checked: Value = serde_json::from_slice(&output.stdout)?;
+    let findings = checked["findings"].as_array().context("findings")?;
+    let problems = findings.iter().filter(|finding| finding["severity"] == "problem");
+    let kinds: Vec<String> = problems.filter_map(|finding| finding["kind"].as_str().map(str::to_owned)).collect();
+    ensure!(output.status.success() == kinds.is_empty(), "{checked}");
+    Ok(kinds)
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::manifest::UnbalancedMinute;
 use crate::segment::{AppRows, SegmentInfo};
+use crate::tier::TierError;
 
 /// Apps that a finding names at most.
 const MAX_NAMED_APPS: usize = 10;
@@ -94,17 +95,39 @@ impl Finding {
     }
 
     pub(super) fn segment(info: &SegmentInfo, listed: &[AppRows], found: String) -> Self {
-        let mut apps: Vec<String> = listed.iter().take(MAX_NAMED_APPS).map(|rows| format!("{} ({} events)", rows.app, rows.rows)).collect();
-        if listed.len() > MAX_NAMED_APPS {
-            apps.push(format!("{} more apps", listed.len() - MAX_NAMED_APPS));
-        }
-        let (rows, from, to) = (info.rows, info.min_ms, info.max_ms);
         Self::problem("segment", &info.path, found)
-            .means(format!(
-                "{rows} events of the times {from} to {to} ms, of {}, are left out of every answer that needs them, which says so",
-                apps.join(", ")
-            ))
+            .means(left_out(info, listed))
             .remedy("put the file back from a backup (its backup.json names the copy) and restart the server; keep the damaged one")
+    }
+
+    pub(super) fn object(info: &SegmentInfo, object: &str, listed: &[AppRows], found: String) -> Self {
+        Self::problem("segment", format!("object {object}"), found).means(left_out(info, listed)).remedy(format!(
+            "put the object back as it was: an earlier version of it, where the bucket keeps them, or the copy of store/{} in a backup (its \
+             backup.json names it); then restart the server",
+            info.path
+        ))
+    }
+
+    pub(super) fn out_of_reach(folder: &str, segments: usize, rows: u64, reason: &str, is_configured: bool) -> Self {
+        let found = format!("{segments} segments with {rows} events are in object storage and could not be read: {reason}");
+        let means = "neither they nor the rollups of their times were verified; while they cannot be read, answers lack them and say so";
+        let remedy = match is_configured {
+            true => "mend the way to the object storage (address, network, the credentials in the environment), then check again",
+            false => "name the configuration that the server runs with: throng check --config FILE",
+        };
+        Self::problem("object_storage", format!("objects under {folder}"), found).means(means).remedy(remedy)
+    }
+
+    pub(super) fn stray_object(object: &str, found: &str) -> Self {
+        Self::problem("stray_object", format!("object {object}"), found)
+            .means("it is no part of any answer, costs room, may hold events of deleted persons, and nothing will delete it")
+            .remedy("delete it, unless the manifest is an older one than it should be")
+    }
+
+    pub(super) fn unlisted(folder: &str, error: &TierError) -> Self {
+        Self::note("object_storage", format!("objects under {folder}"), format!("they could not be listed: {error}"))
+            .means("objects that nobody names were not looked for; the segments were verified all the same")
+            .remedy("allow this check to list them, if that is wanted")
     }
 
     pub(super) fn accounts(app: &str, rows: u64, booked: u64) -> Self {
@@ -125,6 +148,17 @@ impl Finding {
             .means("the rollups of this time could not be compared with its raw events")
             .remedy("mend the segment first, then check again")
     }
+}
+
+/// What it means that a segment cannot be read.
+fn left_out(info: &SegmentInfo, listed: &[AppRows]) -> String {
+    let mut apps: Vec<String> = listed.iter().take(MAX_NAMED_APPS).map(|rows| format!("{} ({} events)", rows.app, rows.rows)).collect();
+    if listed.len() > MAX_NAMED_APPS {
+        apps.push(format!("{} more apps", listed.len() - MAX_NAMED_APPS));
+    }
+    let (rows, from, to) = (info.rows, info.min_ms, info.max_ms);
+    let apps = apps.join(", ");
+    format!("{rows} events of the times {from} to {to} ms, of {apps}, are left out of every answer that needs them, which says so")
 }
 
 fn of_time(app: &str, from_ms: i64, to_ms: i64) -> String {

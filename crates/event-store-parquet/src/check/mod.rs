@@ -2,9 +2,11 @@
 //!
 //! A check reads; it opens no store, deletes nothing, and so works beside the process that serves the folder. Whatever has to agree is
 //! read of one moment: the segments with their accounts at the beginning, each day's rollups with that day's segments. A segment
-//! that upkeep has replaced meanwhile is no finding; the next look at the manifest has its successor.
+//! that upkeep has replaced meanwhile is no finding; the next look at the manifest has its successor. Segments in object storage are read
+//! from there, never from the server's copies of them.
 
 mod finding;
+mod objects;
 mod rollups;
 mod segment;
 mod strays;
@@ -22,9 +24,10 @@ use crate::ledger::LEDGER_KEPT_MS;
 use crate::manifest::{Manifest, SegmentCover, StoredDeletion};
 use crate::options::ParquetStoreOptions;
 use crate::part::Part;
-use crate::segment::{OpenSegments, Segment, SegmentInfo};
+use crate::segment::{AppRows, OpenSegments, Segment, SegmentInfo};
+use crate::tier::{CACHE_FOLDER, Tier, TierCache, TierError, TierOptions};
+use objects::{OutOfReach, Unverified};
 use rollups::RollupCheck;
-use segment::SegmentCheck;
 
 /// Findings of one kind that are told one by one; the rest of them are counted.
 const MAX_TOLD: usize = 20;
@@ -33,12 +36,14 @@ const LEDGER_EDGE_MS: i64 = 2 * 86_400_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// What the caller knows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckOptions {
     /// True while another process serves the folder: files that it is just writing are no findings.
     pub served: bool,
     /// The wall clock, ms.
     pub now_ms: i64,
+    /// Where segments in object storage are read. Copies of them pass through the disk within its bound, beside those of the server.
+    pub tier: Option<TierOptions>,
 }
 
 /// What a check looked at. What it found was reported on the way.
@@ -46,6 +51,8 @@ pub struct CheckOptions {
 pub struct CheckSummary {
     /// Segments read from first to last byte.
     pub segments: usize,
+    /// Those of them that are in object storage.
+    pub tiered: usize,
     /// Rows in them.
     pub rows: u64,
     /// Apps whose rollups were counted again.
@@ -54,8 +61,8 @@ pub struct CheckSummary {
     pub position: u64,
 }
 
-/// Verifies the store in `dir`: the manifest, length, hashes, order, run index and times of every segment, files that nobody names, the
-/// ledger's sums, and every rollup of which the raw events are still there against a recount. Reports findings and progress.
+/// Verifies the store in `dir`: the manifest, length, hashes, order, run index and times of every segment, files and objects that nobody
+/// names, the ledger's sums, and every rollup of which the raw events are still there against a recount. Reports findings and progress.
 ///
 /// # Errors
 /// [`StoreError`] when the manifest cannot be read at all; damage to anything else is a finding.
@@ -63,11 +70,14 @@ pub fn check_store(dir: &Path, options: &CheckOptions, report: &mut dyn FnMut(Ch
     // Files first, then who names them: a file made in between is not taken for one that nobody names.
     let files = strays::list(dir)?;
     let manifest = Manifest::open_to_read(dir)?;
-    let mut check = StoreCheck { dir: Arc::from(dir), manifest, segments: Vec::new(), report };
+    let cache = |tier: &TierOptions| TierCache::passing(&dir.join(CACHE_FOLDER), tier.max_cache_bytes);
+    let tier = options.tier.clone().map(|tier| Arc::new(Tier::new(tier.clone(), cache(&tier))));
+    let out_of_reach = OutOfReach::default();
+    let mut check = StoreCheck { dir: Arc::from(dir), manifest, tier, segments: Vec::new(), out_of_reach, report };
     check.database()?;
     let counted_from_ms = (options.now_ms - LEDGER_KEPT_MS + LEDGER_EDGE_MS).div_euclid(MINUTE_MS) * MINUTE_MS;
     let moment = check.manifest.at_one_moment(|| Moment::read(&check.manifest, counted_from_ms))?;
-    strays::check(&mut check, &files, &moment.segments.infos, options)?;
+    strays::check(&mut check, &files, &moment.segments, options)?;
     (check.report)(CheckStep::Total { bytes: moment.segments.infos.iter().map(|info| info.bytes).sum() });
     check.segments = check.parts(moment.segments);
     let mut summary = CheckSummary { position: moment.position, ..CheckSummary::default() };
@@ -75,6 +85,8 @@ pub fn check_store(dir: &Path, options: &CheckOptions, report: &mut dyn FnMut(Ch
     let deleted_from: BTreeSet<Arc<str>> = moment.deletions.iter().map(|deletion| deletion.mark.app.clone()).collect();
     check.accounts(&moment.stored, &counted, &deleted_from)?;
     summary.apps = RollupCheck::new(&mut check).run()?;
+    objects::tell_out_of_reach(&mut check)?;
+    objects::check_strays(&mut check)?;
     Ok(summary)
 }
 
@@ -106,15 +118,16 @@ impl Moment {
     }
 }
 
-/// The live segments, and which of their rows are hidden.
+/// The live segments, which of their rows are hidden, and which are in what object.
 struct NamedSegments {
     infos: Vec<SegmentInfo>,
     covers: HashMap<u64, SegmentCover>,
+    objects: HashMap<u64, Arc<str>>,
 }
 
 impl NamedSegments {
     fn read(manifest: &Manifest) -> Result<Self, StoreError> {
-        Ok(Self { infos: manifest.segments()?, covers: manifest.covers_if_any()? })
+        Ok(Self { infos: manifest.segments()?, covers: manifest.covers_if_any()?, objects: manifest.tiered_if_any()? })
     }
 }
 
@@ -122,16 +135,27 @@ impl NamedSegments {
 pub(crate) struct StoreCheck<'r> {
     dir: Arc<Path>,
     manifest: Manifest,
+    tier: Option<Arc<Tier>>,
     /// The segments of the moment at which the manifest was read last.
     segments: Vec<Arc<Part>>,
+    out_of_reach: OutOfReach,
     report: &'r mut dyn FnMut(CheckStep),
 }
 
-/// Rows received since the accounts are complete, by app; none of the apps of a segment that could not be read.
+/// Rows received since the accounts are complete, by app.
+type ReceivedRows = BTreeMap<Arc<str>, u64>;
+
+/// Rows received since the accounts are complete, by app, and the segments that could not be read: of their apps not all are counted.
 #[derive(Default)]
 struct CountedRows {
-    by_app: BTreeMap<Arc<str>, u64>,
-    unknown: BTreeSet<Arc<str>>,
+    by_app: ReceivedRows,
+    unknown: Vec<SegmentInfo>,
+}
+
+impl CountedRows {
+    fn is_unknown(&self, app: &str) -> bool {
+        self.unknown.iter().any(|info| info.may_hold(app, i64::MIN, i64::MAX))
+    }
 }
 
 impl StoreCheck<'_> {
@@ -141,15 +165,29 @@ impl StoreCheck<'_> {
 
     /// The parts of these segments, opened by this check alone.
     fn parts(&self, named: NamedSegments) -> Vec<Arc<Part>> {
-        let NamedSegments { infos, mut covers } = named;
+        let NamedSegments { infos, mut covers, mut objects } = named;
         let options = ParquetStoreOptions::default();
         let open = Arc::new(OpenSegments::new(options.max_footer_bytes, options.max_open_files));
         let part = |info: SegmentInfo| {
             let cover = covers.remove(&info.id).unwrap_or_default();
-            let segment = Segment::new(info, self.dir.clone(), open.clone());
+            let segment = match objects.remove(&info.id) {
+                Some(object) => Segment::tiered(info, self.dir.clone(), open.clone(), self.tier.clone(), object),
+                None => Segment::new(info, self.dir.clone(), open.clone()),
+            };
             Arc::new(Part::Segment(segment.covered(cover.hidden, cover.unsearched)))
         };
         infos.into_iter().map(part).collect()
+    }
+
+    /// True for a segment of which nothing can be known; takes note of one that came to object storage since the segments were read.
+    fn is_out_of_reach(&mut self, part: &Part) -> bool {
+        if let Part::Segment(segment) = part
+            && segment.is_tiered()
+            && self.tier.is_none()
+        {
+            self.out_of_reach.add(segment.info(), TierError::NotConfigured.to_string());
+        }
+        self.out_of_reach.has(part)
     }
 
     fn database(&mut self) -> Result<(), StoreError> {
@@ -178,23 +216,58 @@ impl StoreCheck<'_> {
         let mut counted = CountedRows::default();
         for part in self.segments.clone() {
             let Part::Segment(segment) = &*part else { continue };
-            let listed = self.manifest.apps_of(segment.info().id)?;
-            match SegmentCheck::run(segment, &listed, counted_from_ms, tombstones) {
-                Ok(received) => {
+            let info = segment.info();
+            let listed = self.manifest.apps_of(info.id)?;
+            let verified = match objects::verify(segment, &listed, counted_from_ms, tombstones) {
+                Ok(received) => Some(received),
+                // In its object by now, or replaced: the manifest tells.
+                Err(unverified) => self.verify_moved(segment, &listed, counted_from_ms, tombstones, unverified)?,
+            };
+            match verified {
+                Some(received) => {
                     summary.segments += 1;
-                    summary.rows += segment.info().rows;
+                    summary.tiered += usize::from(segment.is_tiered());
+                    summary.rows += info.rows;
                     received.into_iter().for_each(|(app, rows)| *counted.by_app.entry(app).or_default() += rows);
                 }
-                Err(reason) => {
-                    counted.unknown.extend(listed.iter().map(|rows| rows.app.clone()));
-                    if self.manifest.names(segment.info())? {
-                        self.find(Finding::segment(segment.info(), &listed, reason));
-                    }
-                }
+                None => counted.unknown.push(info.clone()),
             }
-            (self.report)(CheckStep::Done { bytes: segment.info().bytes });
+            (self.report)(CheckStep::Done { bytes: info.bytes });
         }
         Ok(counted)
+    }
+
+    /// What a segment that failed means: another look where it has moved to object storage meanwhile, nothing where it was replaced, else
+    /// a finding.
+    fn verify_moved(
+        &mut self,
+        segment: &Segment,
+        listed: &[AppRows],
+        counted_from_ms: i64,
+        tombstones: &Tombstones,
+        unverified: Unverified,
+    ) -> Result<Option<ReceivedRows>, StoreError> {
+        let mut unverified = unverified;
+        let info = segment.info();
+        match self.manifest.place_of(info)? {
+            None => return Ok(None),
+            Some(Some(object)) if segment.object() != Some(&object) => {
+                let open = Arc::new(OpenSegments::new(0, 1));
+                let moved = Segment::tiered(info.clone(), self.dir.clone(), open, self.tier.clone(), object);
+                let moved = moved.covered(segment.hidden().clone(), segment.is_unsearched());
+                match objects::verify(&moved, listed, counted_from_ms, tombstones) {
+                    Ok(received) => return Ok(Some(received)),
+                    Err(reason) => unverified = reason,
+                }
+            }
+            Some(_) => {}
+        }
+        match unverified {
+            Unverified::OutOfReach(reason) => self.out_of_reach.add(info, reason),
+            Unverified::Lost { object, reason } => self.find(Finding::object(info, &object, listed, reason)),
+            Unverified::Wrong(reason) => self.find(Finding::segment(info, listed, reason)),
+        }
+        Ok(None)
     }
 
     /// Compares the rows received since the accounts are complete with what they call stored.
@@ -203,7 +276,7 @@ impl StoreCheck<'_> {
         for app in counted.by_app.keys() {
             stored.entry(app.clone()).or_default();
         }
-        for (app, booked) in stored.into_iter().filter(|(app, _)| !counted.unknown.contains(app)) {
+        for (app, booked) in stored.into_iter().filter(|(app, _)| !counted.is_unknown(app)) {
             let rows = counted.by_app.get(&app).copied().unwrap_or_default();
             // Rows that retention or a person's deletion took away are still in the accounts.
             let may_lack = self.manifest.raw_floor(&app)? > i64::MIN || deleted_from.contains(&app);

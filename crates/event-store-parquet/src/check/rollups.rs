@@ -84,6 +84,9 @@ impl<'c, 'r> RollupCheck<'c, 'r> {
         for look in 1.. {
             let stored = self.stored_rollups(app, start_ms, end_ms)?;
             let parts: Vec<Arc<Part>> = self.check.segments.iter().filter(|p| p.may_hold(app, start_ms, end_ms)).cloned().collect();
+            if parts.iter().any(|part| self.check.is_out_of_reach(part)) {
+                return Ok(());
+            }
             match count_in(app, &parts, (start_ms, end_ms)) {
                 Ok(counted) => {
                     if let Some(difference) = stored.difference(&counted, start_ms) {
@@ -126,11 +129,11 @@ impl<'c, 'r> RollupCheck<'c, 'r> {
         Ok(stored)
     }
 
-    /// True when one of the parts is not named any more; the list of segments is then read again.
+    /// True when one of the parts is not named any more, or is elsewhere; the list of segments is then read again.
     fn is_replaced(&mut self, parts: &[Arc<Part>]) -> Result<bool, StoreError> {
         for part in parts {
             if let Part::Segment(segment) = &**part
-                && !self.check.manifest.names(segment.info())?
+                && self.check.manifest.place_of(segment.info())?.is_none_or(|place| place.as_ref() != segment.object())
             {
                 self.data_version = i64::MIN;
                 return Ok(true);

@@ -1,12 +1,12 @@
 //! One segment against what the manifest and its own footer say of it.
 
-use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
 
+use super::ReceivedRows;
 use crate::columns;
 use crate::deletion::Tombstones;
 use crate::hidden::HiddenRows;
@@ -30,7 +30,7 @@ pub(super) struct SegmentCheck<'s> {
     rows: usize,
     apps: Vec<AppRows>,
     counted_from_ms: i64,
-    received: BTreeMap<Arc<str>, u64>,
+    received: ReceivedRows,
 }
 
 /// What the rows of one index entry were.
@@ -48,24 +48,24 @@ impl<'s> SegmentCheck<'s> {
         listed: &[AppRows],
         counted_from_ms: i64,
         tombstones: &Tombstones,
-    ) -> Result<BTreeMap<Arc<str>, u64>, String> {
-        let text = |failure: SegmentFailure| segment.failed(failure).to_string();
+    ) -> Result<ReceivedRows, SegmentFailure> {
+        let named = |failure: SegmentFailure| segment.failed(failure);
         check_entry(segment.info(), listed)?;
-        let open = segment.open().map_err(|failure| failure.to_string())?;
-        open.verify_all().map_err(text)?;
+        let open = segment.open()?;
+        open.verify_all().map_err(named)?;
         let mut scan = WholeScan::new(open.clone(), HiddenRows::default(), BATCH_ROWS);
         let mut rows_of_deleted = 0;
         let index = open.runs().runs();
-        let (last, received) = (None, BTreeMap::new());
+        let (last, received) = (None, ReceivedRows::new());
         let mut check = SegmentCheck { index, entry: 0, seen: None, last, rows: 0, apps: Vec::new(), counted_from_ms, received };
-        while let Some(batch) = scan.next_batch().map_err(text)? {
+        while let Some(batch) = scan.next_batch().map_err(named)? {
             rows_of_deleted += tombstones.left_in(&batch, check.rows, segment.hidden());
             check.add(&batch)?;
         }
         if rows_of_deleted > 0 {
-            return Err(format!("holds {rows_of_deleted} rows of deleted persons that are not hidden"));
+            return Err(format!("holds {rows_of_deleted} rows of deleted persons that are not hidden").into());
         }
-        check.end(segment.info(), listed)
+        Ok(check.end(segment.info(), listed)?)
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<(), String> {
@@ -149,7 +149,7 @@ impl<'s> SegmentCheck<'s> {
         }
     }
 
-    fn end(mut self, info: &SegmentInfo, listed: &[AppRows]) -> Result<BTreeMap<Arc<str>, u64>, String> {
+    fn end(mut self, info: &SegmentInfo, listed: &[AppRows]) -> Result<ReceivedRows, String> {
         self.end_entry()?;
         if self.rows as u64 != info.rows || self.entry != self.index.len() {
             return Err(format!("has {} rows, not the {} that the manifest says", self.rows, info.rows));

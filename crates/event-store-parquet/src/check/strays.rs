@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use event_store::StoreError;
 
-use super::{CheckOptions, Finding, MAX_TOLD, StoreCheck};
-use crate::segment::SegmentInfo;
+use super::{CheckOptions, Finding, MAX_TOLD, NamedSegments, StoreCheck};
 use crate::store::io_error;
 
 /// A file that a running process has not finished within this time is not being written.
@@ -40,17 +39,21 @@ pub(super) fn list(dir: &Path) -> Result<Vec<StoredFile>, StoreError> {
     Ok(files)
 }
 
-/// Reports the files that none of `named` names.
+/// Reports the files that none of `segments` is in.
 pub(super) fn check(
     check: &mut StoreCheck<'_>,
     files: &[StoredFile],
-    named: &[SegmentInfo],
+    segments: &NamedSegments,
     options: &CheckOptions,
 ) -> Result<(), StoreError> {
-    let named: HashSet<&Path> = named.iter().map(|info| Path::new(&info.path)).collect();
+    let (moved, local): (Vec<_>, Vec<_>) = segments.infos.iter().partition(|info| segments.objects.contains_key(&info.id));
+    let named: HashSet<&Path> = local.iter().map(|info| Path::new(&info.path)).collect();
+    let moved: HashSet<&Path> = moved.iter().map(|info| Path::new(&info.path)).collect();
     let oldest_written_ms = options.now_ms - WRITTEN_WITHIN.as_millis() as i64;
     let unnamed = files.iter().filter(|file| !named.contains(&*file.path));
     let strays: Vec<&StoredFile> = unnamed
+        // Where a server runs, a reader of one that has moved to object storage keeps its file for a while.
+        .filter(|file| !options.served || !moved.contains(&*file.path))
         // A running server's flush or compaction may be at it, or a query of its may still read it.
         .filter(|file| !options.served || (file.written_ms < oldest_written_ms && check.dir.join(&file.path).exists()))
         .collect();

@@ -170,7 +170,8 @@ impl ParquetStore {
 
     /// The end, once nobody reads the old files any more and they are gone.
     fn finish(&self, deletion: &StoredDeletion, segments: &[StoredDeletionSegment], now_ms: i64) -> Result<bool, StoreError> {
-        if segments.iter().any(|segment| self.root.join(&segment.path).exists()) || !self.manifest.empty_write_ahead_log()? {
+        let files_left = segments.iter().any(|segment| self.root.join(&segment.path).exists());
+        if files_left || self.manifest.has_garbage_of(&deletion.id)? || !self.manifest.empty_write_ahead_log()? {
             return Ok(false);
         }
         self.commit(|| self.manifest.finish_deletion(&deletion.id, now_ms), |_| {})?;

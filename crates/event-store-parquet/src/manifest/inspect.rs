@@ -12,7 +12,6 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use super::deletions::{SegmentCover, StoredDeletion};
 use super::view::Idle;
 use super::{FILE, Manifest, VERSION, sql_error};
-use crate::segment::SegmentInfo;
 
 /// How long a read waits for another process that recovers or checkpoints the database.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -83,8 +82,11 @@ impl Manifest {
     }
 
     fn has_deletions(&self) -> Result<bool, StoreError> {
-        let version: i64 = self.reader().query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_error)?;
-        Ok(version >= 2)
+        Ok(self.version()? >= 2)
+    }
+
+    pub(super) fn version(&self) -> Result<i64, StoreError> {
+        self.reader().query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_error)
     }
 
     /// What SQLite itself finds wrong, a line each; nothing when the database is sound.
@@ -146,13 +148,5 @@ impl Manifest {
         let mut statement = reader.prepare(sql).map_err(sql_error)?;
         let rows = statement.query_map([from_ms], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)));
         rows.and_then(Iterator::collect).map_err(sql_error)
-    }
-
-    /// Whether the manifest still names the segment under this path.
-    pub(crate) fn names(&self, segment: &SegmentInfo) -> Result<bool, StoreError> {
-        let reader = self.reader();
-        let sql = "SELECT 1 FROM segments WHERE id = ?1 AND path = ?2";
-        let found = reader.query_row(sql, params![segment.id as i64, segment.path], |_| Ok(())).optional();
-        Ok(found.map_err(sql_error)?.is_some())
     }
 }

@@ -6,6 +6,7 @@ mod ledger;
 mod lost;
 mod rollups;
 mod segments;
+mod tiers;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -22,13 +23,14 @@ use crate::segment::SegmentInfo;
 pub(crate) use deletions::{SegmentCover, SegmentFinding, StoredDeletion, StoredDeletionSegment};
 pub(crate) use inspect::UnbalancedMinute;
 pub(crate) use rollups::{StoredRollup, first_whole_period};
+pub(crate) use tiers::bring_home;
 pub(crate) use view::{ManifestView, RollupRange};
 
 /// File name in the store's folder.
 pub(crate) const FILE: &str = "manifest.db";
 
 /// Layout of the database; a later one is refused, earlier ones are brought to this one.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// Of a new database. With SQLite's 4 KiB a sketch of more than 1 KiB has an overflow page of its own, and the rollups of a busy shop
 /// take 2.3 times the room.
@@ -77,6 +79,15 @@ CREATE TABLE deletion_segments (
 CREATE INDEX deletion_segments_by_segment ON deletion_segments (segment);
 ";
 
+/// From version 2 to 3: segments in object storage. An older program would look for their files and find none.
+const TIERS: &str = "
+CREATE TABLE tiered (segment INTEGER PRIMARY KEY, object TEXT NOT NULL);
+CREATE TABLE tier_garbage (object TEXT PRIMARY KEY, segment INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// What brings a manifest of each version, from 1 on, to the next.
+const UPGRADES: [&str; 2] = [DELETIONS, TIERS];
+
 /// Everything a flush makes durable.
 pub(crate) struct FlushRecord<'a> {
     pub(crate) segments: &'a [SegmentInfo],
@@ -103,8 +114,8 @@ impl Manifest {
         let version: i64 = writer.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql_error)?;
         match version {
             0 => create(&mut writer)?,
-            1 => upgrade(&mut writer)?,
             VERSION => {}
+            earlier @ 1..VERSION => upgrade(&mut writer, earlier)?,
             other => {
                 let text = format!("{} has format {other}; this version of throng reads formats 1 to {VERSION}", path.display());
                 return Err(StoreError::Damaged(text));
@@ -207,14 +218,14 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 fn create(writer: &mut Connection) -> Result<(), StoreError> {
     let tx = writer.transaction().map_err(sql_error)?;
-    tx.execute_batch(SCHEMA).and_then(|()| tx.execute_batch(DELETIONS)).map_err(sql_error)?;
-    tx.pragma_update(None, "user_version", VERSION).map_err(sql_error)?;
-    tx.commit().map_err(sql_error)
+    tx.execute_batch(SCHEMA).map_err(sql_error)?;
+    tx.commit().map_err(sql_error)?;
+    upgrade(writer, 1)
 }
 
-fn upgrade(writer: &mut Connection) -> Result<(), StoreError> {
+fn upgrade(writer: &mut Connection, from: i64) -> Result<(), StoreError> {
     let tx = writer.transaction().map_err(sql_error)?;
-    tx.execute_batch(DELETIONS).map_err(sql_error)?;
+    UPGRADES[from as usize - 1..].iter().try_for_each(|upgrade| tx.execute_batch(upgrade)).map_err(sql_error)?;
     tx.pragma_update(None, "user_version", VERSION).map_err(sql_error)?;
     tx.commit().map_err(sql_error)
 }

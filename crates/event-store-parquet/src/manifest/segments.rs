@@ -4,7 +4,7 @@ use event_store::StoreError;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Manifest, deletions, rollups, sql_error};
+use super::{Manifest, deletions, rollups, sql_error, tiers};
 use crate::segment::{AppRows, MAX_LISTED_APPS, SegmentInfo};
 
 /// One element of the `apps` column: `[app, rows, min ms, max ms]`.
@@ -34,6 +34,7 @@ impl Manifest {
             for id in old {
                 tx.execute("DELETE FROM segments WHERE id = ?1", params![*id as i64])?;
                 deletions::segment_replaced(tx, *id)?;
+                tiers::segment_replaced(tx, *id)?;
             }
             for rows in dropped {
                 rollups::raise_floor(tx, &rows.app, rows.max_ms + 1)?;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +12,34 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::failure::SegmentFailure;
+use crate::tier::{CachedFile, MAX_READ_BYTES, Tier, cache_name};
 
 /// Unit of verification. A query that reads little of a large segment hashes little of it.
 pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
+/// Blocks of an object that are fetched at once at most.
+const MAX_FETCHED_BLOCKS: usize = MAX_READ_BYTES as usize / BLOCK_BYTES;
 
-/// An open segment file; each block is verified when it is first read.
+/// An open segment; each block is verified when it is first read.
 pub(crate) struct VerifiedFile {
-    file: File,
+    source: Source,
     bytes: u64,
     hashes: Arc<[u64]>,
-    /// One bit a block.
+    /// One bit a block of a local file.
     verified: Vec<AtomicU64>,
+}
+
+enum Source {
+    Local(File),
+    Tiered(TieredFile),
+}
+
+/// An object and its copy on the local disk. A block of the copy counts when it has the hash it should have, each time it is read: the copy may
+/// be evicted, and its bytes given back to the disk, at any moment.
+struct TieredFile {
+    tier: Arc<Tier>,
+    object: Arc<str>,
+    name: String,
+    copy: Arc<CachedFile>,
 }
 
 impl VerifiedFile {
@@ -31,11 +49,27 @@ impl VerifiedFile {
         if length != bytes {
             return Err(format!("has {length} bytes instead of {bytes}").into());
         }
+        Self::of(Source::Local(file), bytes, hashes)
+    }
+
+    /// Opens an object; nothing is read of it yet.
+    pub(crate) fn open_tiered(tier: Arc<Tier>, object: Arc<str>, bytes: u64, hashes: Arc<[u64]>) -> Result<Self, SegmentFailure> {
+        let name = cache_name(&object);
+        let copy = tier.cache.open(&name, bytes).map_err(|error| SegmentFailure::Unreadable(format!("cannot be cached: {error}")))?;
+        Self::of(Source::Tiered(TieredFile { tier, object, name, copy }), bytes, hashes)
+    }
+
+    fn of(source: Source, bytes: u64, hashes: Arc<[u64]>) -> Result<Self, SegmentFailure> {
         if hashes.len() as u64 != bytes.div_ceil(BLOCK_BYTES as u64) {
             return Err("the manifest has a wrong number of hashes for it".into());
         }
         let verified = (0..hashes.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { file, bytes, hashes, verified })
+        Ok(Self { source, bytes, hashes, verified })
+    }
+
+    /// True when its local copy was evicted: opened again, it has one that counts.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(&self.source, Source::Tiered(tiered) if tiered.copy.is_evicted())
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -57,18 +91,52 @@ impl VerifiedFile {
         }
         let block = BLOCK_BYTES as u64;
         let (first, last) = ((start / block) as usize, ((end - 1) / block) as usize);
-        let all_verified = (first..=last).all(|i| self.is_verified(i));
+        let all_verified = matches!(self.source, Source::Local(_)) && (first..=last).all(|i| self.is_verified(i));
         // Whole blocks only where one of them has to be hashed.
         let (from, to) = if all_verified { (start, end) } else { (first as u64 * block, ((last as u64 + 1) * block).min(self.bytes)) };
         let mut buffer = vec![0; (to - from) as usize];
-        self.file.read_exact_at(&mut buffer, from).map_err(|error| SegmentFailure::of_io("cannot be read", &error))?;
-        if !all_verified {
-            for (index, bytes) in (first..=last).zip(buffer.chunks(BLOCK_BYTES)) {
-                self.verify(index, bytes)?;
+        match &self.source {
+            Source::Tiered(tiered) => self.read_tiered(tiered, first, &mut buffer)?,
+            Source::Local(file) => {
+                file.read_exact_at(&mut buffer, from).map_err(|error| SegmentFailure::of_io("cannot be read", &error))?;
+                if !all_verified {
+                    for (index, bytes) in (first..=last).zip(buffer.chunks(BLOCK_BYTES)) {
+                        self.verify(index, bytes)?;
+                    }
+                }
             }
         }
         let begin = (start - from) as usize;
         Ok(Bytes::from(buffer).slice(begin..begin + length))
+    }
+
+    /// Fills `buffer` with whole blocks from `first` on: from the local copy where it holds what was written, else from the object.
+    fn read_tiered(&self, tiered: &TieredFile, first: usize, buffer: &mut [u8]) -> Result<(), SegmentFailure> {
+        let mut missing: Vec<Range<usize>> = Vec::new();
+        let mut hit_bytes = 0;
+        for (i, bytes) in buffer.chunks_mut(BLOCK_BYTES).enumerate() {
+            let block = first + i;
+            let is_here = tiered.copy.read(bytes, (block * BLOCK_BYTES) as u64).is_ok() && self.compare(block, bytes).is_ok();
+            match missing.last_mut() {
+                _ if is_here => hit_bytes += bytes.len() as u64,
+                Some(run) if run.end == i && run.len() < MAX_FETCHED_BLOCKS => run.end += 1,
+                _ => missing.push(i..i + 1),
+            }
+        }
+        tiered.tier.cache.count(hit_bytes, 0);
+        for run in missing {
+            let bytes = run.start * BLOCK_BYTES..(run.end * BLOCK_BYTES).min(buffer.len());
+            let at = ((first + run.start) * BLOCK_BYTES) as u64;
+            let fetched = tiered.tier.read(&tiered.object, at..at + bytes.len() as u64);
+            let fetched = fetched.map_err(|error| SegmentFailure::Unreadable(error.to_string()))?;
+            tiered.tier.cache.count(0, fetched.len() as u64);
+            for (block, bytes) in (first + run.start..).zip(fetched.chunks(BLOCK_BYTES)) {
+                self.compare(block, bytes)?;
+            }
+            buffer[bytes].copy_from_slice(&fetched);
+            tiered.tier.cache.add(&tiered.name, &tiered.copy, &fetched, at);
+        }
+        Ok(())
     }
 
     fn is_verified(&self, block: usize) -> bool {
@@ -76,14 +144,22 @@ impl VerifiedFile {
     }
 
     fn verify(&self, block: usize, bytes: &[u8]) -> Result<(), SegmentFailure> {
-        if self.is_verified(block) {
-            return Ok(());
+        if !self.is_verified(block) {
+            self.compare(block, bytes)?;
+            self.mark_verified(block);
         }
+        Ok(())
+    }
+
+    fn compare(&self, block: usize, bytes: &[u8]) -> Result<(), SegmentFailure> {
         if xxh3_64(bytes) != self.hashes[block] {
             return Err(format!("block {block} of {} is not what was written", self.hashes.len()).into());
         }
-        self.verified[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
         Ok(())
+    }
+
+    fn mark_verified(&self, block: usize) {
+        self.verified[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
     }
 }
 

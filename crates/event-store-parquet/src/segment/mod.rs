@@ -14,17 +14,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::ArrayRef;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::OverflowNames;
 use crate::decoded::{DecodedCache, Residence, Shape};
 use crate::hidden::HiddenRows;
 use crate::part::PartColumns;
 use crate::runs::RunIndex;
+use crate::tier::{Tier, TierError, cache_name};
 
 pub(crate) use cache::OpenSegments;
 pub(crate) use failure::SegmentFailure;
-#[cfg(test)]
 pub(crate) use file::BLOCK_BYTES;
+use file::VerifiedFile;
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
 pub(crate) use write::{SegmentPlace, SegmentWriter, day_name};
 
@@ -70,6 +72,14 @@ pub struct SegmentInfo {
 }
 
 impl SegmentInfo {
+    /// Whether these are the segment's bytes from `at` on, the start of a block, to the end of a block or of the segment.
+    pub(crate) fn is_at(&self, at: u64, bytes: &[u8]) -> bool {
+        let first = (at / BLOCK_BYTES as u64) as usize;
+        let hashes = self.block_hashes.get(first..).unwrap_or_default();
+        hashes.len() >= bytes.len().div_ceil(BLOCK_BYTES)
+            && bytes.chunks(BLOCK_BYTES).zip(hashes).all(|(block, hash)| xxh3_64(block) == *hash)
+    }
+
     /// False when the segment surely has no row of this app in `[from_ms, to_ms)`.
     pub fn may_hold(&self, app: &str, from_ms: i64, to_ms: i64) -> bool {
         let in_range = |min_ms, max_ms| min_ms < to_ms && max_ms >= from_ms;
@@ -95,13 +105,80 @@ struct SegmentFile {
     damage: OnceLock<String>,
     replaced: AtomicBool,
     residence: Residence,
+    place: Place,
+}
+
+/// Where a segment's bytes are.
+enum Place {
+    /// In the store's folder.
+    Local,
+    /// In an object.
+    Tiered { tier: Arc<Tier>, object: Arc<str> },
+    /// In an object of a storage that is not configured.
+    Unknown { object: Arc<str> },
 }
 
 impl Segment {
     pub(crate) fn new(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>) -> Self {
-        let file =
-            SegmentFile { info, root, open, damage: OnceLock::new(), replaced: AtomicBool::new(false), residence: Residence::default() };
+        Self::at(info, root, open, Place::Local)
+    }
+
+    /// One whose bytes are in object storage.
+    pub(crate) fn tiered(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>, tier: Option<Arc<Tier>>, object: Arc<str>) -> Self {
+        let place = match tier {
+            Some(tier) => {
+                tier.hold(&object);
+                Place::Tiered { tier, object }
+            }
+            None => Place::Unknown { object },
+        };
+        Self::at(info, root, open, place)
+    }
+
+    fn at(info: SegmentInfo, root: Arc<Path>, open: Arc<OpenSegments>, place: Place) -> Self {
+        let file = SegmentFile {
+            info,
+            root,
+            open,
+            damage: OnceLock::new(),
+            replaced: AtomicBool::new(false),
+            residence: Residence::default(),
+            place,
+        };
         Self { file: Arc::new(file), hidden: HiddenRows::default(), unsearched: false }
+    }
+
+    /// The same segment with its bytes in an object.
+    pub(crate) fn moved(&self, tier: Arc<Tier>, object: Arc<str>) -> Self {
+        let SegmentFile { info, root, open, .. } = &*self.file;
+        let moved = Self::tiered(info.clone(), root.clone(), open.clone(), Some(tier), object);
+        moved.covered(self.hidden.clone(), self.unsearched)
+    }
+
+    /// True when its bytes are not in the store's folder.
+    pub(crate) fn is_tiered(&self) -> bool {
+        self.object().is_some()
+    }
+
+    /// The object that its bytes are in, if they are not in the store's folder.
+    pub(crate) fn object(&self) -> Option<&Arc<str>> {
+        match &self.file.place {
+            Place::Local => None,
+            Place::Tiered { object, .. } | Place::Unknown { object } => Some(object),
+        }
+    }
+
+    /// Length of its object, asked of the storage.
+    pub(crate) fn object_length(&self) -> Result<u64, TierError> {
+        match &self.file.place {
+            Place::Tiered { tier, object } => tier.length(object),
+            Place::Local | Place::Unknown { .. } => Err(TierError::NotConfigured),
+        }
+    }
+
+    /// Where its file is, unless it is tiered.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.file.path()
     }
 
     /// The same file with other rows hidden. One that may hold rows of a deleted person, and could not be searched for them, is not read.
@@ -173,7 +250,12 @@ impl Segment {
         if let Some(damage) = self.damage() {
             return Err(SegmentFailure::Damaged(damage.to_string()));
         }
-        let opened = self.file.open.get_or_open(self.info().id, || OpenSegment::open(&self.file.path(), self.info()));
+        let open = || self.file.open.get_or_open(self.info().id, || OpenSegment::open(self.file.verified()?));
+        let mut opened = open();
+        if opened.as_ref().is_ok_and(|opened| opened.is_stale()) {
+            self.file.open.forget(self.info().id);
+            opened = open();
+        }
         opened.map_err(|failure| self.failed(failure))
     }
 
@@ -202,11 +284,31 @@ impl SegmentFile {
     fn path(&self) -> PathBuf {
         self.root.join(&self.info.path)
     }
+
+    fn verified(&self) -> Result<VerifiedFile, SegmentFailure> {
+        let SegmentInfo { bytes, block_hashes, .. } = &self.info;
+        match &self.place {
+            Place::Local => VerifiedFile::open(&self.path(), *bytes, block_hashes.clone()),
+            Place::Tiered { tier, object } => VerifiedFile::open_tiered(tier.clone(), object.clone(), *bytes, block_hashes.clone()),
+            Place::Unknown { object } => {
+                Err(SegmentFailure::Unreadable(format!("it is the object {object}, and {}", TierError::NotConfigured)))
+            }
+        }
+    }
 }
 
 impl Drop for SegmentFile {
     fn drop(&mut self) {
-        if !self.replaced.load(Ordering::Acquire) {
+        let replaced = self.replaced.load(Ordering::Acquire);
+        if let Place::Tiered { tier, object } = &self.place {
+            if replaced {
+                self.open.forget(self.info.id);
+                tier.cache.remove(&cache_name(object));
+            }
+            // Only now may the object be deleted, if the segment is gone.
+            tier.release(object);
+        }
+        if !replaced || !matches!(self.place, Place::Local) {
             return;
         }
         self.open.forget(self.info.id);

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -21,7 +20,7 @@ use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
-use super::{Footer, Segment, SegmentInfo};
+use super::{Footer, Segment};
 use crate::columns::{self, OverflowNames};
 use crate::decoded::Shape;
 use crate::hidden::HiddenRows;
@@ -39,8 +38,7 @@ pub(crate) struct OpenSegment {
 }
 
 impl OpenSegment {
-    pub(crate) fn open(path: &Path, info: &SegmentInfo) -> Result<Self, SegmentFailure> {
-        let file = VerifiedFile::open(path, info.bytes, info.block_hashes.clone())?;
+    pub(crate) fn open(file: VerifiedFile) -> Result<Self, SegmentFailure> {
         let opened = catch_unwind(AssertUnwindSafe(|| Self::parse(file)));
         opened.unwrap_or_else(|_| Err("its footer cannot be parsed".into()))
     }
@@ -71,6 +69,11 @@ impl OpenSegment {
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {
         &self.shape
+    }
+
+    /// True when its file should be opened again.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.file.is_stale()
     }
 
     pub(crate) fn fields(&self) -> &[FieldRef] {

@@ -203,7 +203,7 @@ pub(super) fn assert_sound(store: &ParquetStore) {
 /// What a check of the folder beside the open store finds.
 pub(super) fn findings(dir: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
-    let options = CheckOptions { served: true, now_ms: BASE_MS + 2 * DAY_MS };
+    let options = CheckOptions { served: true, now_ms: BASE_MS + 2 * DAY_MS, tier: None };
     let mut report = |step| {
         if let CheckStep::Found(finding) = step {
             found.push(finding);

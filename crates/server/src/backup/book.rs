@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::gather::Moment;
+
 /// Layout of the folder and of this file.
 const FORMAT: u32 = 1;
 const FILE: &str = "backup.json";
@@ -38,13 +40,25 @@ pub(crate) struct Book {
     pub(crate) log_end: u64,
     /// Rows in the segments.
     pub(crate) events: u64,
+    /// Folder of the store's objects, where it has one in object storage; what was in them is in `files` like all else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) object_folder: Option<String>,
     pub(crate) files: Vec<BookedFile>,
 }
 
 impl Book {
-    pub(super) fn new(position: u64, log_end: u64, events: u64) -> Self {
-        let created_at = jiff::Timestamp::now().to_string();
-        Self { format: FORMAT, throng: env!("CARGO_PKG_VERSION").to_owned(), created_at, position, log_end, events, files: Vec::new() }
+    /// The book of a backup of this moment, with no file in it yet.
+    pub(super) fn new(moment: &Moment) -> Self {
+        Self {
+            format: FORMAT,
+            throng: env!("CARGO_PKG_VERSION").to_owned(),
+            created_at: jiff::Timestamp::now().to_string(),
+            position: moment.position,
+            log_end: moment.log_end,
+            events: moment.events,
+            object_folder: moment.object_folder.clone(),
+            files: Vec::new(),
+        }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -109,7 +123,7 @@ mod tests {
     fn a_book_survives_and_a_changed_one_is_none() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Book::read(folder.path()).unwrap().is_none());
-        let mut book = Book::new(7, 9, 100);
+        let mut book = Book::new(&Moment { position: 7, log_end: 9, events: 100, object_folder: None, sources: Vec::new() });
         let file = |path: &str| BookedFile { path: path.to_owned(), copy: "a".to_owned(), bytes: 3, hash: "h".to_owned() };
         book.files = vec![file("store/date=2026-01-01/000000000001.parquet")];
         book.sign_off(folder.path()).unwrap();

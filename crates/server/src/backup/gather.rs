@@ -1,12 +1,14 @@
 //! The files of a data folder as they belong together at one moment, held fast while the server goes on.
 
+use std::fmt::{Display, Formatter};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use event_log::check_log;
-use event_store_parquet::{MANIFEST_FILE, copy_manifest};
+use event_store_parquet::{MANIFEST_FILE, ManifestCopy, ObjectReader, SegmentTier, copy_manifest};
 use metadata_store::copy_metadata;
 
 use super::tree_hash;
@@ -20,11 +22,38 @@ const MAX_LOOKS: usize = 20;
 pub(super) struct Source {
     /// Place in a data folder.
     pub(super) path: String,
-    /// Where its content is.
-    pub(super) from: PathBuf,
+    pub(super) from: Origin,
     pub(super) bytes: u64,
     /// Where it is known without reading.
     pub(super) hash: Option<String>,
+}
+
+/// Where a file's content is.
+pub(super) enum Origin {
+    File(PathBuf),
+    /// A segment's object. Nothing holds it: it is gone once the segment is replaced.
+    Object {
+        tier: Arc<dyn SegmentTier>,
+        object: String,
+    },
+}
+
+impl Origin {
+    pub(super) fn open(&self, bytes: u64) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Object { tier, object } => Box::new(ObjectReader::new(Arc::clone(tier), object, bytes)),
+        })
+    }
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Object { object, .. } => write!(f, "object {object}"),
+        }
+    }
 }
 
 /// Files of one moment.
@@ -32,6 +61,8 @@ pub(super) struct Moment {
     pub(super) position: u64,
     pub(super) log_end: u64,
     pub(super) events: u64,
+    /// Folder of the store's objects, where it has one in object storage.
+    pub(super) object_folder: Option<String>,
     pub(super) sources: Vec<Source>,
 }
 
@@ -68,7 +99,7 @@ impl Pins {
             fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         }
         match fs::copy(from, &copy) {
-            Ok(bytes) => Ok(Some(Source { path, from: copy, bytes, hash: None })),
+            Ok(bytes) => Ok(Some(Source { path, from: Origin::File(copy), bytes, hash: None })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{} cannot be copied", from.display())),
         }
@@ -87,7 +118,7 @@ impl Pins {
             Err(_) => from.to_owned(),
         };
         match fs::metadata(&from) {
-            Ok(metadata) => Ok(Some(Source { path, from, bytes: metadata.len(), hash })),
+            Ok(metadata) => Ok(Some(Source { path, from: Origin::File(from), bytes: metadata.len(), hash })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", from.display())),
         }
@@ -103,11 +134,11 @@ impl Drop for Pins {
 
 /// Holds the files of one moment fast: the copy of the manifest says which position it is, and all else is taken to fit it. A file that
 /// vanished between two steps was replaced, so the next moment is taken.
-pub(super) fn gather(config: &Config, data: &DataFolder, pins: &Pins) -> Result<Moment> {
+pub(super) fn gather(config: &Config, data: &DataFolder, tier: Option<&Arc<dyn SegmentTier>>, pins: &Pins) -> Result<Moment> {
     for _ in 0..MAX_LOOKS {
         pins.clear()?;
         fs::create_dir_all(pins.folder.join("store")).with_context(|| format!("{} cannot be made", pins.folder.display()))?;
-        if let Some(moment) = look(config, data, pins)? {
+        if let Some(moment) = look(config, data, tier, pins)? {
             kill_point::reach("backup.pinned");
             return Ok(moment);
         }
@@ -115,13 +146,13 @@ pub(super) fn gather(config: &Config, data: &DataFolder, pins: &Pins) -> Result<
     bail!("{} changed {MAX_LOOKS} times while its files were being linked: try again", data.root().display())
 }
 
-fn look(config: &Config, data: &DataFolder, pins: &Pins) -> Result<Option<Moment>> {
+fn look(config: &Config, data: &DataFolder, tier: Option<&Arc<dyn SegmentTier>>, pins: &Pins) -> Result<Option<Moment>> {
     let backends = config.backends()?;
     let mut sources = Vec::new();
     let own = |path: &str| -> Result<Source> {
         let from = pins.folder.join(path);
         let bytes = fs::metadata(&from).with_context(|| format!("{} cannot be read", from.display()))?.len();
-        Ok(Source { path: path.to_owned(), from, bytes, hash: None })
+        Ok(Source { path: path.to_owned(), from: Origin::File(from), bytes, hash: None })
     };
     let metadata = backends.metadata_store.path_or(&data.metadata());
     copy_metadata(&metadata, &pins.folder.join("metadata.sqlite")).with_context(|| format!("{}", metadata.display()))?;
@@ -132,8 +163,14 @@ fn look(config: &Config, data: &DataFolder, pins: &Pins) -> Result<Option<Moment
     let copy = copy_manifest(&store, &pins.folder.join(&manifest))?;
     sources.push(own(&manifest)?);
     for segment in &copy.segments {
-        let hash = tree_hash::of_blocks(&segment.block_hashes);
-        match pins.pin(&store.join(&segment.path), format!("store/{}", segment.path), Some(hash))? {
+        let (path, hash) = (format!("store/{}", segment.path), Some(tree_hash::of_blocks(&segment.block_hashes)));
+        if let Some(object) = &segment.object {
+            let tier = tier.ok_or_else(|| unconfigured(&copy))?;
+            let from = Origin::Object { tier: Arc::clone(tier), object: object.clone() };
+            sources.push(Source { path, from, bytes: segment.bytes, hash });
+            continue;
+        }
+        match pins.pin(&store.join(&segment.path), path, hash)? {
             Some(source) if source.bytes == segment.bytes => sources.push(source),
             Some(source) => {
                 bail!("{} has {} bytes instead of {}: run throng check", segment.path, source.bytes, segment.bytes)
@@ -149,7 +186,15 @@ fn look(config: &Config, data: &DataFolder, pins: &Pins) -> Result<Option<Moment
     sources.extend(of_log);
     sources.extend(pins.pin(&data.demo(), "demo.json".to_owned(), None)?);
     let events = copy.segments.iter().map(|segment| segment.rows).sum();
-    Ok(Some(Moment { position, log_end, events, sources }))
+    Ok(Some(Moment { position, log_end, events, object_folder: copy.object_folder, sources }))
+}
+
+fn unconfigured(copy: &ManifestCopy) -> anyhow::Error {
+    let segments = copy.segments.iter().filter(|segment| segment.object.is_some()).count();
+    anyhow!(
+        "{segments} segments are in object storage, and event_store.tier.url is not set: a backup holds all of them, so name the configuration \
+         that the server runs with: throng backup --config FILE"
+    )
 }
 
 /// Dedupe runs and live windows of the records before `position`, and records that were set aside. `None` when a run vanished.
@@ -168,7 +213,7 @@ fn pin_stream(data: &DataFolder, pins: &Pins, position: u64) -> Result<Option<Ve
                 continue;
             }
             match pins.pin(&from, format!("stream/{folder}/{name}"), None)? {
-                Some(source) if source.from.is_file() => sources.push(source),
+                Some(source) if matches!(&source.from, Origin::File(file) if file.is_file()) => sources.push(source),
                 Some(_) => {}
                 None if folder == "dedupe" => return Ok(None),
                 None => {}

@@ -2,7 +2,7 @@
 //!
 //! The server takes no part. Databases are copied as SQLite copies them for any other process; files, which never change once they are
 //! named, are held by hard links while they are copied; the log is copied last, so that it has every record the store's copy lacks.
-//! Copies have names made of their hash: a backup to the same folder copies only what is new, and until it is signed off the one before
+//! Segments in object storage are fetched: a backup holds everything, and a restore needs no storage. Copies have names made of their hash: a backup to the same folder copies only what is new, and until it is signed off the one before
 //! it is whole.
 
 mod book;
@@ -21,8 +21,9 @@ use crate::cli::Place as DataPlace;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::output;
+use crate::tier;
 pub(crate) use book::{Book, BookedFile};
-use gather::{Moment, Pins, Source, gather};
+use gather::{Moment, Origin, Pins, Source, gather};
 pub(crate) use place::verify;
 use place::{CopyFailure, Place};
 pub(crate) use tree_hash::pass;
@@ -34,7 +35,8 @@ const MAX_MOMENTS: usize = 5;
 #[command(after_help = "Example:
   throng backup --to /mnt/backup/throng --data ./throng-data
 
-Works beside a running server. To the same folder again, it copies only what is new; the backup before stays whole until then.")]
+Works beside a running server. To the same folder again, it copies only what is new; the backup before stays whole until then.
+Segments in object storage are fetched into it: name the server's configuration with --config, and have room for all of them.")]
 pub(crate) struct BackupArgs {
     /// Folder of the backup; made where it is missing
     #[arg(long, value_name = "DIR")]
@@ -48,6 +50,20 @@ pub(crate) struct BackupArgs {
 struct Copied {
     files: usize,
     bytes: u64,
+    /// Of these, fetched from object storage.
+    fetched_files: usize,
+    fetched_bytes: u64,
+}
+
+impl Copied {
+    fn add(&mut self, source: &Source) {
+        self.files += 1;
+        self.bytes += source.bytes;
+        if matches!(source.from, Origin::Object { .. }) {
+            self.fetched_files += 1;
+            self.fetched_bytes += source.bytes;
+        }
+    }
 }
 
 /// Runs `throng backup`.
@@ -55,26 +71,35 @@ pub(crate) fn run(args: &BackupArgs) -> Result<()> {
     let config = Config::load(&args.place)?;
     let data = DataFolder::existing(&config.data_folder())?;
     data.refuse_half_restored()?;
+    let tier = tier::open_patiently(&config)?.map(|options| options.tier);
     let pins = Pins::take(&data)?;
     let place = Place::take(&args.to)?;
+    let mut last_gone = String::new();
     for _ in 0..MAX_MOMENTS {
-        let moment = gather(&config, &data, &pins)?;
+        let moment = gather(&config, &data, tier.as_ref(), &pins)?;
         let mut copied = Copied::default();
         match copy(&moment, &place, &mut copied) {
             Ok(book) => {
                 sign_off(&book, &place)?;
                 return tell(&book, &place, &copied);
             }
-            Err(CopyFailure::Gone(path)) => output::note(&format!("{} was replaced meanwhile, looking again", path.display())),
+            Err(CopyFailure::Gone(what)) => {
+                output::note(&format!("{what} is not there any more, looking again"));
+                last_gone = what;
+            }
             Err(CopyFailure::Failed(error)) => return Err(error),
         }
     }
-    bail!("{} changed while it was being copied: try again, or put the backup's folder on the same disk", data.root().display())
+    bail!(
+        "{} changed while it was being copied, {last_gone} was gone at last: try again, or put the backup's folder on the same disk; where it is \
+         always the same one, run throng check",
+        data.root().display()
+    )
 }
 
 /// Copies what is not here yet, then reads everything back.
 fn copy(moment: &Moment, place: &Place, copied: &mut Copied) -> Result<Book, CopyFailure> {
-    let mut book = Book::new(moment.position, moment.log_end, moment.events);
+    let mut book = Book::new(moment);
     let mut progress = ByteProgress::start("copying");
     let new: Vec<&Source> = moment.sources.iter().filter(|source| !place.has(source)).collect();
     progress.expect(new.iter().map(|source| source.bytes).sum());
@@ -86,8 +111,7 @@ fn copy(moment: &Moment, place: &Place, copied: &mut Copied) -> Result<Book, Cop
                 BookedFile { path: source.path.clone(), copy, bytes: source.bytes, hash: hash.clone() }
             }
             None => {
-                copied.files += 1;
-                copied.bytes += source.bytes;
+                copied.add(source);
                 place.copy(source, &mut progress)?
             }
         });
@@ -107,8 +131,7 @@ fn prove(moment: &Moment, place: &Place, book: &Book, copied: &mut Copied) -> Re
             continue;
         }
         progress.say(&format!("the copy of {} is damaged and is made again", file.path));
-        copied.files += 1;
-        copied.bytes += source.bytes;
+        copied.add(source);
         let again = place.copy(source, &mut progress)?;
         place.sync()?;
         if again != *file || !place.verify(file, &mut progress)? {
@@ -135,6 +158,7 @@ fn sign_off(book: &Book, place: &Place) -> Result<()> {
 fn tell(book: &Book, place: &Place, copied: &Copied) -> Result<()> {
     output::json(&json!({
         "backup": place.root(), "created_at": book.created_at, "position": book.position, "log_end": book.log_end, "events": book.events,
-        "files": book.files.len(), "bytes": book.bytes(), "copied_files": copied.files, "copied_bytes": copied.bytes, "verified": true,
+        "files": book.files.len(), "bytes": book.bytes(), "copied_files": copied.files, "copied_bytes": copied.bytes,
+        "fetched_files": copied.fetched_files, "fetched_bytes": copied.fetched_bytes, "verified": true,
     }))
 }

@@ -21,7 +21,7 @@ pub(super) struct Place {
 /// Why a file was not copied.
 pub(super) enum CopyFailure {
     /// It is gone: the moment it belongs to cannot be had any more.
-    Gone(PathBuf),
+    Gone(String),
     Failed(anyhow::Error),
 }
 
@@ -68,15 +68,18 @@ impl Place {
 
     /// Copies a file durably and returns its entry.
     pub(super) fn copy(&self, source: &Source, progress: &mut ByteProgress) -> Result<BookedFile, CopyFailure> {
-        let at = |path: &Path, error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound if path == source.from => CopyFailure::Gone(path.to_owned()),
-            _ => CopyFailure::Failed(anyhow::Error::new(error).context(format!("{} cannot be copied", path.display()))),
+        let unread = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => CopyFailure::Gone(source.from.to_string()),
+            _ => CopyFailure::Failed(anyhow::Error::new(error).context(format!("{} cannot be copied", source.from))),
         };
         let partial = self.copy_of("copying.partial");
-        let from = File::open(&source.from).map_err(|error| at(&source.from, error))?;
+        let at = |path: &Path, error: io::Error| {
+            CopyFailure::Failed(anyhow::Error::new(error).context(format!("{} cannot be written", path.display())))
+        };
+        let from = source.from.open(source.bytes).map_err(unread)?;
         let mut to = File::create(&partial).map_err(|error| at(&partial, error))?;
         let copied = tree_hash::pass(from, Some(source.bytes), &mut to, &mut |bytes| progress.add(bytes));
-        let (bytes, hash) = copied.map_err(|error| at(&partial, error))?;
+        let (bytes, hash) = copied.map_err(unread)?;
         to.sync_all().map_err(|error| at(&partial, error))?;
         if bytes != source.bytes || source.hash.as_ref().is_some_and(|expected| *expected != hash) {
             let text = format!(

@@ -43,7 +43,7 @@ pub(super) fn of_file(path: &Path, done: &mut dyn FnMut(u64)) -> io::Result<(u64
 }
 
 /// Copies the first `limit` bytes of `from` (all of them without a limit) to `to` and hashes them on the way.
-pub(crate) fn pass(from: File, limit: Option<u64>, to: &mut dyn Write, done: &mut dyn FnMut(u64)) -> io::Result<(u64, String)> {
+pub(crate) fn pass(from: impl Read, limit: Option<u64>, to: &mut dyn Write, done: &mut dyn FnMut(u64)) -> io::Result<(u64, String)> {
     let mut reader = from.take(limit.unwrap_or(u64::MAX));
     let mut hash = TreeHash::default();
     let mut block = vec![0; BLOCK_BYTES];

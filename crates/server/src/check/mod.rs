@@ -15,12 +15,14 @@ use crate::cli::Place;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::output;
+use crate::tier;
 use report::Report;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   throng check --data ./throng-data          for people, beside a running server or without one
-  throng check --data ./throng-data --json   for programs; exit code 1 when there is a problem")]
+  throng check --data ./throng-data --json   for programs; exit code 1 when there is a problem
+  throng check --config throng.toml          with the segments that are in object storage")]
 pub(crate) struct CheckArgs {
     /// Print what was found as JSON on standard output
     #[arg(long)]
@@ -37,6 +39,8 @@ pub(crate) struct Checked {
     served: bool,
     apps: usize,
     segments: usize,
+    /// Those of them that are in object storage.
+    segments_in_object_storage: usize,
     events: u64,
     /// Log offset up to which the event store has everything.
     position: u64,
@@ -55,8 +59,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<()> {
     if args.json {
         output::json(&checked)?;
     } else {
-        let Checked { apps, segments, events, log_records, notes, .. } = &checked;
-        output::line(&format!("{apps} apps, {segments} segments with {events} events, {log_records} log records"))?;
+        let Checked { apps, segments, segments_in_object_storage: tiered, events, log_records, notes, .. } = &checked;
+        output::line(&format!(
+            "{apps} apps, {segments} segments ({tiered} in object storage) with {events} events, {log_records} log records"
+        ))?;
         output::line(&format!("{} problems, {notes} notes", checked.problems))?;
     }
     match checked.problems {
@@ -75,7 +81,7 @@ pub(crate) fn check(config: &Config, folder: &DataFolder, for_people: bool) -> R
     let backends = config.backends()?;
     let apps = metadata::check(&backends.metadata_store.path_or(&folder.metadata()), &mut report);
     let store = backends.event_store.path_or(&folder.store());
-    let options = CheckOptions { served, now_ms: now_ms() };
+    let options = CheckOptions { served, now_ms: now_ms(), tier: tier::open_patiently(config)? };
     let stored = if store.is_dir() {
         report.stage("event store");
         check_store(&store, &options, &mut |step| report.step(step)).unwrap_or_else(|error| {
@@ -97,6 +103,7 @@ pub(crate) fn check(config: &Config, folder: &DataFolder, for_people: bool) -> R
         served,
         apps: apps.unwrap_or(stored.apps),
         segments: stored.segments,
+        segments_in_object_storage: stored.tiered,
         events: stored.rows,
         position: stored.position,
         log_records,

@@ -112,6 +112,23 @@ section! {
         url: String = "parquet:".to_owned(),
         /// MiB of decoded columns kept for the next question; 0 keeps none. Not set: an eighth of the machine's memory (or of the limit of its container), 1,024 at most.
         max_decoded_mib: Option<usize> = None,
+        /// The section below.
+        tier: TierConfig = TierConfig::default(),
+    }
+}
+
+section! {
+    /// Object storage for old segments. Questions read them through a cache on the local disk; while the storage cannot be reached, answers
+    /// lack them and say so (`"complete": false`), after waiting for a fifth of `query.time_limit_ms` at most. `throng check` and
+    /// `throng backup` need the same section: name the file with `--config`.
+    TierConfig {
+        /// `file:///PATH`, or `s3://BUCKET/PREFIX` with endpoint, region and credentials from the environment: `AWS_ENDPOINT_URL`, `AWS_REGION`,
+        /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_ALLOW_HTTP`. A folder that is a mount point must be mounted before the start. Not set: segments stay in the data folder.
+        url: Option<String> = None,
+        /// A segment is moved when its newest event is older than so many days.
+        after_days: u32 = 90,
+        /// MiB of objects kept on the local disk; the least recently used go first.
+        cache_mib: u64 = 10_240,
     }
 }
 

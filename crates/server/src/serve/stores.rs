@@ -6,7 +6,7 @@ use api::{ApiParts, ApiState};
 use event::AppId;
 use event_log::{EventLog, FileLog};
 use event_store::{EventSink, EventSource, Ledger, PersonDeletions};
-use event_store_parquet::ParquetStore;
+use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 use gateway::{Gateway, GeoIp, WriteKeys};
 use metadata_store::{MetadataStore, SqliteMetadataStore};
 use prometheus::Registry;
@@ -16,11 +16,12 @@ use stream::{Stream, StreamParts};
 use tokio_util::sync::CancellationToken;
 
 use super::options::{api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options};
-use super::{log_metrics, query_metrics, store_metrics};
+use super::{log_metrics, query_metrics, store_metrics, tier_metrics};
 use crate::app::{now_ms, open_metadata};
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
 use crate::key_cache::KeyCache;
+use crate::tier;
 
 /// What lies between the rooms: opened once, shared by those who need it.
 pub(super) struct Stores {
@@ -39,6 +40,7 @@ impl Stores {
         let events = (has(Role::Stream) || has(Role::Query)).then(|| open_store(config, folder, &metadata)).transpose()?;
         if let Some(events) = &events {
             store_metrics::register(events, registry)?;
+            tier_metrics::register(events, registry)?;
         }
         let stored = events.as_ref().map_or(0, |events| events.position());
         let log = (has(Role::Gateway) || has(Role::Stream)).then(|| open_log(config, folder, stored, registry)).transpose()?;
@@ -106,7 +108,8 @@ fn open_store(config: &Config, folder: &DataFolder, metadata: &Arc<SqliteMetadat
         let known = metadata.app(app).inspect_err(|error| tracing::warn!(%error, %app, "the raw retention of an app cannot be read"));
         known.ok().flatten().and_then(|app| app.raw_retention_ms())
     };
-    let store = ParquetStore::open(&folder, store_options(config), Arc::new(retention));
+    let options = ParquetStoreOptions { tier: tier::open_for_questions(config)?, ..store_options(config) };
+    let store = ParquetStore::open(&folder, options, Arc::new(retention));
     store.with_context(|| format!("the event store {} cannot be opened", folder.display()))
 }
 
