@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable, QueryContext, QueryError,
+    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
+    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError,
     RollupPlan, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
@@ -34,6 +35,15 @@ impl ParquetStore {
             true => format!("{reason}; raw events before {floor_ms} ms have passed their retention and are gone"),
             false => reason.to_owned(),
         };
+        Ok(())
+    }
+
+    /// Adds what all answers of a funnel have in common.
+    fn account_funnel(&self, query: &Query<'_>, plan: &FunnelPlan, started: Instant, stats: &mut ScanStats) -> Result<(), QueryError> {
+        let later_ms = if plan.range_applies_to_all { 0 } else { plan.window_ms.unwrap_or(i64::MAX) };
+        stats.work.stage("read and follow persons", started);
+        self.explain(query, &plan.scan, "a funnel follows each person from event to event", stats)?;
+        self.note_lost((plan.scan.from_ms, plan.scan.to_ms.saturating_add(later_ms)), stats);
         Ok(())
     }
 
@@ -74,14 +84,29 @@ impl EventSource for ParquetStore {
     }
 
     fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
-        let later_ms = if plan.range_applies_to_all { 0 } else { plan.window_ms.unwrap_or(i64::MAX) };
         self.ask(context, |query| {
             let started = Instant::now();
             let mut table = exec::funnel(query, plan)?;
-            table.stats.work.stage("read and follow persons", started);
-            self.explain(query, &plan.scan, "a funnel follows each person from event to event", &mut table.stats)?;
-            self.note_lost((plan.scan.from_ms, plan.scan.to_ms.saturating_add(later_ms)), &mut table.stats);
+            self.account_funnel(query, plan, started, &mut table.stats)?;
             Ok(table)
+        })
+    }
+
+    fn funnel_persons(&self, plan: &FunnelPersonsPlan, context: &QueryContext) -> Result<FunnelPersonsPage, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut page = exec::funnel_persons(query, plan)?;
+            self.account_funnel(query, &plan.funnel, started, &mut page.stats)?;
+            Ok(page)
+        })
+    }
+
+    fn funnel_person(&self, plan: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut story = exec::funnel_person(query, plan)?;
+            self.account_funnel(query, &plan.funnel, started, &mut story.stats)?;
+            Ok(story)
         })
     }
 

@@ -5,6 +5,7 @@
 mod context;
 mod deletion;
 mod explain;
+mod funnel_plan;
 mod ledger;
 mod plan;
 mod rollup_plan;
@@ -14,13 +15,17 @@ mod source;
 pub use context::{MemoryBudget, MemoryPool, QueryContext, QueryError};
 pub use deletion::{DELETED_PERSON, DeletedFrom, DeletionReceipt, DeletionRequest, DeletionState, LaterEvents, PersonDeletions};
 pub use explain::{Stage, Table, TableRead, Work};
+pub use funnel_plan::{
+    Attribution, ConversionTime, ConversionTimes, FunnelEvent, FunnelExclusion, FunnelGroup, FunnelMode, FunnelPerson, FunnelPersonPlan,
+    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStep, FunnelStepResult, FunnelStop, FunnelStory, FunnelTable,
+    MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, Selection, StepOutcome,
+};
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use plan::{
-    AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, Scan, SessionRule, Value,
+    AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
-    AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, FunnelGroup,
-    FunnelStepResult, FunnelTable, Measured, PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
+    AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
 };

@@ -190,32 +190,6 @@ pub struct AggregatePlan {
     pub fold: Fold,
 }
 
-/// One step of a funnel: any of several selections.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FunnelStep {
-    /// An event matches the step when it matches one of these: `(names, filter)`, `None` for any name.
-    pub any_of: Vec<(Option<Vec<String>>, Filter)>,
-}
-
-/// The ordered funnel of `docs/semantics.md` section 6.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FunnelPlan {
-    /// Events of all steps; `from_ms..to_ms` is the range of the entry event. The store reads `window_ms` further for later steps.
-    pub scan: Scan,
-    /// 1 to 50 steps.
-    pub steps: Vec<FunnelStep>,
-    /// Longest time from entry to the last step, inclusive; `None` has no bound.
-    pub window_ms: Option<i64>,
-    /// True: later steps must lie in the range as well.
-    pub range_applies_to_all: bool,
-    /// Split by this field's value on the entry event of the attempt shown. A person counts in one group only.
-    pub breakdown: Option<Field>,
-    /// Groups of the breakdown by users of step 1, largest first.
-    pub fold_keep: usize,
-    /// True: only the person's first step-1 event in range opens an attempt.
-    pub first_entry_only: bool,
-}
-
 /// Raw events, newest first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventsPlan {

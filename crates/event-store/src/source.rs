@@ -2,7 +2,8 @@ use event::{AppId, TimestampMs, UniqueSketch};
 
 use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
-use crate::plan::{AggregatePlan, EventsPlan, FunnelPlan, Scan, Value};
+use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable};
+use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,37 +48,6 @@ pub struct AggregateTable {
     pub rows: Vec<AggregateRow>,
     /// Per group over the whole range, `Other` last.
     pub totals: Vec<AggregateRow>,
-    /// How it came to be.
-    pub stats: ScanStats,
-}
-
-/// Persons at one step, with the time from the step before.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct FunnelStepResult {
-    /// Persons who reached it.
-    pub users: u64,
-    /// Median time from the previous step in the attempts shown.
-    pub median_time_ms: Option<f64>,
-    /// Mean time from the previous step in the attempts shown.
-    pub avg_time_ms: Option<f64>,
-}
-
-/// One value of the breakdown, or the only group without one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FunnelGroup {
-    /// The value on the entry event; `None` without a breakdown.
-    pub value: Option<Value>,
-    /// One per step.
-    pub steps: Vec<FunnelStepResult>,
-}
-
-/// The answer to a [`FunnelPlan`].
-#[derive(Clone, Debug, Default)]
-pub struct FunnelTable {
-    /// All persons.
-    pub total: Vec<FunnelStepResult>,
-    /// Per value of the breakdown, largest first, then `Other`; empty without a breakdown.
-    pub groups: Vec<FunnelGroup>,
     /// How it came to be.
     pub stats: ScanStats,
 }
@@ -189,11 +159,23 @@ pub trait EventSource: Send + Sync {
     /// [`QueryError`]; limits are named in it.
     fn aggregate(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<AggregateTable, QueryError>;
 
-    /// An ordered funnel.
+    /// A funnel.
     ///
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn funnel(&self, plan: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError>;
+
+    /// The persons behind one number of a funnel, page by page.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn funnel_persons(&self, plan: &FunnelPersonsPlan, context: &QueryContext) -> Result<FunnelPersonsPage, QueryError>;
+
+    /// Why a funnel counts one person as it does.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn funnel_person(&self, plan: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError>;
 
     /// Raw events, newest first.
     ///

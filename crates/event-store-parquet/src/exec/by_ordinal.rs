@@ -1,5 +1,6 @@
 //! Events of persons with ordinals, collected by each thread and laid out person by person.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use event_store::{QueryContext, QueryError};
@@ -127,10 +128,21 @@ impl PersonLists {
     /// The payloads of the person at a place.
     #[inline]
     pub(super) fn get(&self, place: usize) -> &[u64] {
+        &self.payloads[self.span(place)]
+    }
+
+    /// Where the payloads of the person at a place are among all of the partition.
+    #[inline]
+    pub(super) fn span(&self, place: usize) -> Range<usize> {
         match self.starts.get(place..place + 2) {
-            Some(&[start, end]) => &self.payloads[start as usize..end as usize],
-            _ => &[],
+            Some(&[start, end]) => start as usize..end as usize,
+            _ => 0..0,
         }
+    }
+
+    /// Payloads of the partition.
+    pub(super) fn len(&self) -> usize {
+        self.payloads.len()
     }
 }
 

@@ -1,5 +1,5 @@
 //! Takes a snapshot, a typed plan and the limits of a query.
-//! Gives the plan's answer: filters, groups and measures, sessions, ordered funnels, raw events, and what an app sends.
+//! Gives the plan's answer: filters, groups and measures, sessions, funnels, raw events, and what an app sends.
 //! Knows nothing of files, of flushes, or of who asks.
 //!
 //! Counts, funnels and sessions read decoded columns (`crate::decoded`): text is compared and grouped by codes that mean the same in
@@ -48,7 +48,7 @@ mod value_table;
 pub use aggregate::aggregate;
 pub use events::events;
 pub use export::export;
-pub use funnel::funnel;
+pub use funnel::{funnel, funnel_person, funnel_persons};
 pub(crate) use names::NamePredicate;
 pub use scan::Query;
 pub(crate) use scan::Reserved;

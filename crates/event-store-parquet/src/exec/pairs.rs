@@ -66,11 +66,6 @@ impl PairList {
         Self::new(context, Keep::Distinct)
     }
 
-    /// A list that keeps repeated pairs.
-    pub(super) fn repeating(context: &QueryContext) -> Self {
-        Self::new(context, Keep::All)
-    }
-
     /// Moments by key, of which only where a key begins and its first match count: memory grows with the keys, not with the events.
     pub(super) fn leading(context: &QueryContext) -> Self {
         Self::new(context, Keep::Leading)

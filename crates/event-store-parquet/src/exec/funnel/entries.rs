@@ -5,15 +5,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use event_store::{FunnelPlan, QueryContext, QueryError, ScanStats};
+use event_store::{FunnelPlan, QueryContext, QueryError, Scan, ScanStats};
 use rustc_hash::FxHashMap;
 
 use super::gates::{Gates, Way};
-use super::tally::{GroupTally, Tallies};
-use super::{Side, later_to_ms, rule};
+use super::tally::{Tallies, Tally};
+use super::side::{Side, later_to_ms};
+use super::steps_before;
 use crate::decoded::NO_PERSON;
 use crate::exec::aggregate::add_stats;
-use crate::exec::attempt::{FunnelRule, StepEvent};
+use crate::exec::attempt::{OrderedRule, Scope, StepEvent};
 use crate::exec::batch::{Batch, Persons};
 use crate::exec::by_ordinal::{OrdinalLists, PARTITION_PERSONS, PersonLists, partition_of};
 use crate::exec::column_scan::{ColumnScan, Reading, TimeUse};
@@ -39,7 +40,7 @@ pub(super) fn walk(
     let events = LaterEvents::gather(query, plan, later, reading, stats)?;
     let persons = Later::new(query, plan, events)?;
     let bests = scan_entries(query, plan, entry, reading, &persons, stats)?;
-    finish(query, entry, &persons, &bests)
+    finish(query, plan, entry, &persons, &bests)
 }
 
 /// The events of later steps by person.
@@ -62,7 +63,7 @@ struct Gatherer {
 impl LaterEvents {
     fn gather(query: &Query<'_>, plan: &FunnelPlan, later: &Side, reading: &Reading, stats: &mut ScanStats) -> Result<Self, QueryError> {
         let timeline = Timeline::from(plan.scan.from_ms);
-        if later.steps.is_empty() {
+        if later.is_empty() {
             return Ok(Self { timeline, masks: Vec::new(), persons: Vec::new(), memory: Vec::new() });
         }
         let scan = ColumnScan {
@@ -103,7 +104,7 @@ impl Gatherer {
         let Self { lists, memos, row_masks, labels } = self;
         row_masks.clear();
         row_masks.resize(batch.rows(), 0);
-        later.match_steps(batch, wanted, memos, |step, rows| rows.iter().for_each(|row| row_masks[row as usize] |= 1 << step));
+        later.match_rows(batch, wanted, memos, |step, rows| rows.iter().for_each(|row| row_masks[row as usize] |= 1 << step));
         let mut last = (0, 0);
         for (row, (&mask, &ordinal)) in row_masks.iter().zip(ordinals.values.iter()).enumerate() {
             if mask == 0 || ordinal == NO_PERSON {
@@ -120,7 +121,8 @@ impl Gatherer {
 
 /// The later steps of all persons.
 struct Later {
-    rule: FunnelRule,
+    rule: OrderedRule,
+    first_entry_only: bool,
     timeline: Timeline,
     /// The steps of each label.
     masks: Vec<u64>,
@@ -139,7 +141,10 @@ struct Partition {
 impl Later {
     fn new(query: &Query<'_>, plan: &FunnelPlan, events: LaterEvents) -> Result<Self, QueryError> {
         let LaterEvents { timeline, masks, persons: events, mut memory } = events;
-        let mut later = Self { rule: rule(plan), timeline, masks, partitions: Vec::new(), _memory: Vec::new() };
+        let Scan { from_ms, to_ms, .. } = plan.scan;
+        let rule = OrderedRule { steps: plan.steps.len(), window_ms: plan.window_ms, from_ms, to_ms };
+        let first_entry_only = plan.first_entry_only;
+        let mut later = Self { rule, first_entry_only, timeline, masks, partitions: Vec::new(), _memory: Vec::new() };
         let slots: Vec<Mutex<Partition>> =
             events.into_iter().map(|events| Mutex::new(Partition { events, ..Partition::default() })).collect();
         let make = || (Vec::new(), Reserved::new(query.context));
@@ -171,7 +176,7 @@ impl Later {
         events.clear();
         events.extend(payloads.iter().map(|&payload| {
             let moment = self.timeline.moment(payload);
-            StepEvent { time_ms: moment.time_ms, mask: self.masks[moment.label as usize], order: 0 }
+            StepEvent { time_ms: moment.time_ms, mask: self.masks[moment.label as usize], ..StepEvent::default() }
         }));
     }
 
@@ -259,7 +264,7 @@ impl<'e> Bests<'e> {
         let Self { entry, memos, coder, row_numbers, row_groups, .. } = self;
         row_numbers.clear();
         let mut is_all = false;
-        entry.match_steps(batch, wanted, memos, |_, rows| {
+        entry.match_rows(batch, wanted, memos, |_, rows| {
             is_all = rows.count() == batch.rows();
             if !is_all {
                 row_numbers.extend(rows.iter());
@@ -320,7 +325,7 @@ impl<'e> Bests<'e> {
         if offset > best.offset() && offset < best.next_better {
             return;
         }
-        let way = later.gates(ordinal).filter(|_| !rule.first_entry_only);
+        let way = later.gates(ordinal).filter(|_| !later.first_entry_only);
         let level = way.map_or(1, |(gates, way)| gates.level(rule, way, time_ms));
         let rank = ((rule.steps - level) as u64) << TIME_BITS | offset;
         let wins_tie = |of_best: u32| rank == best.rank && self.entry.groups.is_before(group, of_best);
@@ -359,15 +364,15 @@ impl Best {
 }
 
 /// The attempts of all persons.
-fn finish(query: &Query<'_>, entry: &Side, later: &Later, bests: &[Bests<'_>]) -> Result<Tallies, QueryError> {
-    struct Walker {
-        groups: FxHashMap<u32, GroupTally>,
+fn finish(query: &Query<'_>, plan: &FunnelPlan, entry: &Side, later: &Later, bests: &[Bests<'_>]) -> Result<Tallies, QueryError> {
+    struct Walker<'t> {
+        tally: Tally<'t>,
         events: Vec<StepEvent>,
         times: Vec<i64>,
-        memory: Reserved,
     }
+    let before = steps_before(plan);
     let persons = bests.iter().map(|bests| bests.persons.len()).max().unwrap_or(0);
-    let make = || Walker { groups: FxHashMap::default(), events: Vec::new(), times: Vec::new(), memory: Reserved::new(query.context) };
+    let make = || Walker { tally: Tally::new(plan, &before, query.context), events: Vec::new(), times: Vec::new() };
     let walkers = query.parallel(persons.div_ceil(PARTITION_PERSONS), &make, &|walker, partition| {
         let first = partition * PARTITION_PERSONS;
         for ordinal in first..first + PARTITION_PERSONS {
@@ -378,15 +383,12 @@ fn finish(query: &Query<'_>, entry: &Side, later: &Later, bests: &[Bests<'_>]) -
                 later.step_events(partition.events.get(ordinal - first), &mut walker.events);
             }
             later.rule.times_from(entry_ms, &walker.events, &mut walker.times);
-            if walker.times.len() > 1 {
-                walker.memory.grow((walker.times.len() - 1) * size_of::<f64>())?;
-            }
-            walker.groups.entry(group).or_default().add(&walker.times);
+            walker.tally.add(Scope::Range, group, &walker.times)?;
         }
         Ok(())
     })?;
     let mut tallies = Tallies::default();
-    walkers.into_iter().for_each(|walker| tallies.add(walker.groups, walker.memory));
+    walkers.into_iter().for_each(|walker| tallies.add(walker.tally));
     Ok(tallies)
 }
 

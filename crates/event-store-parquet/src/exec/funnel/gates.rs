@@ -1,6 +1,6 @@
 //! How far a person gets from an entry at any time, worked out from the later steps alone.
 
-use crate::exec::attempt::{FunnelRule, StepEvent, advance};
+use crate::exec::attempt::{OrderedRule, StepEvent, advance};
 
 /// No end.
 const NEVER: i64 = i64::MAX;
@@ -32,7 +32,7 @@ impl Gates {
     }
 
     /// Adds the gates of one person, whose later events are ascending by time.
-    pub(super) fn add(&mut self, rule: &FunnelRule, events: &[StepEvent]) -> Way {
+    pub(super) fn add(&mut self, rule: &OrderedRule, events: &[StepEvent]) -> Way {
         let steps = rule.steps;
         let first = self.times.len();
         self.open.fill(NEVER);
@@ -61,7 +61,7 @@ impl Gates {
     }
 
     /// Steps reached by an entry at `time_ms`, at least 1.
-    pub(super) fn level(&self, rule: &FunnelRule, way: Way, time_ms: i64) -> usize {
+    pub(super) fn level(&self, rule: &OrderedRule, way: Way, time_ms: i64) -> usize {
         match self.gate_of(way, time_ms) {
             Some(gate) => self.level_through(rule, gate, time_ms),
             None => 1,
@@ -69,7 +69,7 @@ impl Gates {
     }
 
     /// The earliest time after `time_ms` at which an entry reaches more than `level` steps.
-    pub(super) fn next_better(&self, rule: &FunnelRule, way: Way, time_ms: i64, level: usize) -> Option<i64> {
+    pub(super) fn next_better(&self, rule: &OrderedRule, way: Way, time_ms: i64, level: usize) -> Option<i64> {
         if level >= rule.steps {
             return None;
         }
@@ -93,7 +93,7 @@ impl Gates {
         (before < times.len()).then_some(way.first as usize + before)
     }
 
-    fn level_through(&self, rule: &FunnelRule, gate: usize, time_ms: i64) -> usize {
+    fn level_through(&self, rule: &OrderedRule, gate: usize, time_ms: i64) -> usize {
         let ends = &self.ends[gate * self.stride..(gate + 1) * self.stride];
         // Later steps end later.
         1 + ends.iter().take_while(|&&end| end != NEVER && rule.in_window(time_ms, end)).count()
@@ -135,9 +135,9 @@ mod tests {
             events in prop::collection::vec((0i64..9, 1u64..16), 0..8),
             entries in prop::collection::vec(0i64..10, 1..6),
         ) {
-            let rule = FunnelRule { steps, window_ms: window, from_ms: 0, to_ms: 100, first_entry_only: false };
+            let rule = OrderedRule { steps, window_ms: window, from_ms: 0, to_ms: 100 };
             let mut later: Vec<StepEvent> =
-                events.into_iter().map(|(time_ms, mask)| StepEvent { time_ms, mask: mask & !1 & ((1 << steps) - 1), order: 0 }).collect();
+                events.into_iter().map(|(time_ms, mask)| StepEvent { time_ms, mask: mask & !1 & ((1 << steps) - 1), ..StepEvent::default() }).collect();
             later.retain(|event| event.mask != 0);
             later.sort_by_key(|event| event.time_ms);
             let mut gates = Gates::new(steps);
@@ -147,10 +147,10 @@ mod tests {
             let levels: Vec<usize> = (0..20).map(|time_ms| gates.level(&rule, way, time_ms)).collect();
             for entry_ms in entries {
                 let mut events = later.clone();
-                events.push(StepEvent { time_ms: entry_ms, mask: 1, order: 0 });
+                events.push(StepEvent { time_ms: entry_ms, mask: 1, ..StepEvent::default() });
                 events.sort_by_key(|event| event.time_ms);
-                let attempt = rule.attempt(&events).unwrap();
-                prop_assert_eq!(levels[entry_ms as usize], attempt.times.len(), "entry {} of {:?}", entry_ms, events);
+                let times = rule.best(&events).unwrap();
+                prop_assert_eq!(levels[entry_ms as usize], times.len(), "entry {} of {:?}", entry_ms, events);
                 for level in 1..=steps {
                     let better = (entry_ms + 1..20).find(|&time_ms| levels[time_ms as usize] > level);
                     prop_assert_eq!(gates.next_better(&rule, way, entry_ms, level), better, "{} after {}", level, entry_ms);

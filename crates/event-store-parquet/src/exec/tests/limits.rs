@@ -99,15 +99,8 @@ fn memory() {
 }
 
 fn funnel_plan(steps: usize) -> FunnelPlan {
-    FunnelPlan {
-        scan: everything(),
-        steps: vec![FunnelStep { any_of: vec![(None, Filter::all())] }; steps],
-        window_ms: None,
-        range_applies_to_all: false,
-        breakdown: None,
-        fold_keep: 25,
-        first_entry_only: false,
-    }
+    let step = FunnelStep::required(vec![(None, Filter::all())]);
+    FunnelPlan { fold_keep: 25, ..FunnelPlan::ordered(everything(), vec![step; steps]) }
 }
 
 #[test]

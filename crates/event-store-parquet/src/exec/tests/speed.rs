@@ -104,15 +104,13 @@ fn question(scan: Scan, daily: bool, group_by: &[&str], functions: &[MeasureFn])
 }
 
 fn steps(window_ms: i64, days: i64, breakdown: Option<&str>) -> FunnelPlan {
-    let step = |name: &str| FunnelStep { any_of: vec![(Some(vec![name.to_string()]), Filter::all())] };
+    let step = |name: &str| FunnelStep::required(vec![(Some(vec![name.to_string()]), Filter::all())]);
+    let steps = ["page_view", "add_to_cart", "purchase"].map(step).to_vec();
     FunnelPlan {
-        scan: scan(None, days, Filter::all()),
-        steps: ["page_view", "add_to_cart", "purchase"].map(step).to_vec(),
         window_ms: Some(window_ms),
-        range_applies_to_all: false,
         breakdown: breakdown.map(property),
         fold_keep: 25,
-        first_entry_only: false,
+        ..FunnelPlan::ordered(scan(None, days, Filter::all()), steps)
     }
 }
 
