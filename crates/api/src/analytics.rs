@@ -28,10 +28,18 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
     state.parts.queries.query(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
 
-/// Persons who did the steps in order within the window.
+/// Persons who did the steps within the window: ordered, strict or unordered, with times, breakdown and trend.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/funnel", tag = "analytics", params(("app_id" = String, Path)),
-    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`.",
-    request_body(content = Value, example = json!(examples::funnel())),
+    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`. \
+        Fields: `steps` (1 to 50: a name, `{event, filters, label, optional}` or `{any_of, label, optional}`), `mode` (`ordered`, `strict`, `unordered`), \
+        `window` (`7d`, at most `366d`, or `none`), `entry` (`any`, `first`), `range_applies_to` (`entry`, `all`), `counting` (`users`, `totals`), \
+        `exclusions` (at most 10: a step with `from_step` and `to_step`), `hold_constant` (at most 3 properties), `breakdown` with `attribution` \
+        (`first`, `last`, `step:2`), `interval` (a row per period of entries in `trend`), `time_to_convert` (`true`, or `{from_step, to_step, bins}`), \
+        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
+        Options that exclude one another are refused as `contradictory_options` with the field.",
+    request_body(content = Value, examples(
+        ("steps" = (value = json!(examples::funnel()))),
+        ("options" = (value = json!(examples::funnel_options()))))),
     responses((status = 200, body = Value, example = json!(examples::funnel_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
@@ -40,6 +48,38 @@ pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) ->
     let Question { reader, request } = question;
     let app = settings(reader.app());
     state.parts.queries.funnel(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
+}
+
+/// The persons who reached a step of a funnel, or dropped before it, page by page.
+#[utoipa::path(post, path = "/api/v1/analytics/{app_id}/funnel/persons", tag = "analytics", params(("app_id" = String, Path)),
+    description = "GET takes the same JSON as its body or in `?q=`. The request is that of `/funnel` with `step` (counted from 1), `outcome` (`reached`, or \
+        `dropped`: reached the step before and not this one) and `limit` (100 persons a page, at most 1,000). Send `next_cursor` of an answer as `cursor` with \
+        the same request for the next page; `count` is of all pages.",
+    request_body(content = Value, example = json!(examples::funnel_persons())),
+    responses((status = 200, body = Value, example = json!(examples::funnel_persons_answer())),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn funnel_persons(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
+    let Question { reader, request } = question;
+    let app = settings(reader.app());
+    state.parts.queries.funnel_persons(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
+}
+
+/// Why a funnel counts one person as it does: the events considered, the attempt shown, and the rule that stopped it.
+#[utoipa::path(post, path = "/api/v1/analytics/{app_id}/funnel/person", tag = "analytics", params(("app_id" = String, Path)),
+    description = "GET takes the same JSON as its body or in `?q=`. The request is that of `/funnel` with `person` (the user id, or the anonymous id of a \
+        person without one) and `limit` (100 events, at most 1,000). `stopped.rule` is one of `converted`, `no_entry`, `excluded`, `interrupted`, `late`, \
+        `early`, `other_value`, `never`.",
+    request_body(content = Value, example = json!(examples::funnel_person())),
+    responses((status = 200, body = Value, example = json!(examples::funnel_person_answer())),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
+    let Question { reader, request } = question;
+    let app = settings(reader.app());
+    state.parts.queries.funnel_person(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
 
 /// Raw events, newest first, page by page.

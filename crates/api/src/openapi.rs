@@ -21,6 +21,8 @@ mod ingestion;
         ingestion::validate,
         analytics::query,
         analytics::funnel,
+        analytics::funnel_persons,
+        analytics::funnel_person,
         analytics::events,
         analytics::schema,
         export::export,

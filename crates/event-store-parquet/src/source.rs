@@ -5,8 +5,8 @@ use std::time::Instant;
 use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
-    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError,
-    RollupPlan, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError, RollupPlan, RollupRow, RollupSize, Scan, ScanStats,
+    Schema, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};

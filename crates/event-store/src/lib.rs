@@ -21,11 +21,10 @@ pub use funnel_plan::{
     MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, Selection, StepOutcome,
 };
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
-pub use plan::{
-    AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value,
-};
+pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
-    AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo, RollupRow, RollupSize, ScanStats, Schema, WindowRow,
+    AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,
+    RollupRow, RollupSize, ScanStats, Schema, WindowRow,
 };

@@ -14,6 +14,7 @@ mod failure;
 mod figures;
 mod flights;
 mod formula;
+mod funnel_planner;
 mod node;
 mod options;
 mod planner;

@@ -1,13 +1,14 @@
 use std::collections::{BTreeSet, HashSet};
 
 use event::TimestampMs;
-use event_store::{AggregatePlan, Buckets, Filter, Fold, FunnelPlan, Measure, MeasureFn, Scan};
+use event_store::{AggregatePlan, Buckets, Filter, Fold, Measure, MeasureFn, Scan};
+use jiff::tz::TimeZone;
 
-use crate::calendar::{self, Bucket};
+use crate::calendar::{self, Bucket, Interval};
 use crate::failure::QueryFailure;
 use crate::formula::Formula;
 use crate::options::AppSettings;
-use crate::request::{Direction, FunnelRequest, GroupKey, MetricBody, MetricRequest, Period, QueryRequest};
+use crate::request::{Direction, GroupKey, MetricBody, MetricRequest, Period, QueryRequest};
 
 /// Most buckets of one range.
 const MAX_BUCKETS: usize = 10_000;
@@ -96,29 +97,8 @@ pub(crate) fn plan_query(app: &AppSettings, request: QueryRequest) -> Result<Que
     Ok(QueryPlan { aggregate, columns, group_by: request.group_by, timeline, order, period: request.period })
 }
 
-/// Plans a `/funnel` request.
-pub(crate) fn plan_funnel(app: &AppSettings, request: &FunnelRequest) -> FunnelPlan {
-    let alternatives = request.steps.iter().flat_map(|step| &step.step.any_of);
-    let scan = Scan {
-        app: app.app.clone(),
-        from_ms: request.period.from_ms,
-        to_ms: request.period.to_ms,
-        events: union(alternatives.map(|(names, _)| names.as_ref())),
-        filter: request.filter.clone(),
-    };
-    FunnelPlan {
-        scan,
-        steps: request.steps.iter().map(|step| step.step.clone()).collect(),
-        window_ms: request.window_ms,
-        range_applies_to_all: request.range_applies_to_all,
-        breakdown: request.breakdown.clone(),
-        fold_keep: request.limit,
-        first_entry_only: request.first_entry_only,
-    }
-}
-
 /// All names of the selections, or `None` as soon as one of them takes any event: the store then reads no event that nothing looks at.
-fn union<'n>(selections: impl Iterator<Item = Option<&'n Vec<String>>>) -> Option<Vec<String>> {
+pub(crate) fn union<'n>(selections: impl Iterator<Item = Option<&'n Vec<String>>>) -> Option<Vec<String>> {
     let mut names = BTreeSet::new();
     for selection in selections {
         names.extend(selection?.iter().cloned());
@@ -240,10 +220,23 @@ fn timeline(app: &AppSettings, request: &QueryRequest) -> Result<(Timeline, Opti
 }
 
 fn buckets(app: &AppSettings, request: &QueryRequest, from_ms: TimestampMs, to_ms: TimestampMs) -> Result<Vec<Bucket>, QueryFailure> {
-    let Some(interval) = request.interval else {
-        return Ok(vec![Bucket { label_ms: from_ms, start_ms: from_ms }]);
-    };
-    calendar::buckets(&request.period.zone, interval, app.week_start, (from_ms, to_ms), MAX_BUCKETS).ok_or_else(|| {
+    match request.interval {
+        Some(interval) => buckets_of(app, &request.period.zone, interval, (from_ms, to_ms)),
+        None => Ok(vec![Bucket { label_ms: from_ms, start_ms: from_ms }]),
+    }
+}
+
+/// The buckets of a range.
+///
+/// # Errors
+/// When there are more than [`MAX_BUCKETS`].
+pub(crate) fn buckets_of(
+    app: &AppSettings,
+    zone: &TimeZone,
+    interval: Interval,
+    range: (TimestampMs, TimestampMs),
+) -> Result<Vec<Bucket>, QueryFailure> {
+    calendar::buckets(zone, interval, app.week_start, range, MAX_BUCKETS).ok_or_else(|| {
         let message = format!("the range has more than {MAX_BUCKETS} buckets: ask for a longer interval or a shorter range");
         QueryFailure::invalid("too_many_buckets", "interval", message)
     })

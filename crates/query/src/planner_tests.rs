@@ -44,7 +44,9 @@ fn only_needed_events_are_read() {
     assert_eq!(wide.aggregate.scan.events, None);
     let asked = plan(json!({"metrics": [buy], "event": "x"})).unwrap();
     assert_eq!(asked.aggregate.scan.events, Some(vec!["x".to_owned()]));
-    let funnel = |steps: Json| plan_funnel(&app(), &read_funnel(&json!({"steps": steps}), &app(), NOW_MS).unwrap()).scan.events;
+    let funnel = |steps: Json| {
+        crate::funnel_planner::plan_funnel(&app(), &read_funnel(&json!({"steps": steps}), &app(), NOW_MS).unwrap()).unwrap().plan.scan.events
+    };
     assert_eq!(funnel(json!(["b", {"any_of": ["a", "b"]}])), Some(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(funnel(json!(["b", {"event": null}])), None);
 }

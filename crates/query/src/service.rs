@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use event_store::{EventSource, EventsPlan};
+use event_store::{EventSource, EventsPlan, FunnelPersonPlan, FunnelPersonsPlan};
 use serde_json::Value;
 
 use crate::answered::{Answered, Held};
@@ -13,10 +13,14 @@ use crate::export::{Export, Exporter};
 use crate::failure::QueryFailure;
 use crate::figures::QueryFigures;
 use crate::flights::Flights;
+use crate::funnel_planner::plan_funnel;
 use crate::options::{AppSettings, QueryOptions};
-use crate::planner::{events_scan, plan_funnel, plan_query};
-use crate::request::{Period, read_events, read_export, read_funnel, read_query};
-use crate::respond::{Cursor, events_answer, funnel_answer, page_bytes, query_answer, schema_answer};
+use crate::planner::{events_scan, plan_query};
+use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_query};
+use crate::respond::{
+    Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, query_answer,
+    schema_answer,
+};
 use crate::runner::{Outcome, Runner, Work};
 
 /// Answers questions about events.
@@ -74,7 +78,7 @@ impl QueryService {
         self.answer(key, started, work).await
     }
 
-    /// An ordered funnel: `POST /funnel`.
+    /// A funnel: `POST /funnel`.
     ///
     /// # Errors
     /// As for [`QueryService::query`].
@@ -82,18 +86,71 @@ impl QueryService {
         let started = Instant::now();
         let read = read_funnel(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("funnel", app, Some(&read.period), &request));
-        let plan = plan_funnel(app, &read);
+        let planned = plan_funnel(app, &read)?;
         let explain = read.explain.then(|| Explain::planned(started));
         let work = move || -> Work {
             Box::new(move |source, context, turn| {
-                let table = source.funnel(&plan, context)?;
+                let table = source.funnel(&planned.plan, context)?;
                 let laying_out = Instant::now();
-                let mut answer = funnel_answer(&read, &table);
+                let mut answer = funnel_answer(&read, &planned, &table);
                 explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
                 Ok(answer)
             })
         };
         self.answer(key, started, work).await
+    }
+
+    /// The persons who reached a step of a funnel or dropped before it, page by page: `POST /funnel/persons`. Not cached: a page is read once.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn funnel_persons(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let mut read = read_funnel_persons(&request, app, now_ms)?;
+        let cursor = read.cursor.as_deref().map(|text| PersonsCursor::read(text, &app.app, &request)).transpose()?;
+        if let Some(cursor) = cursor {
+            (read.funnel.period.from_ms, read.funnel.period.to_ms) = cursor.range;
+        }
+        let range = (read.funnel.period.from_ms, read.funnel.period.to_ms);
+        let funnel = plan_funnel(app, &read.funnel)?.plan;
+        let after = cursor.map(|cursor| cursor.after);
+        let plan = FunnelPersonsPlan { funnel, step: read.step, outcome: read.outcome, after, limit: read.limit };
+        let app = app.app.clone();
+        let explain = read.funnel.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let page = source.funnel_persons(&plan, context)?;
+                let laying_out = Instant::now();
+                let last = page.persons.last().filter(|_| page.more);
+                let next = last.map(|last| PersonsCursor { range, after: last.key }.write(&app, &request));
+                let mut answer = funnel_persons_answer(&read, &page, next);
+                explain.inspect(|explain| explain.add(&mut answer, &page.stats.work, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(None, started, work).await
+    }
+
+    /// Why a funnel counts one person as it does: `POST /funnel/person`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn funnel_person(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let read = read_funnel_person(&request, app, now_ms)?;
+        let funnel = plan_funnel(app, &read.funnel)?.plan;
+        let plan = FunnelPersonPlan { funnel, person: read.person.clone(), limit: read.limit };
+        let explain = read.funnel.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let story = source.funnel_person(&plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = funnel_person_answer(&read, &story);
+                explain.inspect(|explain| explain.add(&mut answer, &story.stats.work, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(None, started, work).await
     }
 
     /// Raw events, newest first, page by page. Not cached: a page is read once.

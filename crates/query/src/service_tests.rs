@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use event::{AppId, TimestampMs};
 use event_store::{
-    AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPlan, FunnelTable, Measured, QueryContext, QueryError,
-    RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
+    AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
+    FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
 };
 use serde_json::json;
 
@@ -53,6 +53,14 @@ impl EventSource for SlowSource {
 
     fn funnel(&self, _: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
         self.work(context).map(|()| FunnelTable::default())
+    }
+
+    fn funnel_persons(&self, _: &FunnelPersonsPlan, context: &QueryContext) -> Result<FunnelPersonsPage, QueryError> {
+        self.work(context).map(|()| FunnelPersonsPage::default())
+    }
+
+    fn funnel_person(&self, _: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError> {
+        self.work(context).map(|()| FunnelStory::default())
     }
 
     fn events(&self, _: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError> {

@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
   throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
   throng query funnel.json               a request with \"steps\" is a funnel
   throng query --explain '{\"metric\": \"events\", \"interval\": \"day\", \"range\": \"90d\"}'
+  throng query --call funnel-person '{\"steps\": [\"page_view\", \"purchase\"], \"person\": \"U1\"}'
   echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --call events -")]
 pub(crate) struct AskArgs {
     /// The request: JSON, a file, or - for standard input
@@ -45,6 +46,8 @@ pub(crate) struct AskArgs {
 enum Call {
     Query,
     Funnel,
+    FunnelPersons,
+    FunnelPerson,
     Events,
 }
 
@@ -62,6 +65,8 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let (name, rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
+        Call::FunnelPersons => ("funnel/persons", "persons"),
+        Call::FunnelPerson => ("funnel/person", "events"),
         Call::Events => ("events", "events"),
     };
     if args.explain {

@@ -33,6 +33,49 @@ pub(crate) fn funnel_answer() -> Value {
     })
 }
 
+pub(crate) fn funnel_options() -> Value {
+    json!({
+        "steps": ["page_view", {"event": "search", "optional": true}, "add_to_cart", {"any_of": ["purchase", "subscribe"], "label": "paid"}],
+        "exclusions": [{"event": "refund", "from_step": 3, "to_step": 4}],
+        "hold_constant": "session_id",
+        "breakdown": "country",
+        "interval": "week",
+        "time_to_convert": true,
+        "range": "30d",
+        "window": "1d"
+    })
+}
+
+pub(crate) fn funnel_persons() -> Value {
+    json!({"steps": ["page_view", "add_to_cart", "purchase"], "range": "30d", "window": "7d", "step": 3, "outcome": "dropped", "limit": 100})
+}
+
+pub(crate) fn funnel_persons_answer() -> Value {
+    json!({
+        "persons": [{
+            "person": "U1", "entered_at": "2026-01-31T12:00:00+00:00", "last_step": 2, "last_step_name": "add_to_cart",
+            "last_step_at": "2026-01-31T12:05:00+00:00"
+        }],
+        "count": 20_000,
+        "next_cursor": "9f2c41d07be1a65.19b4a0f3c00.19c1f5f3c00.41d07be1a659f2c"
+    })
+}
+
+pub(crate) fn funnel_person() -> Value {
+    json!({"steps": ["page_view", "add_to_cart", "purchase"], "range": "30d", "window": "7d", "person": "U1"})
+}
+
+pub(crate) fn funnel_person_answer() -> Value {
+    json!({
+        "attempt": [
+            {"step": "page_view", "time": "2026-01-31T12:00:00+00:00"}, {"step": "add_to_cart", "time": "2026-01-31T12:05:00+00:00"},
+            {"step": "purchase", "time": null}
+        ],
+        "reached": 2,
+        "stopped": {"rule": "never", "step": 3, "at": null, "words": "no further event is \"purchase\" (step 3)"}
+    })
+}
+
 pub(crate) fn events() -> Value {
     json!({"event": "purchase", "range": "1d", "limit": 100})
 }

@@ -10,7 +10,7 @@ mod question;
 
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
-pub(crate) use funnel::{FunnelRequest, read_funnel};
+pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{MetricBody, MetricRequest};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};

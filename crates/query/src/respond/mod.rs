@@ -6,7 +6,7 @@ mod order;
 mod rows;
 
 pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
-pub(crate) use funnel::funnel_answer;
+pub(crate) use funnel::{PersonsCursor, funnel_answer, funnel_person_answer, funnel_persons_answer};
 pub(crate) use rows::query_answer;
 
 use event_store::{ScanStats, Value};

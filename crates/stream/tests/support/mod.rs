@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPlan, FunnelTable,
-    LostRecords, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
+    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, QueryContext, QueryError, RollupRow,
+    RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -250,6 +251,14 @@ impl EventSource for SmallStore {
     }
 
     fn funnel(&self, _plan: &FunnelPlan, _context: &QueryContext) -> Result<FunnelTable, QueryError> {
+        not_asked()
+    }
+
+    fn funnel_persons(&self, _plan: &FunnelPersonsPlan, _context: &QueryContext) -> Result<FunnelPersonsPage, QueryError> {
+        not_asked()
+    }
+
+    fn funnel_person(&self, _plan: &FunnelPersonPlan, _context: &QueryContext) -> Result<FunnelStory, QueryError> {
         not_asked()
     }
 

@@ -113,7 +113,8 @@ impl Attempt {
         let key = |attempt: &Self| (std::cmp::Reverse(attempt.level), attempt.entry_ms());
         let steps = self.times.len().max(other.times.len());
         // A step that is done comes before one that is not.
-        let time = |attempt: &Self, step: usize| attempt.times.get(step).copied().filter(|&time_ms| time_ms != NOT_DONE).unwrap_or(i64::MAX);
+        let time =
+            |attempt: &Self, step: usize| attempt.times.get(step).copied().filter(|&time_ms| time_ms != NOT_DONE).unwrap_or(i64::MAX);
         let times = (0..steps).map(|step| time(self, step)).cmp((0..steps).map(|step| time(other, step)));
         key(self).cmp(&key(other)).then(times).then((self.order, self.hold).cmp(&(other.order, other.hold))).is_lt()
     }

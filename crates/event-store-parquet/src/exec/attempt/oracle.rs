@@ -147,7 +147,8 @@ fn with_optional(rule: &Rule<'_>, events: &[StepEvent], shown: &[&Vec<usize>], t
         }
         let mut best: Option<(i64, usize)> = None;
         for (i, event) in events.iter().enumerate() {
-            let between = done <= times.len() && event.time_ms >= times[done - 1] && event.time_ms <= times.get(done).copied().unwrap_or(window_end);
+            let between =
+                done <= times.len() && event.time_ms >= times[done - 1] && event.time_ms <= times.get(done).copied().unwrap_or(window_end);
             let is_spare = || shown.iter().any(|chain| !chain.contains(&i) && used.iter().all(|used| !chain.contains(used)));
             let is_better = best.is_none_or(|(time_ms, _)| event.time_ms < time_ms);
             if between && event.mask >> bit & 1 == 1 && !used.contains(&i) && is_better && is_spare() {

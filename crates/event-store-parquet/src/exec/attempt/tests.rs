@@ -173,8 +173,13 @@ impl Options {
 
 fn any_person() -> impl Strategy<Value = Vec<StepEvent>> {
     let mask = prop_oneof![2 => (0u32..4).prop_map(|step| 1u64 << step), 2 => 0u64..16, 1 => (0u32..2).prop_map(|i| 1u64 << (EXCLUSION_SHIFT + i))];
-    let event = (0i64..9, mask, 0u32..3, prop::sample::select(vec![0u64, 7, 7, 8, 8]))
-        .prop_map(|(time_ms, mask, order, hold)| StepEvent { time_ms, mask, order, hold, ..StepEvent::default() });
+    let event = (0i64..9, mask, 0u32..3, prop::sample::select(vec![0u64, 7, 7, 8, 8])).prop_map(|(time_ms, mask, order, hold)| StepEvent {
+        time_ms,
+        mask,
+        order,
+        hold,
+        ..StepEvent::default()
+    });
     prop::collection::vec(event, 0..9)
 }
 

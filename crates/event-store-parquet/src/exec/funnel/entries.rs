@@ -9,9 +9,9 @@ use event_store::{FunnelPlan, QueryContext, QueryError, Scan, ScanStats};
 use rustc_hash::FxHashMap;
 
 use super::gates::{Gates, Way};
-use super::tally::{Tallies, Tally};
 use super::side::{Side, later_to_ms};
 use super::steps_before;
+use super::tally::{Tallies, Tally};
 use crate::decoded::NO_PERSON;
 use crate::exec::aggregate::add_stats;
 use crate::exec::attempt::{OrderedRule, Scope, StepEvent};

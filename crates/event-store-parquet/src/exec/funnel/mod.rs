@@ -14,7 +14,9 @@ mod streams;
 mod tally;
 mod walk;
 
-use event_store::{Attribution, FunnelMode, FunnelPlan, FunnelTable, MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, QueryError, ScanStats, Value};
+use event_store::{
+    Attribution, FunnelMode, FunnelPlan, FunnelTable, MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, QueryError, ScanStats, Value,
+};
 
 use super::attempt::Rule;
 use super::scan::Query;
@@ -60,11 +62,12 @@ fn check_plan(plan: &FunnelPlan) -> Result<(), QueryError> {
         (
             plan.exclusions.iter().all(|exclusion| excluded(exclusion.from_step, exclusion.to_step)),
             "exclusions",
-            "an exclusion lies between two steps that are not optional, and in an unordered funnel between the first and the last".to_owned(),
+            "an exclusion lies between two steps that are not optional, and in an unordered funnel between the first and the last"
+                .to_owned(),
         ),
         (
             !matches!(plan.attribution, Attribution::Step(step) if !is_required(step) || plan.mode == FunnelMode::Unordered),
-            "breakdown_attribution",
+            "attribution",
             "there is no such step that is not optional".to_owned(),
         ),
         (

@@ -2,7 +2,9 @@
 
 use std::collections::BinaryHeap;
 
-use event_store::{Field, FunnelPerson, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, QueryContext, QueryError, ScanStats, StepOutcome};
+use event_store::{
+    Field, FunnelPerson, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, QueryContext, QueryError, ScanStats, StepOutcome,
+};
 use rustc_hash::FxHashMap;
 
 use super::side::{Side, later_to_ms};

@@ -1,6 +1,8 @@
 //! Why a funnel counts one person as it does.
 
-use event_store::{Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Value};
+use event_store::{
+    Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Value,
+};
 
 use super::side::Side;
 use super::streams::Streams;
@@ -14,7 +16,10 @@ use crate::exec::scan::Query;
 /// # Errors
 /// As for [`event_store::EventSource::aggregate`].
 pub fn funnel_person(query: &Query<'_>, plan: &FunnelPersonPlan) -> Result<FunnelStory, QueryError> {
-    let scan = event_store::Scan { filter: Filter::And(vec![of_person(&plan.person), plan.funnel.scan.filter.clone()]), ..plan.funnel.scan.clone() };
+    let scan = event_store::Scan {
+        filter: Filter::And(vec![of_person(&plan.person), plan.funnel.scan.filter.clone()]),
+        ..plan.funnel.scan.clone()
+    };
     let funnel = FunnelPlan { scan, breakdown: None, buckets: None, ..plan.funnel.clone() };
     check_plan(&funnel)?;
     // The name and the values held constant come along with each event.

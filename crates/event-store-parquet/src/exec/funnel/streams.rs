@@ -165,13 +165,7 @@ impl Streams {
     }
 
     /// Unpacks events of one person, the first of which is at a place of a partition.
-    fn step_events(
-        &self,
-        partition: usize,
-        first: usize,
-        payloads: impl Iterator<Item = (u64, u64)>,
-        events: &mut Vec<StepEvent>,
-    ) {
+    fn step_events(&self, partition: usize, first: usize, payloads: impl Iterator<Item = (u64, u64)>, events: &mut Vec<StepEvent>) {
         events.clear();
         events.extend(payloads.map(|(payload, hold)| {
             let moment = self.timeline.moment(payload);

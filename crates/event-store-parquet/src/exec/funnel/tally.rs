@@ -1,6 +1,8 @@
 //! What came of the attempts, by group of the breakdown and by period.
 
-use event_store::{ConversionTime, ConversionTimes, FunnelGroup, FunnelPlan, FunnelStepResult, FunnelTable, QueryContext, QueryError, Value};
+use event_store::{
+    ConversionTime, ConversionTimes, FunnelGroup, FunnelPlan, FunnelStepResult, FunnelTable, QueryContext, QueryError, Value,
+};
 use rustc_hash::FxHashMap;
 
 use crate::exec::attempt::{NOT_DONE, Scope};

@@ -107,7 +107,8 @@ fn expected(plan: &FunnelPlan, world: &[PlainEvent]) -> FunnelTable {
     let all = counted(plan, world);
     let periods = plan.buckets.as_ref().map_or(0, |buckets| buckets.starts.len()) as u32;
     let pick = |wanted: Scope, keep: &dyn Fn(&Value) -> bool| {
-        let times: Vec<&Vec<i64>> = all.iter().filter(|(scope, value, _)| *scope == wanted && keep(value)).map(|(_, _, times)| times).collect();
+        let times: Vec<&Vec<i64>> =
+            all.iter().filter(|(scope, value, _)| *scope == wanted && keep(value)).map(|(_, _, times)| times).collect();
         results(plan, &times)
     };
     let by_period = |keep: &dyn Fn(&Value) -> bool| (0..periods).map(|period| pick(Scope::Period(period), keep)).collect::<Vec<_>>();
