@@ -6,6 +6,8 @@ device, and two events of a session are never at the same time.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..answers import breakdown_rows, funnel_rows
 from .question import DAY_MS, Question
 
@@ -116,6 +118,17 @@ SEGMENTS = [
     ),
 ]
 
+def _step(event: str, name: str, op: str, value: Any) -> dict[str, Any]:
+    return {"event": event, "filters": [{"property": name, "op": op, "value": value}]}
+
+
+_UNORDERED_REQUEST_STEPS = [
+    _step("page_view", "url", "contains", "item-1"),
+    _step("search", "term", "contains", "red"),
+    _step("add_to_cart", "country", "eq", "US"),
+    _step("click", "browser", "eq", "Chrome"),
+    _step("purchase", "price", "gt", 50),
+]
 _UNORDERED_STEPS = [
     "event = 'page_view' AND url LIKE '%item-1%'",
     "event = 'search' AND term LIKE '%red%'",
@@ -141,8 +154,8 @@ def _unordered(bit_or: str, bit_count: str, time_ms: str, unnest: str, when: str
 UNORDERED = [
     Question(
         "Q15 five filtered steps, unordered, 7-day window",
-        None,
-        None,
+        "funnel",
+        {"steps": _UNORDERED_REQUEST_STEPS, "mode": "unordered", "window": "7d"},
         "d90",
         _unordered("bit_or", "bit_count", "epoch_ms(time)", ", range(1, 6) AS all_steps(number)", "count(*) FILTER (steps >= number)"),
         _unordered(
@@ -153,6 +166,7 @@ UNORDERED = [
             "countIf(steps >= number)",
         ),
         keys=1,
+        read=funnel_rows,
     ),
 ]
 

@@ -2,6 +2,7 @@
 //! Gives a running server to tests and benchmarks: started on a free port and a temporary folder, killed, restarted, asked and measured.
 //! Knows nothing of what is inside: it speaks the public API and the command line only.
 
+pub mod cases;
 mod client;
 pub mod load;
 mod process;

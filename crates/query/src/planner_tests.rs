@@ -45,7 +45,11 @@ fn only_needed_events_are_read() {
     let asked = plan(json!({"metrics": [buy], "event": "x"})).unwrap();
     assert_eq!(asked.aggregate.scan.events, Some(vec!["x".to_owned()]));
     let funnel = |steps: Json| {
-        crate::funnel_planner::plan_funnel(&app(), &read_funnel(&json!({"steps": steps}), &app(), NOW_MS).unwrap()).unwrap().plan.scan.events
+        crate::funnel_planner::plan_funnel(&app(), &read_funnel(&json!({"steps": steps}), &app(), NOW_MS).unwrap())
+            .unwrap()
+            .plan
+            .scan
+            .events
     };
     assert_eq!(funnel(json!(["b", {"any_of": ["a", "b"]}])), Some(vec!["a".to_owned(), "b".to_owned()]));
     assert_eq!(funnel(json!(["b", {"event": null}])), None);

@@ -1,5 +1,6 @@
 use event_store::{Attribution, FunnelMode};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::oracle::{counted, step_events};
 use super::*;
@@ -183,24 +184,28 @@ fn any_person() -> impl Strategy<Value = Vec<StepEvent>> {
     prop::collection::vec(event, 0..9)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200_000))]
-
-    #[test]
-    fn agrees_with_a_search_over_all_choices(options in any_options(), events in any_person()) {
+#[test]
+fn agrees_with_a_search_over_all_choices() {
+    const PERSONS: u32 = 200_000;
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(PERSONS));
+    let compared = runner.run(&(any_options(), any_person()), |(options, events)| {
         let context = context();
         let rule = options.rule(&context);
         let steps = (1u64 << rule.bits.len()) - 1 | ((1 << rule.exclusions.len()) - 1) << EXCLUSION_SHIFT;
         let events: Vec<StepEvent> = events.into_iter().map(|event| StepEvent { mask: event.mask & steps, ..event }).collect();
         let mut expected = counted(&rule, &events);
         let mut found = Vec::new();
-        rule.count(&step_events(&events, rule.is_held), &mut |scope, attempt| {
+        let counted = rule.count(&step_events(&events, rule.is_held), &mut |scope, attempt| {
             found.push((scope, attempt.clone()));
             Ok(())
-        }).unwrap();
+        });
+        prop_assert_eq!(counted, Ok(()));
         let key = |(scope, attempt): &(Scope, Attempt)| (*scope == Scope::Range, format!("{scope:?} {attempt:?}"));
         expected.sort_by_key(key);
         found.sort_by_key(key);
         prop_assert_eq!(found, expected, "{:?}", options);
-    }
+        Ok(())
+    });
+    compared.unwrap();
+    println!("funnels: {PERSONS} random persons with random rules agree with a search over all choices");
 }
