@@ -15,7 +15,7 @@ pub fn folder() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases");
     let folder = std::env::var_os("THRONG_TEST_CASES").map_or(beside, PathBuf::from);
     if !folder.is_dir() {
-        println!("{} is absent: its cases are not tried", folder.display());
+        eprintln!("SKIPPED: {} is absent, its cases are not tried", folder.display());
         return None;
     }
     Some(folder)

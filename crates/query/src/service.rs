@@ -123,7 +123,7 @@ impl QueryService {
                 let laying_out = Instant::now();
                 let last = page.persons.last().filter(|_| page.more);
                 let next = last.map(|last| PersonsCursor { range, after: last.key }.write(&app, &request));
-                let mut answer = funnel_persons_answer(&read, &page, next);
+                let mut answer = funnel_persons_answer(&read, &page, next.as_deref());
                 explain.inspect(|explain| explain.add(&mut answer, &page.stats.work, context, turn, laying_out));
                 Ok(answer)
             })

@@ -191,7 +191,7 @@ fn agrees_with_a_search_over_all_choices() {
     let compared = runner.run(&(any_options(), any_person()), |(options, events)| {
         let context = context();
         let rule = options.rule(&context);
-        let steps = (1u64 << rule.bits.len()) - 1 | ((1 << rule.exclusions.len()) - 1) << EXCLUSION_SHIFT;
+        let steps = ((1u64 << rule.bits.len()) - 1) | (((1 << rule.exclusions.len()) - 1) << EXCLUSION_SHIFT);
         let events: Vec<StepEvent> = events.into_iter().map(|event| StepEvent { mask: event.mask & steps, ..event }).collect();
         let mut expected = counted(&rule, &events);
         let mut found = Vec::new();

@@ -121,7 +121,7 @@ fn why_it_ends(rule: &Rule<'_>, events: &[StepEvent], attempt: &Attempt) -> Funn
     if let Some(late) = of_bit(bit).find(|event| is_own(event) && event.time_ms > window_end_ms) {
         return FunnelStop::Late { step, at_ms: late.time_ms, window_end_ms };
     }
-    match of_bit(bit).filter(|event| is_own(event) && event.time_ms < last_ms).last() {
+    match of_bit(bit).rfind(|event| is_own(event) && event.time_ms < last_ms) {
         Some(early) => FunnelStop::Early { step, at_ms: early.time_ms },
         None => FunnelStop::Never { step },
     }

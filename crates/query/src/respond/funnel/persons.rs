@@ -60,7 +60,7 @@ impl PersonsCursor {
 pub(crate) fn funnel_persons_answer(
     request: &FunnelPersonsRequest,
     page: &FunnelPersonsPage,
-    next_cursor: Option<String>,
+    next_cursor: Option<&str>,
 ) -> Map<String, Json> {
     let zone = &request.funnel.period.zone;
     let person = |person: &event_store::FunnelPerson| {
