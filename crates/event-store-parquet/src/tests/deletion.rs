@@ -8,7 +8,10 @@ use event_store::{
     AppendedBatch, Commit, DeletionReceipt, DeletionRequest, DeletionState, EventSink, EventSource, LaterEvents, Ledger, PersonDeletions,
 };
 
-use super::world::{BASE_MS, DAY_MS, PlainEvent, assert_sound, commit, expected, files, maintain_all, open, rollups, rows, segment_count};
+use super::world::{
+    BASE_MS, DAY_MS, PlainEvent, assert_sound, commit, expected, files, findings, maintain_all, open, rollups, rows, segment_count,
+};
+use crate::backup::copy_manifest;
 use crate::part::Part;
 use crate::store::ParquetStore;
 
@@ -301,8 +304,15 @@ fn a_store_of_the_first_format_is_brought_to_this_one() {
     store.flush().unwrap();
     drop(store);
     let manifest = rusqlite::Connection::open(dir.path().join(crate::manifest::FILE)).unwrap();
+    let second = "DROP TABLE tiered; DROP TABLE tier_garbage; PRAGMA user_version = 2";
     let first = "DROP TABLE deletions; DROP TABLE deletion_segments; DELETE FROM meta WHERE key = 'last_segment'; PRAGMA user_version = 1";
-    manifest.execute_batch(first).unwrap();
+    for earlier in [second, first] {
+        manifest.execute_batch(earlier).unwrap();
+        // Before it is brought to this format, it can be checked and backed up.
+        assert_eq!(findings(dir.path()), Vec::new());
+        let copy = tempfile::tempdir().unwrap();
+        assert!(!copy_manifest(dir.path(), &copy.path().join("m.db")).unwrap().segments.is_empty());
+    }
     drop(manifest);
     let store = open(dir.path());
     assert_eq!(rows(&store, &["A", "B"]), expected(&all));
