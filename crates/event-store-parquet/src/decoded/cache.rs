@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::block::Shape;
 use super::column::Decoded;
+use super::load::PersonForm;
 use super::space::{AppSpace, AppSpaces};
 
 /// The share of the limit that ordinals and codes may take; columns have the rest.
@@ -56,6 +57,9 @@ struct Key {
 const SHAPE: u16 = u16::MAX;
 /// The person column as ordinals; as keys it has the number of its place.
 const ORDINALS: u16 = u16::MAX - 1;
+/// The persons of a segment's table as ordinals, and as keys.
+const TABLE_ORDINALS: u16 = u16::MAX - 2;
+const TABLE_KEYS: u16 = u16::MAX - 3;
 
 #[derive(Clone)]
 enum Kept {
@@ -80,13 +84,15 @@ pub(crate) struct Residence {
     id: u64,
     keys: Mutex<FxHashSet<Key>>,
     cache: OnceLock<Weak<DecodedCache>>,
+    /// Held by who looks the part's persons up, which the others wait for instead of doing it as well.
+    pub(super) persons: Mutex<()>,
 }
 
 impl Default for Residence {
     fn default() -> Self {
         // Identity only: no two parts of the process are mistaken for each other, whatever happens to their addresses.
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), keys: Mutex::default(), cache: OnceLock::new() }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), keys: Mutex::default(), cache: OnceLock::new(), persons: Mutex::default() }
     }
 }
 
@@ -106,6 +112,8 @@ pub(super) enum ColumnId {
     Stored(usize),
     /// The persons as ordinals.
     Ordinals,
+    /// Not of a block but of the part: the persons of its table, by number.
+    PersonTable(PersonForm),
 }
 
 /// Where a kept column belongs.
@@ -123,6 +131,8 @@ impl Place<'_> {
         let column = match self.column {
             ColumnId::Stored(column) => column as u16,
             ColumnId::Ordinals => ORDINALS,
+            ColumnId::PersonTable(PersonForm::Ordinals) => TABLE_ORDINALS,
+            ColumnId::PersonTable(PersonForm::Keys) => TABLE_KEYS,
         };
         Key { part: self.residence.id, row: self.row as u32, space: self.space.id(), column }
     }

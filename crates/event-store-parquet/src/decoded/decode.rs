@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, MutableArrayData, StringArray, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, MutableArrayData, StringArray, UInt64Array, make_array};
 use arrow::datatypes::{DataType, FieldRef, Int32Type, TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
 
@@ -17,10 +17,12 @@ use crate::columns;
 const FEW_TEXTS: usize = 1_024;
 
 /// How arrays become columns.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Decoder<'d> {
     pub(super) space: &'d AppSpace,
     pub(super) persons: PersonForm,
+    /// What stands for each number of a person, where the rows have numbers.
+    pub(super) table: Option<Decoded>,
     /// Rows of the row group the arrays are from.
     pub(super) group_rows: usize,
 }
@@ -40,8 +42,8 @@ impl Decoder<'_> {
         let slice = |range: &Range<usize>| array.slice(range.start, range.len());
         let each = |range: &Range<usize>| -> Result<Decoded, LoadFailure> {
             let array = slice(range);
-            if field.name() == columns::PERSON && self.persons == PersonForm::Ordinals {
-                return self.ordinals(&array);
+            if field.name() == columns::PERSON {
+                return self.persons(&array);
             }
             if array.null_count() == array.len() {
                 return Ok(Decoded::Absent);
@@ -62,11 +64,28 @@ impl Decoder<'_> {
         Decoded::Absent
     }
 
-    fn ordinals(&self, persons: &ArrayRef) -> Result<Decoded, LoadFailure> {
-        let persons = persons.as_primitive_opt::<UInt64Type>().ok_or_else(|| LoadFailure::column("the person column is no number"))?;
-        let values = self.space.persons().number(persons).ok_or(LoadFailure::PersonsFull)?;
-        let largest = values.iter().copied().max().unwrap_or(NO_PERSON);
-        Ok(Decoded::Persons(Ordinals { values: values.into(), largest }))
+    fn persons(&self, persons: &ArrayRef) -> Result<Decoded, LoadFailure> {
+        if let Some(keys) = persons.as_primitive_opt::<UInt64Type>() {
+            return match self.persons {
+                PersonForm::Ordinals => Ok(Decoded::Persons(ordinals(self.space, keys)?)),
+                PersonForm::Keys if keys.null_count() == keys.len() => Ok(Decoded::Absent),
+                PersonForm::Keys => Ok(Decoded::Array(copy(persons)?)),
+            };
+        }
+        let beyond = || LoadFailure::column("a row has a person that its segment's table lacks");
+        match (persons.as_primitive_opt::<Int32Type>(), &self.table) {
+            (Some(numbers), Some(Decoded::Persons(table))) => {
+                let values = of_numbers(numbers, &table.values, NO_PERSON).ok_or_else(beyond)?;
+                let largest = values.iter().copied().max().unwrap_or(NO_PERSON);
+                Ok(Decoded::Persons(Ordinals { values: values.into(), largest }))
+            }
+            (Some(numbers), Some(Decoded::Array(table))) => {
+                let table = table.as_primitive_opt::<UInt64Type>().ok_or_else(beyond)?;
+                let keys = of_numbers(numbers, table.values(), 0).ok_or_else(beyond)?;
+                Ok(Decoded::Array(Arc::new(UInt64Array::new(keys.into(), numbers.nulls().cloned()))))
+            }
+            _ => Err(LoadFailure::column("its persons are neither keys nor numbers")),
+        }
     }
 
     fn text(&self, field: &FieldRef, text: &DictionaryArray<Int32Type>, ranges: &[Range<usize>]) -> Result<Vec<Decoded>, LoadFailure> {
@@ -89,6 +108,24 @@ impl Decoder<'_> {
             })
         };
         ranges.iter().map(each).collect()
+    }
+}
+
+/// The ordinals of persons.
+///
+/// # Errors
+/// [`LoadFailure::PersonsFull`].
+pub(super) fn ordinals(space: &AppSpace, keys: &UInt64Array) -> Result<Ordinals, LoadFailure> {
+    let values = space.persons().number(keys).ok_or(LoadFailure::PersonsFull)?;
+    let largest = values.iter().copied().max().unwrap_or(NO_PERSON);
+    Ok(Ordinals { values: values.into(), largest })
+}
+
+/// What stands for the number of each row, `nobody` where there is none; `None` where a number has nothing.
+fn of_numbers<T: Copy>(numbers: &Int32Array, table: &[T], nobody: T) -> Option<Vec<T>> {
+    match numbers.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => numbers.values().iter().map(|&number| table.get(number as usize).copied()).collect(),
+        Some(_) => numbers.iter().map(|number| number.map_or(Some(nobody), |number| table.get(number as usize).copied())).collect(),
     }
 }
 
@@ -129,7 +166,7 @@ fn copy(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, UInt64Array};
+    use arrow::array::Float64Array;
 
     use super::*;
     use crate::decoded::DecodedCache;
@@ -142,7 +179,7 @@ mod tests {
     fn text_has_the_same_code_in_every_row_group() {
         let cache = cache();
         let space = cache.space(&event::AppId::new("A").unwrap());
-        let decoder = Decoder { space: &space, persons: PersonForm::Ordinals, group_rows: 4 };
+        let decoder = Decoder { space: &space, persons: PersonForm::Ordinals, table: None, group_rows: 4 };
         let field = columns::field("s:country");
         let decode = |texts: Vec<Option<&str>>, ranges: &[Range<usize>]| {
             let array: ArrayRef = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>());
@@ -166,7 +203,7 @@ mod tests {
     fn nothing_is_kept_beside_the_rows() {
         let cache = cache();
         let space = cache.space(&event::AppId::new("A").unwrap());
-        let decoder = Decoder { space: &space, persons: PersonForm::Keys, group_rows: 4_000 };
+        let decoder = Decoder { space: &space, persons: PersonForm::Keys, table: None, group_rows: 4_000 };
         let unique: Vec<String> = (0..4_000).map(|i| format!("id {i}")).collect();
         let array: ArrayRef = Arc::new(unique.iter().map(|text| Some(text.as_str())).collect::<DictionaryArray<Int32Type>>());
         let columns = decoder.decode(&columns::field("s:id"), &array, std::slice::from_ref(&(10..20))).unwrap();
@@ -187,7 +224,7 @@ mod tests {
         let space = cache.space(&event::AppId::new("A").unwrap());
         let field = columns::field(columns::PERSON);
         let persons: ArrayRef = Arc::new(UInt64Array::from(vec![1 << 60, 2 << 60, 3 << 60, 4 << 60]));
-        let decoder = |persons| Decoder { space: &space, persons, group_rows: 4 };
+        let decoder = |persons| Decoder { space: &space, persons, table: None, group_rows: 4 };
         assert!(decoder(PersonForm::Ordinals).decode(&field, &persons, std::slice::from_ref(&(0..3))).is_ok());
         assert!(matches!(
             decoder(PersonForm::Ordinals).decode(&field, &persons, std::slice::from_ref(&(0..4))),

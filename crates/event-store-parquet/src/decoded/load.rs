@@ -1,16 +1,16 @@
 //! The columns of a task: what is kept, and what is read for it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt64Array};
 use arrow::error::ArrowError;
 use thiserror::Error;
 
 use super::block::ScanTask;
 use super::cache::{ColumnId, DecodedCache, Place, Residence};
 use super::column::Decoded;
-use super::decode::Decoder;
+use super::decode::{Decoder, ordinals};
 use super::space::AppSpace;
 use crate::columns;
 use crate::part::Part;
@@ -107,6 +107,25 @@ impl Loader<'_> {
         Place { residence, space: self.space, row: task.blocks[block].0.rows.start, column: id }
     }
 
+    /// What stands for each person of the part's table; `None` where its rows have keys.
+    fn person_table(&self, task: &ScanTask) -> Result<Option<Decoded>, LoadFailure> {
+        let Part::Segment(segment) = &*task.part else { return Ok(None) };
+        let residence = task.part.residence();
+        let place = Place { residence, space: self.space, row: 0, column: ColumnId::PersonTable(self.persons) };
+        let _only_one = residence.persons.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = self.cache.column(&place) {
+            return Ok(Some(kept));
+        }
+        let Some(table) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
+        let keys = UInt64Array::from(table.keys().to_vec());
+        let decoded = match self.persons {
+            PersonForm::Ordinals => Decoded::Persons(ordinals(self.space, &keys)?),
+            PersonForm::Keys => Decoded::Array(Arc::new(keys)),
+        };
+        self.cache.keep_column(&place, &decoded);
+        Ok(Some(decoded))
+    }
+
     /// Reads columns of blocks: by column, then by block.
     fn read(&self, task: &ScanTask, blocks: &[usize], stored: &[usize]) -> Result<(Vec<Vec<Decoded>>, u64), LoadFailure> {
         let rows: Vec<Range<usize>> = blocks.iter().map(|&block| task.blocks[block].0.rows.clone()).collect();
@@ -117,7 +136,9 @@ impl Loader<'_> {
             ranges.push(start..start + rows.len());
             start += rows.len();
         }
-        let decoder = Decoder { space: self.space, persons: self.persons, group_rows: task.shape.group_rows(task.group) };
+        let has_persons = |&column: &usize| task.shape.fields[column].name() == columns::PERSON;
+        let table = if stored.iter().any(has_persons) { self.person_table(task)? } else { None };
+        let decoder = Decoder { space: self.space, persons: self.persons, table, group_rows: task.shape.group_rows(task.group) };
         let each = |(&column, array): (&usize, &ArrayRef)| {
             if array.len() != start {
                 return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));

@@ -15,13 +15,11 @@ const SHARD_BITS: u32 = 8;
 const FIRST_SLOT_BITS: u32 = 3;
 /// Longest way from a key's own slot. Keys are hashes, so that only a crowd of chosen ids is longer; it counts as full.
 const MAX_DISTANCE: usize = 512;
-/// Spreads the keys of a shard over its slots.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Person keys of one app as ordinals, in the order of first sight: a set of persons is a bitmap, and what is known of each an array.
 ///
-/// The ascending keys of a sorted run meet the shards in order, one after the other, so that each look-up finds its shard in the
-/// processor's cache. Nothing is ever removed.
+/// Slots are in the order of the keys, which are hashes and spread evenly: the ascending keys of a segment's table, or of a run, meet
+/// shards and slots one after the other, so that each look-up finds its slot in the processor's cache. Nothing is ever removed.
 pub(crate) struct PersonIndex {
     max_persons: usize,
     table: RwLock<Table>,
@@ -163,7 +161,7 @@ impl Shard {
     }
 
     fn slots_of(&self, key: u64) -> impl Iterator<Item = usize> + use<> {
-        let (own, mask) = ((key.wrapping_mul(SPREAD) >> (64 - self.slot_bits)) as usize, self.slot_keys.len() - 1);
+        let (own, mask) = (((key << SHARD_BITS) >> (64 - self.slot_bits)) as usize, self.slot_keys.len() - 1);
         (0..MAX_DISTANCE).map(move |distance| (own + distance) & mask)
     }
 
@@ -245,9 +243,7 @@ mod tests {
         assert_eq!(index.number(&UInt64Array::from(vec![1])), None);
 
         // Keys of one shard that all want the same slot.
-        let inverse = (0..6).fold(SPREAD, |inverse, _| inverse.wrapping_mul(2u64.wrapping_sub(SPREAD.wrapping_mul(inverse))));
-        let chosen: Vec<u64> = (0..2_000_000u64).map(|i| i.wrapping_mul(inverse)).filter(|&key| shard_of(key) == 7).collect();
-        assert!(chosen.len() > 1_000 && chosen.iter().all(|key| key.wrapping_mul(SPREAD) < 2_000_000));
+        let chosen: Vec<u64> = (0..4_000).map(|i| (7 << 56) + i).collect();
         let crowded = PersonIndex::new(1_000_000);
         assert_eq!(crowded.number(&UInt64Array::from(chosen)), None);
         assert!(crowded.is_full());

@@ -8,6 +8,7 @@ use super::gather::{RowRef, gather};
 use super::layout::{InputColumns, Layout};
 use crate::columns;
 use crate::memory::MemoryPart;
+use crate::segment::{PersonGatherer, PersonTable};
 use crate::text::TextDictionary;
 
 /// Parts with a common layout and the order of their rows.
@@ -39,6 +40,32 @@ impl Resident {
         let times: Vec<_> =
             self.inputs.iter().map(|input| input[at].as_ref().map(|array| array.as_primitive::<TimestampMillisecondType>())).collect();
         move |row| times[row.input as usize].map_or(0, |times| times.values()[row.row as usize])
+    }
+
+    /// The persons of sorted rows that are all of one app; `None` where there are several apps.
+    pub(crate) fn persons_of_one_app(&self, rows: &[RowRef]) -> Option<PersonTable> {
+        let column = |name: &str| {
+            let at = self.layout.schema().index_of(name).unwrap_or_default();
+            self.inputs.iter().map(move |input| input[at].as_ref())
+        };
+        let apps: Vec<_> = column(columns::APP).map(|array| array.map(|array| array.as_dictionary::<Int32Type>())).collect();
+        let app = |row: &RowRef| {
+            let apps = apps[row.input as usize]?;
+            Some(apps.values().as_string::<i32>().value(apps.keys().values()[row.row as usize] as usize))
+        };
+        let (first, last) = (rows.first()?, rows.last()?);
+        if app(first)? != app(last)? {
+            return None;
+        }
+        let persons: Vec<_> = column(columns::PERSON).map(|array| array.map(|array| array.as_primitive::<UInt64Type>())).collect();
+        let mut gatherer = PersonGatherer::default();
+        for row in rows {
+            let persons = persons[row.input as usize]?;
+            if persons.is_valid(row.row as usize) {
+                gatherer.add(persons.values()[row.row as usize]);
+            }
+        }
+        gatherer.finish()
     }
 
     /// These rows as one batch with the columns of the layout.

@@ -33,8 +33,8 @@ pub(crate) struct SplitWriter<F> {
     finished: Vec<SegmentInfo>,
 }
 
-impl<F: FnMut() -> io::Result<SegmentWriter>> SplitWriter<F> {
-    /// `create` begins a segment.
+impl<F: FnMut(Option<&str>) -> io::Result<SegmentWriter>> SplitWriter<F> {
+    /// `create` begins a segment, for one large app or the shared one.
     pub(crate) fn new(large: HashSet<Arc<str>>, create: F) -> Self {
         Self { create, large, shared: None, own: None, finished: Vec::new() }
     }
@@ -74,7 +74,7 @@ impl<F: FnMut() -> io::Result<SegmentWriter>> SplitWriter<F> {
     fn write_shared(&mut self, rows: &RecordBatch) -> io::Result<()> {
         match &mut self.shared {
             Some(writer) => writer.write(rows),
-            none => none.insert((self.create)()?).write(rows),
+            none => none.insert((self.create)(None)?).write(rows),
         }
     }
 
@@ -87,7 +87,7 @@ impl<F: FnMut() -> io::Result<SegmentWriter>> SplitWriter<F> {
         if let Some((_, complete)) = self.own.take() {
             self.finished.push(complete.finish()?);
         }
-        let mut writer = (self.create)()?;
+        let mut writer = (self.create)(Some(&app))?;
         writer.write(rows)?;
         self.own = Some((app, writer));
         Ok(())

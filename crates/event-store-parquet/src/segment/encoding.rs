@@ -8,6 +8,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use super::person_table::PERSON_NUMBER;
 use crate::columns::{self, PropertyKind, parse_property_column};
 
 /// Most rows of a row group: small enough that a scan's dictionaries stay in cache, large enough that they pay.
@@ -80,6 +81,8 @@ fn column_properties(
         }
         // A person's rows repeat it, and so does each event's run after the first.
         columns::PERSON => plain(properties, Encoding::PLAIN),
+        // They ascend from row to row within a run, by little.
+        PERSON_NUMBER => plain(properties, Encoding::DELTA_BINARY_PACKED).set_column_compression(path.clone(), zstd(FAST_LEVEL)?),
         // A person's ids begin alike, and many are equal.
         columns::USER_ID | columns::ANONYMOUS_ID | columns::INSERT_ID => {
             plain(properties, Encoding::DELTA_BYTE_ARRAY).set_column_compression(path.clone(), zstd((2 * level).min(MAX_LEVEL))?)

@@ -4,6 +4,7 @@ mod cache;
 mod encoding;
 mod failure;
 mod file;
+mod person_table;
 mod places;
 mod read;
 mod write;
@@ -27,6 +28,7 @@ pub(crate) use cache::OpenSegments;
 pub(crate) use failure::SegmentFailure;
 pub(crate) use file::BLOCK_BYTES;
 use file::VerifiedFile;
+pub(crate) use person_table::{PersonGatherer, PersonTable};
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
 pub(crate) use write::{SegmentPlace, SegmentWriter, day_name};
 
@@ -230,6 +232,12 @@ impl Segment {
         cache.shape(self.residence(), find).map_err(|failure| failure.to_string())
     }
 
+    /// The table of its persons, if its rows have numbers of one. An error is why rows are missing.
+    pub(crate) fn persons(&self) -> Result<Option<PersonTable>, String> {
+        let open = self.open().map_err(|failure| failure.to_string())?;
+        open.persons().map_err(|failure| self.failed(failure).to_string())
+    }
+
     /// Decodes columns of rows of one row group, see [`OpenSegment::read_rows`]. An error is why rows are missing.
     pub(crate) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), String> {
         let open = self.open().map_err(|failure| failure.to_string())?;
@@ -324,18 +332,32 @@ impl Drop for SegmentFile {
 pub(crate) struct Footer {
     pub(crate) runs: RunIndex,
     pub(crate) overflow: OverflowNames,
+    /// The table of the persons, where rows have numbers of it.
+    pub(crate) persons: Option<PersonPlace>,
+}
+
+/// Where in its file a segment's table of persons is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct PersonPlace {
+    start: u64,
+    bytes: usize,
+    persons: usize,
 }
 
 const FORMAT_KEY: &str = "throng.format";
 const RUNS_KEY: &str = "throng.runs";
 const OVERFLOW_KEY: &str = "throng.overflow";
-const FORMAT: &str = "1";
+const PERSONS_KEY: &str = "throng.persons";
+/// Rows have their persons' keys: a segment of several apps, and every one that was written before there were tables.
+const FORMAT_KEYS: &str = "1";
+/// Rows have numbers of the segment's table of persons.
+const FORMAT_NUMBERS: &str = "2";
 
 /// `throng.runs`: `(app, [(first event, last event or null when equal, rows, min ms, max ms)])`.
 type EncodedRuns = Vec<(Arc<str>, Vec<(Arc<str>, Option<Arc<str>>, u64, i64, i64)>)>;
 
 impl Footer {
-    fn encode(&self) -> Result<[(&'static str, String); 3], String> {
+    fn encode(&self) -> Result<Vec<(&'static str, String)>, String> {
         let mut apps: EncodedRuns = Vec::new();
         for run in self.runs.runs() {
             let last_event = (!run.is_one_event()).then(|| run.last_event.clone());
@@ -351,18 +373,29 @@ impl Footer {
         };
         let json = |result: serde_json::Result<String>| result.map_err(|error| error.to_string());
         let (runs, overflow) = (json(serde_json::to_string(&apps))?, json(serde_json::to_string(&overflow))?);
-        Ok([(FORMAT_KEY, FORMAT.into()), (RUNS_KEY, runs), (OVERFLOW_KEY, overflow)])
+        let format = if self.persons.is_some() { FORMAT_NUMBERS } else { FORMAT_KEYS };
+        let mut pairs = vec![(FORMAT_KEY, format.to_owned()), (RUNS_KEY, runs), (OVERFLOW_KEY, overflow)];
+        if let Some(place) = &self.persons {
+            pairs.push((PERSONS_KEY, json(serde_json::to_string(place))?));
+        }
+        Ok(pairs)
     }
 
     fn decode(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let format = get(FORMAT_KEY).ok_or("not a segment of throng")?;
-        if format != FORMAT {
-            return Err(format!("segment format {format} is not supported by this version, which reads format {FORMAT}"));
+        if ![FORMAT_KEYS, FORMAT_NUMBERS].contains(&format.as_str()) {
+            return Err(format!(
+                "segment format {format} is not supported by this version, which reads formats {FORMAT_KEYS} and {FORMAT_NUMBERS}"
+            ));
         }
         let text = |key| get(key).ok_or_else(|| format!("the footer lacks {key}"));
         let damaged = |error: serde_json::Error| format!("the footer is damaged: {error}");
         let apps: EncodedRuns = serde_json::from_str(&text(RUNS_KEY)?).map_err(damaged)?;
         let overflow: Option<Vec<String>> = serde_json::from_str(&text(OVERFLOW_KEY)?).map_err(damaged)?;
+        let persons = match format.as_str() {
+            FORMAT_NUMBERS => Some(serde_json::from_str(&text(PERSONS_KEY)?).map_err(damaged)?),
+            _ => None,
+        };
         let mut runs = RunIndex::default();
         let mut start = 0;
         for (app, entries) in apps {
@@ -373,6 +406,6 @@ impl Footer {
                 start = end;
             }
         }
-        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed) })
+        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed), persons })
     }
 }

@@ -7,7 +7,8 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
-use super::read::{OpenSegment, next_batch};
+use super::person_table::PersonTable;
+use super::read::OpenSegment;
 use crate::columns;
 use crate::part::SCAN_BATCH_ROWS;
 
@@ -17,7 +18,9 @@ pub(crate) type VisitPlaces<'v> = dyn FnMut(&[usize], &RecordBatch) + 'v;
 impl OpenSegment {
     /// Reads `wanted` columns of the rows in `ranges` (ascending, disjoint), hidden ones too.
     pub(crate) fn read_places(&self, wanted: &[&str], ranges: &[Range<usize>], visit: &mut VisitPlaces<'_>) -> Result<(), SegmentFailure> {
-        self.read_places_of_groups(wanted, ranges, &|_| true, visit)
+        let columns = self.places_of(wanted)?;
+        let persons = self.persons_for(&columns)?;
+        self.read_places_of_groups(&columns, persons.as_ref(), ranges, &|_| true, visit)
     }
 
     /// As [`OpenSegment::read_places`], without the row groups that surely have no row with this person key.
@@ -28,22 +31,33 @@ impl OpenSegment {
         ranges: &[Range<usize>],
         visit: &mut VisitPlaces<'_>,
     ) -> Result<(), SegmentFailure> {
+        let columns = self.places_of(wanted)?;
+        let persons = self.persons()?;
+        let value = match &persons {
+            None => key,
+            Some(persons) => match persons.number(key) {
+                Some(number) => number as u64,
+                None => return Ok(()),
+            },
+        };
         let column = self.fields().iter().position(|field| field.name() == columns::PERSON);
-        let may_hold = |group: usize| column.is_none_or(|column| self.group_may_hold(group, column, key));
-        self.read_places_of_groups(wanted, ranges, &may_hold, visit)
+        let may_hold = |group: usize| column.is_none_or(|column| self.group_may_hold(group, column, value));
+        self.read_places_of_groups(&columns, persons.as_ref(), ranges, &may_hold, visit)
+    }
+
+    fn places_of(&self, wanted: &[&str]) -> Result<Vec<usize>, SegmentFailure> {
+        let columns: Vec<usize> = (0..self.fields().len()).filter(|&i| wanted.contains(&self.fields()[i].name().as_str())).collect();
+        if columns.len() == wanted.len() { Ok(columns) } else { Err("a fixed column is missing".into()) }
     }
 
     fn read_places_of_groups(
         &self,
-        wanted: &[&str],
+        columns: &[usize],
+        persons: Option<&PersonTable>,
         ranges: &[Range<usize>],
         may_hold: &dyn Fn(usize) -> bool,
         visit: &mut VisitPlaces<'_>,
     ) -> Result<(), SegmentFailure> {
-        let columns: Vec<usize> = (0..self.fields().len()).filter(|&i| wanted.contains(&self.fields()[i].name().as_str())).collect();
-        if columns.len() != wanted.len() {
-            return Err("a fixed column is missing".into());
-        }
         for (group, bounds) in self.group_starts().windows(2).enumerate() {
             let of_group = bounds[0]..bounds[1];
             let pieces: Vec<Range<usize>> = ranges
@@ -56,9 +70,9 @@ impl OpenSegment {
             }
             let relative = pieces.iter().map(|range| range.start - of_group.start..range.end - of_group.start);
             let selection = RowSelection::from_consecutive_ranges(relative, of_group.len());
-            let mut reader = self.read_group(group, &columns, Some(selection), SCAN_BATCH_ROWS)?;
+            let mut reader = self.read_group(group, columns, Some(selection), SCAN_BATCH_ROWS, persons.cloned())?;
             let mut places = pieces.into_iter().flatten();
-            while let Some(batch) = next_batch(&mut reader) {
+            while let Some(batch) = reader.next_batch() {
                 let batch = batch?;
                 let of_batch: Vec<usize> = places.by_ref().take(batch.num_rows()).collect();
                 if of_batch.len() != batch.num_rows() {
@@ -70,13 +84,14 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// False when the statistics of an unsigned column exclude the value.
+    /// False when the statistics of a column of keys or numbers exclude the value.
     fn group_may_hold(&self, group: usize, column: usize, value: u64) -> bool {
-        let Some(Statistics::Int64(statistics)) = self.column_statistics(group, column) else { return true };
-        // Parquet orders them as the unsigned numbers that they are.
-        match (statistics.min_opt(), statistics.max_opt()) {
-            (Some(&min), Some(&max)) => (min as u64) <= value && value <= (max as u64),
-            _ => true,
-        }
+        // Parquet orders keys as the unsigned numbers that they are; numbers of the table are not negative.
+        let bounds = match self.column_statistics(group, column) {
+            Some(Statistics::Int64(keys)) => keys.min_opt().zip(keys.max_opt()).map(|(&min, &max)| (min as u64, max as u64)),
+            Some(Statistics::Int32(numbers)) => numbers.min_opt().zip(numbers.max_opt()).map(|(&min, &max)| (min as u64, max as u64)),
+            _ => None,
+        };
+        bounds.is_none_or(|(min, max)| min <= value && value <= max)
     }
 }

@@ -20,7 +20,8 @@ use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
-use super::{Footer, Segment};
+use super::person_table::{self, PERSON_NUMBER, PersonTable};
+use super::{Footer, PersonPlace, Segment};
 use crate::columns::{self, OverflowNames};
 use crate::decoded::Shape;
 use crate::hidden::HiddenRows;
@@ -34,7 +35,9 @@ const TAIL_BYTES: u64 = 8;
 pub(crate) struct OpenSegment {
     file: VerifiedFile,
     metadata: ArrowReaderMetadata,
+    /// As rows are given out: with the persons' keys, also where the file has numbers.
     shape: Arc<Shape>,
+    persons: Option<PersonPlace>,
 }
 
 impl OpenSegment {
@@ -53,7 +56,16 @@ impl OpenSegment {
         let pairs = parsed.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
         let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
-        let fields: Vec<FieldRef> = names.iter().map(|field| columns::field(field.name())).collect();
+        let stored_field = |name: &str| if name == PERSON_NUMBER { person_table::number_field() } else { columns::field(name) };
+        let stored: Vec<FieldRef> = names.iter().map(|field| stored_field(field.name())).collect();
+        let has_numbers = stored.iter().any(|field| field.name() == PERSON_NUMBER);
+        if has_numbers != footer.persons.is_some() {
+            return Err("its persons' numbers and their table are not together".into());
+        }
+        // So memory for the table is not what a damaged footer asks for.
+        if footer.persons.is_some_and(|place| place.persons > footer.runs.rows()) {
+            return Err("it has more persons than rows".into());
+        }
         let mut group_starts = vec![0];
         for group in parsed.row_groups() {
             group_starts.push(group_starts[group_starts.len() - 1] + group.num_rows() as usize);
@@ -61,10 +73,25 @@ impl OpenSegment {
         if group_starts.last() != Some(&footer.runs.rows()) {
             return Err("its run index and its row groups disagree".into());
         }
-        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.clone())));
+        let stored = Arc::new(Schema::new(stored));
+        let fields = person_table::with_keys(&stored).fields().iter().cloned().collect();
+        let options = ArrowReaderOptions::new().with_schema(stored);
         let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
-        let Footer { runs, overflow } = footer;
-        Ok(Self { file, metadata, shape: Arc::new(Shape { runs, group_starts, fields, overflow }) })
+        let Footer { runs, overflow, persons } = footer;
+        Ok(Self { file, metadata, shape: Arc::new(Shape { runs, group_starts, fields, overflow }), persons })
+    }
+
+    /// The table of its persons, read anew; `None` where its rows have keys.
+    pub(crate) fn persons(&self) -> Result<Option<PersonTable>, SegmentFailure> {
+        let Some(place) = &self.persons else { return Ok(None) };
+        let bytes = self.file.read(place.start, place.bytes)?;
+        Ok(Some(PersonTable::decode(&bytes, place.persons)?))
+    }
+
+    /// As [`OpenSegment::persons`], where one of the columns is that of persons.
+    pub(super) fn persons_for(&self, columns: &[usize]) -> Result<Option<PersonTable>, SegmentFailure> {
+        let is_person = |&column: &usize| self.shape.fields[column].name() == columns::PERSON;
+        if columns.iter().any(is_person) { self.persons() } else { Ok(None) }
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {
@@ -136,16 +163,17 @@ impl OpenSegment {
     }
 
     /// Decodes `columns` (in stored order, at least one) of rows of one row group: one array per column with the rows one after the other, and the
-    /// compressed bytes of the column chunks. `rows` are rows of the segment, ascending and apart.
+    /// compressed bytes of the column chunks. `rows` are rows of the segment, ascending and apart. Persons are numbers of the table where the
+    /// segment has one.
     pub(super) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), SegmentFailure> {
         let first = self.shape.group_starts[group];
         let group_rows = self.shape.group_rows(group);
         let wanted: usize = rows.iter().map(Range::len).sum();
         let selection = (wanted < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(rows.iter().map(|rows| rows.start - first..rows.end - first), group_rows));
-        let mut reader = self.read_group(group, columns, selection, wanted)?;
+        let mut reader = self.read_group(group, columns, selection, wanted, None)?;
         let mut batches = Vec::new();
-        while let Some(batch) = next_batch(&mut reader) {
+        while let Some(batch) = reader.next_batch() {
             batches.push(batch?);
         }
         let column = |column: usize| match &batches[..] {
@@ -164,16 +192,18 @@ impl OpenSegment {
         self.metadata.metadata().row_group(group).column(column).byte_range().1
     }
 
-    /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group.
+    /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group. Numbers of persons become keys by `persons`.
     pub(super) fn read_group(
         &self,
         group: usize,
         columns: &[usize],
         selection: Option<RowSelection>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchReader, SegmentFailure> {
+        persons: Option<PersonTable>,
+    ) -> Result<GroupReader, SegmentFailure> {
         let begin = || self.begin_group(group, columns, selection, batch_rows);
-        catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))
+        let reader = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))?;
+        Ok(GroupReader { reader, persons })
     }
 
     fn begin_group(
@@ -238,12 +268,24 @@ impl ChunkReader for Chunks {
     }
 }
 
-/// A reader's next batch; a panic in the decoder is damage like any other.
-pub(super) fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, SegmentFailure>> {
-    let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
-    match next {
-        Ok(next) => next.map(|batch| batch.map_err(|error| error.to_string().into())),
-        Err(_) => Some(Err("its data cannot be decoded".into())),
+/// The rows of one row group.
+pub(super) struct GroupReader {
+    reader: ParquetRecordBatchReader,
+    persons: Option<PersonTable>,
+}
+
+impl GroupReader {
+    /// The next batch; a panic in the decoder is damage like any other.
+    pub(super) fn next_batch(&mut self) -> Option<Result<RecordBatch, SegmentFailure>> {
+        let next = catch_unwind(AssertUnwindSafe(|| self.reader.next()));
+        let batch = match next {
+            Ok(next) => next?.map_err(|error| error.to_string().into()),
+            Err(_) => Err("its data cannot be decoded".into()),
+        };
+        Some(match &self.persons {
+            Some(persons) => batch.and_then(|batch| Ok(persons.batch_with_keys(&batch)?)),
+            None => batch,
+        })
     }
 }
 
@@ -272,7 +314,9 @@ pub(crate) struct SegmentScan {
     columns: Vec<usize>,
     check: RowCheck,
     tasks: VecDeque<GroupTask>,
-    current: Option<(ParquetRecordBatchReader, RowRange)>,
+    current: Option<(GroupReader, RowRange)>,
+    /// Once it was read, the table of the persons.
+    persons: Option<PersonTable>,
     /// Rows to give out as batches without columns.
     bare_rows: usize,
     read_bytes: u64,
@@ -290,6 +334,7 @@ impl SegmentScan {
             check,
             tasks: VecDeque::new(),
             current: None,
+            persons: None,
             bare_rows: 0,
             read_bytes: 0,
             missing: None,
@@ -324,7 +369,7 @@ impl SegmentScan {
                 return Some(self.bare_batch());
             }
             if let Some((reader, range)) = &mut self.current {
-                match next_batch(reader) {
+                match reader.next_batch() {
                     Some(Ok(batch)) => match self.check.apply(&batch, &self.schema, range) {
                         Ok(batch) if batch.num_rows() == 0 => continue,
                         other => return Some(other),
@@ -358,7 +403,10 @@ impl SegmentScan {
         let selection = (rows(&task.ranges) < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(task.ranges.iter().map(|range| range.start..range.end), group_rows));
         self.read_bytes += columns.iter().map(|&column| open.chunk_bytes(task.group, column)).sum::<u64>();
-        self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS)?, check));
+        if self.persons.is_none() {
+            self.persons = open.persons_for(&columns)?;
+        }
+        self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS, self.persons.clone())?, check));
         Ok(())
     }
 
@@ -404,13 +452,15 @@ pub(crate) struct WholeScan {
     columns: Vec<usize>,
     batch_rows: usize,
     next_group: usize,
-    current: Option<ParquetRecordBatchReader>,
+    current: Option<GroupReader>,
+    /// Once it was read, the table of the persons.
+    persons: Option<PersonTable>,
 }
 
 impl WholeScan {
     pub(crate) fn new(open: Arc<OpenSegment>, hidden: HiddenRows, batch_rows: usize) -> Self {
         let columns = (0..open.fields().len()).collect();
-        Self { open, hidden, columns, batch_rows, next_group: 0, current: None }
+        Self { open, hidden, columns, batch_rows, next_group: 0, current: None, persons: None }
     }
 
     /// The visible rows of the next group; `None` when all are.
@@ -426,7 +476,7 @@ impl WholeScan {
     pub(crate) fn next_batch(&mut self) -> Result<Option<RecordBatch>, SegmentFailure> {
         loop {
             if let Some(reader) = &mut self.current {
-                if let Some(batch) = next_batch(reader) {
+                if let Some(batch) = reader.next_batch() {
                     return batch.map(Some);
                 }
                 self.current = None;
@@ -434,7 +484,11 @@ impl WholeScan {
             if self.next_group + 1 >= self.open.shape.group_starts.len() {
                 return Ok(None);
             }
-            self.current = Some(self.open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows)?);
+            if self.persons.is_none() {
+                self.persons = self.open.persons()?;
+            }
+            let (open, persons) = (&self.open, self.persons.clone());
+            self.current = Some(open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows, persons)?);
             self.next_group += 1;
         }
     }

@@ -14,7 +14,8 @@ use parquet::file::metadata::KeyValue;
 
 use super::encoding;
 use super::file::HashingWriter;
-use super::{AppRows, Footer, SegmentInfo};
+use super::person_table::{self, PersonTable};
+use super::{AppRows, Footer, PersonPlace, SegmentInfo};
 use crate::columns::OverflowNames;
 use crate::memory::RunCutter;
 use crate::runs::{Run, RunIndex};
@@ -63,7 +64,10 @@ enum Stage {
 pub(crate) struct SegmentWriter {
     stage: Stage,
     is_complete: bool,
+    /// Of the file.
     schema: SchemaRef,
+    /// What its rows have numbers of.
+    persons: Option<PersonTable>,
     zstd_level: i32,
     path: PathBuf,
     relative: String,
@@ -76,8 +80,14 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Creates the file. `overflow` names what the `$overflow` column of the batches may hold; `zstd_level` is that of columns that gain by a
-    /// higher one.
-    pub(crate) fn create(place: &SegmentPlace<'_>, schema: &SchemaRef, overflow: OverflowNames, zstd_level: i32) -> io::Result<Self> {
+    /// higher one. `persons` are those of all rows that will be written, for a segment of one app; without them rows have their persons' keys.
+    pub(crate) fn create(
+        place: &SegmentPlace<'_>,
+        schema: &SchemaRef,
+        overflow: OverflowNames,
+        persons: Option<PersonTable>,
+        zstd_level: i32,
+    ) -> io::Result<Self> {
         let relative = place.relative();
         let path = place.root.join(&relative);
         if let Some(folder) = path.parent() {
@@ -86,7 +96,8 @@ impl SegmentWriter {
         Ok(Self {
             stage: Stage::Empty(HashingWriter::new(File::create(&path)?)),
             is_complete: false,
-            schema: schema.clone(),
+            schema: if persons.is_some() { person_table::with_numbers(schema) } else { schema.clone() },
+            persons,
             zstd_level,
             path,
             relative,
@@ -101,6 +112,9 @@ impl SegmentWriter {
     /// Appends rows that sort after those before.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let runs = self.cutter.cut(batch);
+        let numbered = self.persons.as_ref().map(|persons| persons.to_numbers(&self.schema, batch).map_err(io::Error::other));
+        let numbered = numbered.transpose()?;
+        let batch = numbered.as_ref().unwrap_or(batch);
         let mut writer = self.begin(batch, runs.len())?;
         let first_row = runs.first().map_or(0, |run| run.rows.start);
         let mut written = 0;
@@ -139,8 +153,9 @@ impl SegmentWriter {
 
     /// Writes the footer and syncs the file; its folder is the caller's to sync.
     pub(crate) fn finish(mut self) -> io::Result<SegmentInfo> {
-        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone() };
         let mut writer = self.begin(&RecordBatch::new_empty(self.schema.clone()), 0)?;
+        let persons = self.persons.as_ref().map(|persons| add_persons(&mut writer, persons)).transpose()?;
+        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone(), persons };
         // `into_inner` writes the footer; `finish` before it would be an error.
         let finished = add_metadata(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(parquet_error));
         let written = finished.and_then(|file| {
@@ -190,6 +205,14 @@ fn remove(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "a partial segment could not be deleted; the next start does it");
     }
+}
+
+/// Writes the table after the last row group; readers that do not know of it pass over it.
+fn add_persons(writer: &mut ArrowWriter<HashingWriter<File>>, persons: &PersonTable) -> io::Result<PersonPlace> {
+    writer.flush().map_err(parquet_error)?;
+    let (start, bytes) = (writer.bytes_written() as u64, persons.encode()?);
+    writer.write_all(&bytes)?;
+    Ok(PersonPlace { start, bytes: bytes.len(), persons: persons.keys().len() })
 }
 
 fn add_metadata(writer: &mut ArrowWriter<HashingWriter<File>>, footer: &Footer) -> io::Result<()> {

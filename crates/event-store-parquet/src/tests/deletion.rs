@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use event::{AppId, EventBatchBuilder, EventFields, Reject, RejectCode};
+use event::{AppId, EventBatchBuilder, EventFields, Reject, RejectCode, person_hash};
 use event_store::{
     AppendedBatch, Commit, DeletionReceipt, DeletionRequest, DeletionState, EventSink, EventSource, LaterEvents, Ledger, PersonDeletions,
 };
@@ -38,6 +38,16 @@ fn delete(store: &ParquetStore, app: &str, person: &str, later_events: LaterEven
 
 fn receipt(store: &ParquetStore, deletion: &DeletionReceipt) -> DeletionReceipt {
     store.deletion(&deletion.app, &deletion.id).unwrap().unwrap()
+}
+
+/// Segments whose table of persons has this one.
+fn tables_with(store: &ParquetStore, person: &str) -> usize {
+    let key = person_hash(Some(person), None).unwrap().0;
+    let in_table = |part: &Arc<Part>| match &**part {
+        Part::Segment(segment) => segment.persons().unwrap().is_some_and(|table| table.number(key).is_some()),
+        Part::Memory(_) => false,
+    };
+    store.snapshot().parts.iter().filter(|part| in_table(part)).count()
 }
 
 /// Whether any file of the store, the manifest's too, holds these bytes. Segments are decoded, since they are compressed.
@@ -100,6 +110,26 @@ fn a_deleted_person_is_hidden_at_once_and_gone_after_upkeep() {
     never.append(commit(&kept, 1)).unwrap();
     never.flush().unwrap();
     assert_eq!([rollups(&store, "A"), rollups(&store, "B")], [rollups(&never, "A"), rollups(&never, "B")]);
+}
+
+#[test]
+fn a_deleted_person_goes_from_the_tables_of_persons() {
+    for flushes in [1, 4] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let all = events("A", 0, 210);
+        for (i, events) in all.chunks(210 / flushes + 1).enumerate() {
+            store.append(commit(events, i as u64 + 1)).unwrap();
+            store.flush().unwrap();
+        }
+        assert_eq!([tables_with(&store, "U3"), tables_with(&store, "U9")], [2 * flushes, 0]);
+        delete(&store, "A", "U3", LaterEvents::Accept);
+        maintain_all(&store, NOW_MS);
+        assert_eq!(tables_with(&store, "U3"), 0, "a key of a table is one of a visible row");
+        assert_eq!(tables_with(&store, "U4"), segment_count(&store));
+        assert_eq!(rows(&store, &["A"]), expected(&without(&all, "A", "U3")));
+        assert_sound(&store);
+    }
 }
 
 #[test]

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use event::AppId;
+use event::{AppId, person_hash};
 use event_store::{AppendedBatch, Commit, EventSink};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use serde_json::json;
@@ -66,10 +67,28 @@ fn previous_properties(schema: &Schema) -> WriterProperties {
 fn read(path: &Path) -> (Vec<RecordBatch>, ParquetRecordBatchReaderBuilder<std::fs::File>) {
     let file = || std::fs::File::open(path).unwrap();
     let inferred = ParquetRecordBatchReaderBuilder::try_new(file()).unwrap();
-    let fields: Vec<FieldRef> = inferred.schema().fields().iter().map(|field| columns::field(field.name())).collect();
+    let field = |field: &FieldRef| if field.name() == "person_number" { field.clone() } else { columns::field(field.name()) };
+    let fields: Vec<FieldRef> = inferred.schema().fields().iter().map(field).collect();
     let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file(), options).unwrap();
     (builder.build().unwrap().map(Result::unwrap).collect(), inferred)
+}
+
+/// Rows as format 1 has them: with their persons' keys.
+fn with_keys(batch: &RecordBatch) -> RecordBatch {
+    let text = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>().clone();
+    let (users, anonymous) = (text(columns::USER_ID), text(columns::ANONYMOUS_ID));
+    let key = |row: usize| {
+        let id = |ids: &StringArray| ids.is_valid(row).then(|| ids.value(row).to_owned());
+        person_hash(id(&users).as_deref(), id(&anonymous).as_deref()).map(|person| person.0)
+    };
+    let keys: UInt64Array = (0..batch.num_rows()).map(key).collect();
+    let fields = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
+        "person_number" => (columns::field(columns::PERSON), Arc::new(keys.clone()) as ArrayRef),
+        _ => (field.clone(), column.clone()),
+    });
+    let (fields, arrays): (Vec<FieldRef>, Vec<ArrayRef>) = fields.unzip();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
 }
 
 /// Writes every segment of a closed store again as the previous layout had it; returns the bytes before and after.
@@ -78,11 +97,16 @@ fn to_previous_layout(dir: &Path) -> (usize, usize) {
     let (mut before, mut after) = (0, 0);
     for path in files(dir) {
         let (batches, inferred) = read(&path);
+        let batches: Vec<RecordBatch> = batches.iter().map(with_keys).collect();
         let schema = batches[0].schema();
         let mut writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(previous_properties(&schema))).unwrap();
         batches.iter().for_each(|batch| writer.write(batch).unwrap());
         for pair in inferred.metadata().file_metadata().key_value_metadata().unwrap() {
-            writer.append_key_value_metadata(pair.clone());
+            match pair.key.as_str() {
+                "throng.persons" => {}
+                "throng.format" => writer.append_key_value_metadata(KeyValue::new(pair.key.clone(), "1".to_owned())),
+                _ => writer.append_key_value_metadata(pair.clone()),
+            }
         }
         let bytes = writer.into_inner().unwrap();
         before += std::fs::metadata(&path).unwrap().len() as usize;
@@ -131,7 +155,7 @@ fn other_readers_see_plain_columns() {
         assert!(!matches!(field.data_type(), DataType::Dictionary(..)), "{field:?} asks its readers for a dictionary");
     }
     assert_eq!(inferred.schema().field_with_name(columns::TIME).unwrap().data_type(), &columns::time_type());
-    assert_eq!(inferred.schema().field_with_name(columns::PERSON).unwrap().data_type(), &DataType::UInt64);
+    assert_eq!(inferred.schema().field_with_name("person_number").unwrap().data_type(), &DataType::Int32);
     let plain: Vec<RecordBatch> = inferred.build().unwrap().map(Result::unwrap).collect();
     let texts = |batches: &[RecordBatch]| -> Vec<String> {
         let cast = |batch: &RecordBatch| arrow::compute::cast(batch.column_by_name("s:ref").unwrap(), &DataType::Utf8).unwrap();

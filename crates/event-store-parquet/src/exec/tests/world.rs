@@ -16,7 +16,7 @@ use crate::exec::value::OwnedScalar;
 use crate::hidden::HiddenRows;
 use crate::memory::MemoryPart;
 use crate::part::Part;
-use crate::segment::{OpenSegments, Segment, SegmentPlace, SegmentWriter};
+use crate::segment::{OpenSegments, PersonGatherer, PersonTable, Segment, SegmentPlace, SegmentWriter};
 use crate::snapshot::Snapshot;
 
 /// 2026-01-01T00:00:00Z.
@@ -114,7 +114,11 @@ pub(super) fn snapshot(events: &[PlainEvent], forms: &[PartForm], folder: &Path)
             batches.push(batch(&AppId::new("APP-2").unwrap(), &vec![plain; 1_100]));
         }
         let part = columnize(&batches).unwrap()?;
-        Some(Arc::new(if form.segment { Part::Segment(hide_ghost(&part, &segment(&part, i as u64, folder))) } else { Part::Memory(part) }))
+        Some(Arc::new(if form.segment {
+            Part::Segment(hide_ghost(&part, &segment(&part, !form.crowded, i as u64, folder)))
+        } else {
+            Part::Memory(part)
+        }))
     });
     Snapshot { parts: parts.collect() }
 }
@@ -126,11 +130,20 @@ fn hide_ghost(part: &MemoryPart, segment: &Segment) -> Segment {
     segment.covered(HiddenRows::new(of_ghost.map(|row| row..row + 1).collect()), false)
 }
 
-fn segment(part: &MemoryPart, id: u64, folder: &Path) -> Segment {
+/// With a table of its persons, as a segment of one app has, or with their keys in the rows.
+fn segment(part: &MemoryPart, with_table: bool, id: u64, folder: &Path) -> Segment {
     let place = SegmentPlace { root: folder, id, day: 20_454 };
-    let mut writer = SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), 1).unwrap();
+    let mut writer =
+        SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), with_table.then(|| persons_of(part)), 1).unwrap();
     writer.write(part.batch()).unwrap();
     Segment::new(writer.finish().unwrap(), Arc::from(folder), Arc::new(OpenSegments::new(64 << 20, 64)))
+}
+
+/// The table of a part's persons.
+pub(super) fn persons_of(part: &MemoryPart) -> PersonTable {
+    let mut gatherer = PersonGatherer::default();
+    gatherer.add_all(part.batch().column_by_name(columns::PERSON).unwrap().as_primitive());
+    gatherer.finish().unwrap()
 }
 
 /// All events were received at the time of the first.
