@@ -7,7 +7,7 @@ mod local;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const MAX_RETRIES: usize = 2;
 pub struct ObjectTier {
     store: Arc<dyn ObjectStore>,
     prefix: ObjectPath,
+    /// Where the objects are files.
+    folder: Option<PathBuf>,
     max_read_wait: Duration,
     /// Callers block, `object_store` does not: it runs here.
     runtime: Option<Runtime>,
@@ -47,8 +49,12 @@ impl ObjectTier {
     /// # Errors
     /// [`TierError::Unreachable`] when the URL is not one of these, or the folder or the settings cannot be used.
     pub fn open(url: &str, max_read_wait: Duration) -> Result<Self, TierError> {
+        let mut folder = None;
         let (store, prefix) = match url.split_once("://") {
-            Some(("file", path)) => (local::open(path)?, ""),
+            Some(("file", path)) => {
+                folder = Some(PathBuf::from(path));
+                (local::open(path)?, "")
+            }
             Some(("s3", rest)) => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
                 (s3(bucket)?, prefix)
@@ -58,7 +64,7 @@ impl ObjectTier {
         let prefix = ObjectPath::parse(prefix).map_err(|error| unusable(format!("{url}: {error}")))?;
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("tier").enable_all().build();
         let runtime = threads.map_err(|error| unusable(error.to_string()))?;
-        Ok(Self { store, prefix, max_read_wait, runtime: Some(runtime) })
+        Ok(Self { store, prefix, folder, max_read_wait, runtime: Some(runtime) })
     }
 
     fn path(&self, key: &str) -> ObjectPath {
@@ -125,6 +131,9 @@ impl SegmentTier for ObjectTier {
     }
 
     fn delete(&self, key: &str) -> Result<(), TierError> {
+        if let Some(folder) = &self.folder {
+            local::delete_cut_off(&folder.join(key));
+        }
         match self.run(self.store.delete(&self.path(key))) {
             Err(TierError::Missing(_)) => Ok(()),
             other => other,

@@ -24,7 +24,25 @@ pub(crate) fn open(path: &str) -> Result<Arc<dyn ObjectStore>, TierError> {
     Ok(Arc::new(store.with_fsync(true)))
 }
 
-/// Deletes what uploads that were cut off have left: files named `OBJECT#N`.
+/// Deletes what uploads of this object that were cut off have left. Nobody uploads an object any more that is to be deleted.
+pub(crate) fn delete_cut_off(object: &Path) {
+    let (Some(folder), Some(name)) = (object.parent(), object.file_name()) else { return };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let is_staged = staged_object(&file.to_string_lossy()).is_some_and(|object| name.to_string_lossy() == object);
+        if is_staged && let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(path = %entry.path().display(), %error, "an upload that was cut off could not be deleted");
+        }
+    }
+}
+
+/// The object that a file is an unfinished upload of: such files are named `OBJECT#N`.
+fn staged_object(file: &str) -> Option<&str> {
+    let (object, n) = file.rsplit_once('#')?;
+    (object.ends_with(".parquet") && n.parse::<u32>().is_ok()).then_some(object)
+}
+
+/// Deletes what uploads that were cut off have left.
 fn delete_abandoned(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -32,8 +50,7 @@ fn delete_abandoned(folder: &Path) {
             delete_abandoned(&path);
             continue;
         }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_staged = name.rsplit_once('#').is_some_and(|(object, n)| object.ends_with(".parquet") && n.parse::<u32>().is_ok());
+        let is_staged = staged_object(&entry.file_name().to_string_lossy()).is_some();
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         if is_staged && age.is_some_and(|age| age > ABANDONED_AFTER) {
             let deleted = std::fs::remove_file(&path);

@@ -184,6 +184,23 @@ fn a_folder_keeps_objects_as_the_contract_says() {
 
 /// Endpoint and credentials come from the environment of the process, so the test runs itself in another one.
 #[test]
+fn an_object_goes_with_what_uploads_of_it_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let tier = open_tier(dir.path());
+    let folder = dir.path().join("store");
+    std::fs::create_dir_all(&folder).unwrap();
+    let names = ["1.parquet#1", "1.parquet#27", "1.parquet", "1.parquet#x", "11.parquet#1", "1.parquet#1#2"];
+    names.iter().for_each(|name| std::fs::write(folder.join(name), "part").unwrap());
+    tier.delete("store/1.parquet").unwrap();
+    tier.delete("store/1.parquet").unwrap();
+    tier.delete("never/made.parquet").unwrap();
+    let mut left: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["1.parquet#1#2", "1.parquet#x", "11.parquet#1"]);
+}
+
+#[test]
 fn s3_keeps_objects_as_the_contract_says() {
     const INSIDE: &str = "THRONG_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
