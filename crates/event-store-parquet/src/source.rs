@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use event::AppId;
+use event::limits::EARLIEST_TIME_MS;
+use event_store::{ActivityKind, ActivityPlan, ActivityTable, RetentionEntry, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
     FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError, RollupPlan, RollupRow, RollupSize, Scan, ScanStats,
@@ -44,6 +46,14 @@ impl ParquetStore {
         stats.work.stage("read and follow persons", started);
         self.explain(query, &plan.scan, "a funnel follows each person from event to event", stats)?;
         self.note_lost((plan.scan.from_ms, plan.scan.to_ms.saturating_add(later_ms)), stats);
+        Ok(())
+    }
+
+    /// Adds what all answers about the periods of persons have in common; `read` is what they were made from.
+    fn account_periods(&self, query: &Query<'_>, read: &Scan, started: Instant, stats: &mut ScanStats) -> Result<(), QueryError> {
+        stats.work.stage("read and follow persons", started);
+        self.explain(query, read, "the periods of each person are looked at together", stats)?;
+        self.note_lost((read.from_ms, read.to_ms), stats);
         Ok(())
     }
 
@@ -107,6 +117,27 @@ impl EventSource for ParquetStore {
             let mut story = exec::funnel_person(query, plan)?;
             self.account_funnel(query, &plan.funnel, started, &mut story.stats)?;
             Ok(story)
+        })
+    }
+
+    fn retention(&self, plan: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut table = exec::retention(query, plan)?;
+            let from_ms = if plan.entry == RetentionEntry::FirstTime { EARLIEST_TIME_MS.min(plan.scan.from_ms) } else { plan.scan.from_ms };
+            let read = Scan { from_ms, to_ms: plan.returns_to_ms, ..plan.scan.clone() };
+            self.account_periods(query, &read, started, &mut table.stats)?;
+            Ok(table)
+        })
+    }
+
+    fn activity(&self, plan: &ActivityPlan, context: &QueryContext) -> Result<ActivityTable, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut table = exec::activity(query, plan)?;
+            let from_ms = if plan.kind == ActivityKind::Lifecycle { EARLIEST_TIME_MS.min(plan.scan.from_ms) } else { plan.scan.from_ms };
+            self.account_periods(query, &Scan { from_ms, ..plan.scan.clone() }, started, &mut table.stats)?;
+            Ok(table)
         })
     }
 

@@ -8,6 +8,7 @@ mod explain;
 mod funnel_plan;
 mod ledger;
 mod plan;
+mod retention_plan;
 mod rollup_plan;
 mod sink;
 mod source;
@@ -22,6 +23,10 @@ pub use funnel_plan::{
 };
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
+pub use retention_plan::{
+    ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, RetentionCohort, RetentionEntry,
+    RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
+};
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{

@@ -4,6 +4,7 @@ use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
 use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
+use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,6 +177,18 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn funnel_person(&self, plan: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError>;
+
+    /// A retention table.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn retention(&self, plan: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError>;
+
+    /// Lifecycle and stickiness: what the periods tell in which persons are active.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn activity(&self, plan: &ActivityPlan, context: &QueryContext) -> Result<ActivityTable, QueryError>;
 
     /// Raw events, newest first.
     ///

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event::{AppId, TimestampMs};
+use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
     FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
@@ -61,6 +62,14 @@ impl EventSource for SlowSource {
 
     fn funnel_person(&self, _: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError> {
         self.work(context).map(|()| FunnelStory::default())
+    }
+
+    fn retention(&self, _: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError> {
+        self.work(context).map(|()| RetentionTable::default())
+    }
+
+    fn activity(&self, _: &ActivityPlan, context: &QueryContext) -> Result<ActivityTable, QueryError> {
+        self.work(context).map(|()| ActivityTable::default())
     }
 
     fn events(&self, _: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError> {

@@ -7,6 +7,7 @@
 //! ordinals, persons are 64-bit keys, and distinct counts and sequences merges of sorted runs. Every structure that grows with the
 //! data takes its bytes from the query's budget.
 
+mod activity;
 mod aggregate;
 mod attempt;
 mod batch;
@@ -28,8 +29,10 @@ mod names;
 mod numbers;
 mod overflow;
 mod pairs;
+mod periods;
 mod person_property;
 mod properties;
+mod retention;
 mod row_reader;
 mod rows;
 mod scan;
@@ -45,11 +48,13 @@ mod tuples;
 mod value;
 mod value_table;
 
+pub use activity::activity;
 pub use aggregate::aggregate;
 pub use events::events;
 pub use export::export;
 pub use funnel::{funnel, funnel_person, funnel_persons};
 pub(crate) use names::NamePredicate;
+pub use retention::retention;
 pub use scan::Query;
 pub(crate) use scan::Reserved;
 pub use schema::schema;

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use event::AppId;
+use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
     FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, QueryContext, QueryError, RollupRow,
@@ -259,6 +260,14 @@ impl EventSource for SmallStore {
     }
 
     fn funnel_person(&self, _plan: &FunnelPersonPlan, _context: &QueryContext) -> Result<FunnelStory, QueryError> {
+        not_asked()
+    }
+
+    fn retention(&self, _plan: &RetentionPlan, _context: &QueryContext) -> Result<RetentionTable, QueryError> {
+        not_asked()
+    }
+
+    fn activity(&self, _plan: &ActivityPlan, _context: &QueryContext) -> Result<ActivityTable, QueryError> {
         not_asked()
     }
 

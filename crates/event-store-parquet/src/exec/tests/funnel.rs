@@ -153,7 +153,7 @@ fn conversion_times(times: Vec<i64>, bins: Option<usize>) -> ConversionTimes {
     found
 }
 
-fn any_selections() -> impl Strategy<Value = Vec<Selection>> {
+pub(super) fn any_selections() -> impl Strategy<Value = Vec<Selection>> {
     let filter = prop_oneof![3 => Just(event_store::Filter::all()), 1 => any_filter()];
     prop::collection::vec((any_names(), filter), 1..3)
 }

@@ -1,5 +1,6 @@
 //! Every limit of a query stops it, and names itself.
 
+use event_store::{ActivityKind, ActivityPlan, RetentionEntry, RetentionMode, RetentionPlan};
 use event_store::{
     AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, MemoryBudget, Op, QueryContext,
     QueryError, Scan,
@@ -7,7 +8,7 @@ use event_store::{
 
 use super::world::{BASE_MS, Keeping, PartForm, PlainEvent, app, cache, context, snapshot};
 use crate::exec::value::OwnedScalar;
-use crate::exec::{Query, aggregate, events, funnel};
+use crate::exec::{Query, activity, aggregate, events, funnel, retention};
 
 pub(super) fn everything() -> Scan {
     Scan { app: app(), from_ms: 0, to_ms: i64::MAX, events: None, filter: Filter::all() }
@@ -114,6 +115,65 @@ fn time_and_cancellation() {
     gone.cancel.cancel();
     let page = EventsPlan { scan: everything(), limit: 10, skip: 0 };
     assert_eq!(answer(&gone, |query| events(query, &page).map(drop)), Err(QueryError::Cancelled));
+}
+
+fn any_event() -> Vec<event_store::Selection> {
+    vec![(None, Filter::all())]
+}
+
+fn retention_plan(rolling_ms: Option<i64>, breakdown: Option<Field>) -> RetentionPlan {
+    let day_ms = 86_400_000;
+    RetentionPlan {
+        scan: Scan { from_ms: BASE_MS, to_ms: BASE_MS + 800 * day_ms, ..everything() },
+        start: any_event(),
+        returns: vec![(Some(vec!["a".into()]), Filter::all())],
+        returns_to_ms: i64::MAX,
+        periods: Buckets { starts: (0..800).map(|day| BASE_MS + day * day_ms).collect() },
+        cohorts: 800,
+        max_period: 100,
+        entry: RetentionEntry::Recurring,
+        mode: RetentionMode::On,
+        rolling_ms,
+        breakdown,
+        fold_keep: 25,
+    }
+}
+
+fn activity_plan(kind: ActivityKind, breakdown: Option<Field>) -> ActivityPlan {
+    let RetentionPlan { scan, periods, fold_keep, .. } = retention_plan(None, None);
+    ActivityPlan { scan, any_of: any_event(), periods, kind, breakdown, fold_keep }
+}
+
+#[test]
+fn periods_of_persons_keep_to_the_limits() {
+    let id = || Some(Field::Property("id".into()));
+    let retentions = [(None, None), (Some(1_000), None), (None, id())].map(|(rolling_ms, breakdown)| retention_plan(rolling_ms, breakdown));
+    let activities =
+        [(ActivityKind::Lifecycle, None), (ActivityKind::Stickiness, id())].map(|(kind, breakdown)| activity_plan(kind, breakdown));
+    let run = |context: &QueryContext, keeping: Keeping| -> Vec<Result<(), QueryError>> {
+        let of_retentions = retentions.iter().map(|plan| answer_keeping(keeping, context, |query| retention(query, plan).map(drop)));
+        let of_activities = activities.iter().map(|plan| answer_keeping(keeping, context, |query| activity(query, plan).map(drop)));
+        of_retentions.chain(of_activities).collect()
+    };
+    for keeping in [Keeping::Nothing, Keeping::FewPersons] {
+        let limit_bytes = 40_000;
+        let small = QueryContext { memory: MemoryBudget::new(limit_bytes), ..context() };
+        assert_eq!(run(&small, keeping), vec![Err(QueryError::Memory { limit_bytes }); 5], "{keeping:?}");
+        assert_eq!(run(&context(), keeping), vec![Ok(()); 5], "{keeping:?}");
+    }
+    let gone = context();
+    gone.cancel.cancel();
+    assert_eq!(run(&gone, Keeping::Nothing), vec![Err(QueryError::Cancelled); 5]);
+    let narrow = QueryContext { max_groups: 2_999, ..context() };
+    assert_eq!(run(&narrow, Keeping::Nothing)[2], Err(QueryError::Groups { limit: 2_999 }));
+    assert_eq!(run(&narrow, Keeping::Nothing)[4], Err(QueryError::Groups { limit: 2_999 }));
+    let refused =
+        |plan: RetentionPlan| matches!(answer(&context(), |query| retention(query, &plan).map(drop)), Err(QueryError::Invalid { .. }));
+    let good = || retention_plan(None, None);
+    assert!(refused(RetentionPlan { max_period: 1_000, ..good() }) && refused(RetentionPlan { cohorts: 801, ..good() }));
+    assert!(refused(RetentionPlan { returns_to_ms: BASE_MS, ..good() }) && refused(retention_plan(Some(0), None)));
+    let none = ActivityPlan { periods: Buckets { starts: vec![BASE_MS] }, ..activity_plan(ActivityKind::Lifecycle, None) };
+    assert!(matches!(answer(&context(), |query| activity(query, &none).map(drop)), Err(QueryError::Invalid { .. })));
 }
 
 #[test]
