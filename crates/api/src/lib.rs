@@ -11,6 +11,7 @@ mod keys;
 mod live;
 mod openapi;
 mod operations;
+mod periods;
 mod request;
 mod request_id;
 mod router;

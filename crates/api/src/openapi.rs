@@ -3,10 +3,11 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, deletions, export, live, operations, settings};
+use crate::{accounts, analytics, deletions, export, live, operations, periods, settings};
 
 pub(crate) mod examples;
 mod ingestion;
+pub(crate) mod period_examples;
 
 /// The routes of the API; built from the handlers and their types.
 #[derive(OpenApi)]
@@ -23,6 +24,9 @@ mod ingestion;
         analytics::funnel,
         analytics::funnel_persons,
         analytics::funnel_person,
+        periods::retention,
+        periods::lifecycle,
+        periods::stickiness,
         analytics::events,
         analytics::schema,
         export::export,

@@ -96,6 +96,18 @@ pub(crate) fn buckets(
     Some(found)
 }
 
+/// Where so many periods begin one after the other, the first of them that in which `from_ms` lies.
+pub(crate) fn labels_from(
+    zone: &TimeZone,
+    interval: Interval,
+    week_start: Weekday,
+    from_ms: TimestampMs,
+    count: usize,
+) -> Vec<TimestampMs> {
+    let first_ms = first_label(zone, interval, week_start, from_ms);
+    std::iter::successors(Some(first_ms), |label_ms| Some(next_label(zone, interval, *label_ms))).take(count).collect()
+}
+
 fn first_label(zone: &TimeZone, interval: Interval, week_start: Weekday, from_ms: TimestampMs) -> TimestampMs {
     let day = date_of(zone, from_ms);
     match interval {

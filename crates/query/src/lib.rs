@@ -20,6 +20,7 @@ mod options;
 mod planner;
 mod request;
 mod respond;
+mod retention_planner;
 mod runner;
 mod service;
 mod threads;

@@ -16,6 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
   export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
   throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
   throng query funnel.json               a request with \"steps\" is a funnel
+  throng query '{\"start_event\": \"signup\", \"return_event\": \"page_view\", \"period\": \"week\", \"range\": \"90d\"}'
+  throng query --call lifecycle '{\"event\": \"page_view\", \"period\": \"week\", \"range\": \"90d\"}'
   throng query --explain '{\"metric\": \"events\", \"interval\": \"day\", \"range\": \"90d\"}'
   throng query --call funnel-person '{\"steps\": [\"page_view\", \"purchase\"], \"person\": \"U1\"}'
   echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --call events -")]
@@ -31,7 +33,7 @@ pub(crate) struct AskArgs {
     /// Id of the app
     #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
     app: String,
-    /// Which call of the API; by default funnel for a request with "steps", else query
+    /// Which call of the API; by default funnel for a request with "steps", retention for one with "start_event", else query
     #[arg(long)]
     call: Option<Call>,
     /// Tell how the answer came to be: which tables were read and why, what it cost, and where the time went
@@ -48,6 +50,9 @@ enum Call {
     Funnel,
     FunnelPersons,
     FunnelPerson,
+    Retention,
+    Lifecycle,
+    Stickiness,
     Events,
 }
 
@@ -61,12 +66,15 @@ enum Format {
 pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let text = request_text(&args.request)?;
     let mut request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
-    let call = args.call.unwrap_or(if request.get("steps").is_some() { Call::Funnel } else { Call::Query });
+    let call = args.call.unwrap_or_else(|| call_of(&request));
     let (name, rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
         Call::FunnelPersons => ("funnel/persons", "persons"),
         Call::FunnelPerson => ("funnel/person", "events"),
+        Call::Retention => ("retention", "retention"),
+        Call::Lifecycle => ("lifecycle", "lifecycle"),
+        Call::Stickiness => ("stickiness", "stickiness"),
         Call::Events => ("events", "events"),
     };
     if args.explain {
@@ -90,6 +98,12 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         }
         _ => output::json(&answer.body),
     }
+}
+
+/// Fields that only one call has tell which is meant.
+fn call_of(request: &Value) -> Call {
+    let telling = [("steps", Call::Funnel), ("start_event", Call::Retention)];
+    telling.into_iter().find(|(field, _)| request.get(field).is_some()).map_or(Call::Query, |(_, call)| call)
 }
 
 fn request_text(argument: &str) -> Result<String> {

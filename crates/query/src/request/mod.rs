@@ -7,6 +7,7 @@ mod funnel;
 mod metric;
 mod period;
 mod question;
+mod retention;
 
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
@@ -14,6 +15,7 @@ pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest
 pub(crate) use metric::{MetricBody, MetricRequest};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
+pub(crate) use retention::{ActivityRequest, PeriodsRequest, RetentionRequest, read_activity, read_retention};
 
 use event::limits::MAX_NAME_CHARS;
 

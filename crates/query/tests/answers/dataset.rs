@@ -66,7 +66,8 @@ pub fn open(name: &str, layout: Layout) -> Loaded {
     Loaded { store, _folder: folder }
 }
 
-fn batch(app: &AppId, lines: &[&Value]) -> EventBatch {
+/// Events as lines of a dataset have them, received at one time.
+pub fn batch(app: &AppId, lines: &[&Value]) -> EventBatch {
     let mut builder = EventBatchBuilder::default();
     builder.start(parse_timestamp("2026-06-01T00:00:00Z").unwrap());
     for line in lines {

@@ -6,4 +6,5 @@ mod dataset;
 mod exports;
 mod golden;
 mod pages;
+mod period_zones;
 mod rollups;

@@ -16,6 +16,7 @@ use crate::options::AppSettings;
 use options::{Preset, attribution, conversion_time, exclusions, hold_constant};
 pub(crate) use persons::{FunnelPersonRequest, FunnelPersonsRequest, read_funnel_person, read_funnel_persons};
 pub(crate) use steps::FunnelRequestStep;
+pub(super) use steps::alternatives;
 
 /// Longest window: 366 days.
 const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
@@ -123,7 +124,7 @@ fn funnel_of(object: &Object<'_>, limit: usize, app: &AppSettings, now_ms: i64) 
     })
 }
 
-fn choice<T: Copy>(object: &Object<'_>, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, QueryFailure> {
+pub(super) fn choice<T: Copy>(object: &Object<'_>, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, QueryFailure> {
     object.get(key).map(|node| node.choice(choices)).transpose()
 }
 
@@ -157,11 +158,11 @@ fn window(object: &Object<'_>, preset: Option<Preset>) -> Result<Option<i64>, Qu
     }
 }
 
-fn breakdown(object: &Object<'_>) -> Result<Option<Field>, QueryFailure> {
+pub(super) fn breakdown(object: &Object<'_>) -> Result<Option<Field>, QueryFailure> {
     let Some(node) = object.get("breakdown") else { return Ok(None) };
     let node = node.coded("invalid_breakdown");
     match field(&node)? {
-        Field::Time | Field::ReceivedAt => Err(node.error("a funnel is broken down by a property, not by a time")),
+        Field::Time | Field::ReceivedAt => Err(node.error("a breakdown is by a property, not by a time")),
         field => Ok(Some(field)),
     }
 }
