@@ -28,6 +28,12 @@ def breakdown_rows(answer: dict[str, Any]) -> list[Row]:
     return [(group["value"], *row) for group in answer["breakdown"] for row in funnel_rows(group)]
 
 
+def retention_rows(answer: dict[str, Any]) -> list[Row]:
+    """Rows of `/retention`: the cohort's start, the number of the period, the persons who returned; none where nobody did."""
+    cohorts = ((milliseconds(row["time"]), row["returned"]) for row in answer["retention"])
+    return [(start, number, users) for start, returned in cohorts for number, users in enumerate(returned) if users]
+
+
 def without_other(rows: list[Row]) -> list[Row]:
     """Rows without the one that folds the groups behind the limit, which SQL does not compute."""
     return [row for row in rows if OTHER not in row]

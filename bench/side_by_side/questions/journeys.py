@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..answers import breakdown_rows, funnel_rows
+from ..answers import breakdown_rows, funnel_rows, retention_rows
 from .question import DAY_MS, Question
 
 FUNNEL_STEPS = ["page_view", "add_to_cart", "purchase"]
@@ -88,8 +88,8 @@ SESSIONS = [
 RETENTION = [
     Question(
         "Q11 weekly retention signup > page_view",
-        None,
-        None,
+        "retention",
+        {"start_event": "signup", "return_event": "page_view", "period": "week", "entry": "recurring"},
         "d90",
         "WITH signed_up AS (SELECT DISTINCT user_id, date_trunc('week', time) AS week FROM events WHERE {d90} AND event = 'signup'), "
         "seen AS (SELECT DISTINCT user_id, date_trunc('week', time) AS week FROM events WHERE {d90} AND event = 'page_view') "
@@ -100,6 +100,7 @@ RETENTION = [
         "SELECT toUnixTimestamp(s.week) * 1000, intDiv(v.week - s.week, 7) AS later, count() FROM signed_up AS s "
         "JOIN seen AS v ON v.user_id = s.user_id WHERE v.week >= s.week GROUP BY s.week, later",
         keys=2,
+        read=retention_rows,
     ),
 ]
 
