@@ -16,8 +16,12 @@ use crate::state::ApiState;
     description = "GET takes the same JSON as its body or in `?q=`. Limits: 10 s, memory, groups: 422 with an error that names the one that was passed. \
         503 with `Retry-After` when too many questions wait or the running ones hold all the memory. \
         `\"explain\": true` adds the field `explain`: which tables were read (`rollup_day`, `rollup_hour`, `raw_segments`, `unflushed`) and why, \
-        segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage.",
-    request_body(content = Value, example = json!(examples::query())),
+        segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage. `segment` (the id of a cohort, or a rule as \
+        for `/cohorts`) keeps the events of its members; `cohort:ID` is a group, a breakdown, and with the operators `in` and `not_in` a filter.",
+    request_body(content = Value, examples(
+        ("counts" = (value = json!(examples::query()))),
+        ("segment" = (value = json!(examples::query_segment()))),
+        ("cohort" = (value = json!(examples::query_cohort()))))),
     responses((status = 200, body = Value, example = json!(examples::query_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
@@ -35,7 +39,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
         `window` (`7d`, at most `366d`, or `none`), `entry` (`any`, `first`), `range_applies_to` (`entry`, `all`), `counting` (`users`, `totals`), \
         `exclusions` (at most 10: a step with `from_step` and `to_step`), `hold_constant` (at most 3 properties), `breakdown` with `attribution` \
         (`first`, `last`, `step:2`), `interval` (a row per period of entries in `trend`), `time_to_convert` (`true`, or `{from_step, to_step, bins}`), \
-        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
+        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `segment` (as for `/query`), `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
         Options that exclude one another are refused as `contradictory_options` with the field.",
     request_body(content = Value, examples(
         ("steps" = (value = json!(examples::funnel()))),
@@ -118,6 +122,7 @@ pub(crate) fn settings(app: &App) -> AppSettings {
             WeekDay::Sunday => Weekday::Sunday,
         },
         session_idle_ms: i64::from(app.session_idle_minutes) * 60_000,
+        cohorts: query::Cohorts::default(),
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use event::AppId;
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
+    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
     FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError, RollupPlan, RollupRow, RollupSize, Scan, ScanStats,
-    Schema, StoreError, WindowRow,
+    Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};
@@ -31,11 +31,22 @@ impl ParquetStore {
         if floor_ms > scan.from_ms && scan.from_ms < scan.to_ms {
             stats.missing.push(dropped_before(floor_ms));
         }
+        self.account_segments(floor_ms, stats);
         stats.work.reason = match floor_ms > scan.from_ms {
             true => format!("{reason}; raw events before {floor_ms} ms have passed their retention and are gone"),
             false => reason.to_owned(),
         };
         Ok(())
+    }
+
+    /// Adds what the segments of a question may lack: their rules look at times of their own.
+    fn account_segments(&self, floor_ms: i64, stats: &mut ScanStats) {
+        for (from_ms, to_ms) in stats.segments.iter().map(|read| (read.from_ms, read.to_ms)).collect::<Vec<_>>() {
+            if floor_ms > from_ms && from_ms < to_ms {
+                stats.miss(dropped_before(floor_ms));
+            }
+            self.note_lost((from_ms, to_ms), stats);
+        }
     }
 
     /// Adds what all answers of a funnel have in common.
@@ -107,6 +118,16 @@ impl EventSource for ParquetStore {
             let mut story = exec::funnel_person(query, plan)?;
             self.account_funnel(query, &plan.funnel, started, &mut story.stats)?;
             Ok(story)
+        })
+    }
+
+    fn segment_persons(&self, plan: &SegmentPersonsPlan, context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
+        self.ask(context, |query| {
+            let mut page = exec::segment_persons(query, plan)?;
+            // Whoever has no stored event is not looked for, so that the range of the answer itself is empty.
+            let scan = Scan { app: plan.app.clone(), from_ms: 0, to_ms: 0, events: None, filter: Filter::all() };
+            self.explain(query, &scan, "a segment is found by reading the events of its rules", &mut page.stats)?;
+            Ok(page)
         })
     }
 

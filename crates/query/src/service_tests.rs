@@ -4,7 +4,8 @@ use std::time::Duration;
 use event::{AppId, TimestampMs};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
-    FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
+    FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema,
+    SegmentPersonsPage, WindowRow,
 };
 use serde_json::json;
 
@@ -53,6 +54,10 @@ impl EventSource for SlowSource {
 
     fn funnel(&self, _: &FunnelPlan, context: &QueryContext) -> Result<FunnelTable, QueryError> {
         self.work(context).map(|()| FunnelTable::default())
+    }
+
+    fn segment_persons(&self, _: &SegmentPersonsPlan, context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
+        self.work(context).map(|()| SegmentPersonsPage::default())
     }
 
     fn funnel_persons(&self, _: &FunnelPersonsPlan, context: &QueryContext) -> Result<FunnelPersonsPage, QueryError> {

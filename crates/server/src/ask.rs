@@ -92,7 +92,11 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
     }
 }
 
-fn request_text(argument: &str) -> Result<String> {
+/// The text of a request: the argument itself where it is JSON, else the file, or standard input for `-`.
+///
+/// # Errors
+/// When that cannot be read.
+pub(crate) fn request_text(argument: &str) -> Result<String> {
     if argument.trim_start().starts_with('{') {
         return Ok(argument.to_owned());
     }

@@ -11,6 +11,48 @@ pub(crate) fn query() -> Value {
     })
 }
 
+pub(crate) fn query_segment() -> Value {
+    json!({
+        "metric": "unique_users",
+        "interval": "day",
+        "range": "30d",
+        "segment": {"and": [
+            {"did": "purchase", "at_least": 2, "range": "30d"},
+            {"did_not": "refund"},
+            {"property": "user.plan", "op": "eq", "value": "pro"}
+        ]}
+    })
+}
+
+pub(crate) fn query_cohort() -> Value {
+    json!({
+        "metrics": ["events", "unique_users"],
+        "group_by": "cohort:buyers",
+        "filters": [{"property": "cohort:buyers", "op": "not_in"}],
+        "range": "7d"
+    })
+}
+
+pub(crate) fn cohort() -> Value {
+    json!({"name": "Bought twice", "rule": {"did": "purchase", "at_least": 2, "range": "30d"}})
+}
+
+pub(crate) fn cohort_list() -> Value {
+    json!({"name": "Beta testers", "persons": ["U1", "U2"]})
+}
+
+pub(crate) fn cohort_change() -> Value {
+    json!({"name": "Bought twice this quarter", "rule": {"did": "purchase", "at_least": 2, "range": "90d"}, "version": 1})
+}
+
+pub(crate) fn cohort_preview() -> Value {
+    json!({"segment": {"or": [{"did": "purchase", "filters": [{"property": "price", "op": "gte", "value": 100}]}, {"cohort": "buyers"}]}, "limit": 10})
+}
+
+pub(crate) fn cohort_persons_answer() -> Value {
+    json!({"persons": [{"person": "U1"}, {"person": "U2"}], "count": 2, "next_cursor": null, "evaluated_at": "2026-01-31T12:00:00+00:00"})
+}
+
 pub(crate) fn query_answer() -> Value {
     json!({
         "results": [{"device_type": "mobile", "unique_users": 142_000}, {"device_type": "desktop", "unique_users": 88_000}],

@@ -7,6 +7,8 @@ mod funnel;
 mod metric;
 mod period;
 mod question;
+mod segment;
+mod segment_persons;
 
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
@@ -14,6 +16,7 @@ pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest
 pub(crate) use metric::{MetricBody, MetricRequest};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
+pub(crate) use segment_persons::{SegmentPersonsRequest, check_cohort, persons_cursor, read_segment_persons};
 
 use event::limits::MAX_NAME_CHARS;
 

@@ -12,7 +12,7 @@ use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
     FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, QueryContext, QueryError, RollupRow,
-    RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -259,6 +259,10 @@ impl EventSource for SmallStore {
     }
 
     fn funnel_person(&self, _plan: &FunnelPersonPlan, _context: &QueryContext) -> Result<FunnelStory, QueryError> {
+        not_asked()
+    }
+
+    fn segment_persons(&self, _plan: &SegmentPersonsPlan, _context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
         not_asked()
     }
 

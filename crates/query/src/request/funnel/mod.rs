@@ -6,7 +6,7 @@ mod steps;
 
 use event_store::{Attribution, ConversionTime, Field, Filter, FunnelExclusion, FunnelMode};
 
-use super::filter::{FilterReader, field};
+use super::filter::FilterReader;
 use super::period::{self, Period, counted_unit};
 use super::question::{DEFAULT_LIMIT, MAX_LIMIT, explain, limit, own_app, use_cache};
 use crate::calendar::Interval;
@@ -84,21 +84,19 @@ pub(crate) fn read_funnel(value: &serde_json::Value, app: &AppSettings, now_ms: 
 /// Reads what all questions about a funnel have in common.
 fn funnel_of(object: &Object<'_>, limit: usize, app: &AppSettings, now_ms: i64) -> Result<FunnelRequest, QueryFailure> {
     own_app(object, app)?;
-    if let Some(segment) = object.get("segment") {
-        return Err(segment.not_available("\"segment\" of a funnel"));
-    }
     let preset = options::preset(object)?;
     let zone = period::timezone(object, app)?;
-    let period = period::period(object, &zone, now_ms, "30d")?;
-    let mut filters = FilterReader::new(&zone);
-    let filter = filters.filters(object)?;
+    let mut period = period::period(object, &zone, now_ms, "30d")?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let filter = filters.question(object)?;
     let mode =
         choice(object, "mode", &[("ordered", FunnelMode::Ordered), ("strict", FunnelMode::Strict), ("unordered", FunnelMode::Unordered)])?;
     let mode = mode.unwrap_or_default();
     let steps = steps::steps(object, mode, &mut filters)?;
     let counts_attempts = choice(object, "counting", &[("users", false), ("totals", true)])?.unwrap_or(false);
     let exclusions = exclusions(object, mode, &steps, &mut filters)?;
-    let breakdown = breakdown(object)?;
+    let breakdown = breakdown(object, &mut filters)?;
+    period.rule_marks = filters.into_marks();
     let attribution = attribution(object, mode, &steps, breakdown.is_some())?;
     let range_applies_to_all = choice(object, "range_applies_to", &[("entry", false), ("all", true)])?;
     Ok(FunnelRequest {
@@ -157,10 +155,10 @@ fn window(object: &Object<'_>, preset: Option<Preset>) -> Result<Option<i64>, Qu
     }
 }
 
-fn breakdown(object: &Object<'_>) -> Result<Option<Field>, QueryFailure> {
+fn breakdown(object: &Object<'_>, filters: &mut FilterReader<'_>) -> Result<Option<Field>, QueryFailure> {
     let Some(node) = object.get("breakdown") else { return Ok(None) };
     let node = node.coded("invalid_breakdown");
-    match field(&node)? {
+    match filters.field(&node)? {
         Field::Time | Field::ReceivedAt => Err(node.error("a funnel is broken down by a property, not by a time")),
         field => Ok(Some(field)),
     }
