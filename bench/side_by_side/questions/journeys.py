@@ -107,8 +107,8 @@ _MEMBERS = "SELECT user_id FROM events WHERE {d30} AND event = 'purchase' GROUP 
 SEGMENTS = [
     Question(
         "Q14 daily active who bought twice in 30 days",
-        None,
-        None,
+        "query",
+        {"metric": "unique_users", "interval": "day", "segment": {"did": "purchase", "at_least": 2, "range": "{d30}"}},
         "d30",
         "SELECT epoch_ms(day::TIMESTAMP), n FROM (SELECT time::DATE AS day, count(DISTINCT user_id) AS n FROM events "
         f"WHERE {{d30}} AND user_id IN ({_MEMBERS}) GROUP BY day)",
