@@ -5,8 +5,8 @@ use std::time::Instant;
 use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
-    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError, RollupPlan, RollupRow, RollupSize, Scan, ScanStats,
-    Schema, StoreError, WindowRow,
+    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
+    RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};
@@ -107,6 +107,17 @@ impl EventSource for ParquetStore {
             let mut story = exec::funnel_person(query, plan)?;
             self.account_funnel(query, &plan.funnel, started, &mut story.stats)?;
             Ok(story)
+        })
+    }
+
+    fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut table = exec::paths(query, plan)?;
+            table.stats.work.stage("read and follow persons", started);
+            self.explain(query, &plan.scan, "paths follow each person from event to event", &mut table.stats)?;
+            self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut table.stats);
+            Ok(table)
         })
     }
 

@@ -7,6 +7,7 @@ mod deletion;
 mod explain;
 mod funnel_plan;
 mod ledger;
+mod paths_plan;
 mod plan;
 mod rollup_plan;
 mod sink;
@@ -21,6 +22,7 @@ pub use funnel_plan::{
     MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, Selection, StepOutcome,
 };
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
+pub use paths_plan::{MAX_PATH_STEPS, Occurrence, PathAnchor, PathBound, PathCount, PathEdge, PathRow, PathSide, PathsPlan, PathsTable};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};

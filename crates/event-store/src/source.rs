@@ -3,6 +3,7 @@ use event::{AppId, TimestampMs, UniqueSketch};
 use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
 use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable};
+use crate::paths_plan::{PathsPlan, PathsTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 
 /// How an answer came to be.
@@ -176,6 +177,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn funnel_person(&self, plan: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError>;
+
+    /// The most frequent paths.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError>;
 
     /// Raw events, newest first.
     ///

@@ -4,7 +4,8 @@ use std::time::Duration;
 use event::{AppId, TimestampMs};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
-    FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
+    FunnelPlan, FunnelStory, FunnelTable, Measured, PathsPlan, PathsTable, QueryContext, QueryError, RollupRow, RollupSize, Scan,
+    ScanStats, Schema, WindowRow,
 };
 use serde_json::json;
 
@@ -61,6 +62,10 @@ impl EventSource for SlowSource {
 
     fn funnel_person(&self, _: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError> {
         self.work(context).map(|()| FunnelStory::default())
+    }
+
+    fn paths(&self, _: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError> {
+        self.work(context).map(|()| PathsTable::default())
     }
 
     fn events(&self, _: &EventsPlan, context: &QueryContext) -> Result<EventsPage, QueryError> {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use event::AppId;
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
-    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, QueryContext, QueryError, RollupRow,
-    RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, PathsPlan, PathsTable, QueryContext,
+    QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -259,6 +259,10 @@ impl EventSource for SmallStore {
     }
 
     fn funnel_person(&self, _plan: &FunnelPersonPlan, _context: &QueryContext) -> Result<FunnelStory, QueryError> {
+        not_asked()
+    }
+
+    fn paths(&self, _plan: &PathsPlan, _context: &QueryContext) -> Result<PathsTable, QueryError> {
         not_asked()
     }
 

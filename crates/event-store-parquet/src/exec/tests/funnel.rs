@@ -153,7 +153,7 @@ fn conversion_times(times: Vec<i64>, bins: Option<usize>) -> ConversionTimes {
     found
 }
 
-fn any_selections() -> impl Strategy<Value = Vec<Selection>> {
+pub(super) fn any_selections() -> impl Strategy<Value = Vec<Selection>> {
     let filter = prop_oneof![3 => Just(event_store::Filter::all()), 1 => any_filter()];
     prop::collection::vec((any_names(), filter), 1..3)
 }
@@ -210,7 +210,7 @@ fn any_full_plan() -> impl Strategy<Value = FunnelPlan> {
     )
 }
 
-fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
+pub(super) fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
     (any_event(), 0i64..12).prop_map(|(event, step)| {
         let user = event.user_id.as_ref().map(|id| if id.as_str() < "u2" { "u0".to_string() } else { "u1".to_string() });
         PlainEvent { time_ms: super::world::BASE_MS + step * 10 * MINUTE_MS, user_id: user, ..event }

@@ -5,5 +5,6 @@ mod events;
 mod filter_oracle;
 mod funnel;
 mod limits;
+mod paths;
 mod speed;
 pub(super) mod world;
