@@ -82,6 +82,27 @@ pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Quest
     state.parts.queries.funnel_person(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
 
+/// The most frequent paths before or after an event, or from the beginning of sessions.
+#[utoipa::path(post, path = "/api/v1/analytics/{app_id}/paths", tag = "analytics", params(("app_id" = String, Path)),
+    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`. \
+        Fields: `start` or `end` (an event as a funnel's step; without either, paths begin with the first step of a session), `occurrence` (`first`, `last`, \
+        `every`: which event of a session that is), `steps` (after `start`, before `end`; 1 to 10, 3 unless told), `step_by` (`event`, or a property such as \
+        `url`), `event` or `events` (only these are steps), `exclude` (events that are not, at most 20), `gap` (the longest pause between two steps such as \
+        `10m`, or `none`; sessions unless told), `collapse_repeats`, `full_length_only`, `filters`, `range` or `from` and `to`, `timezone`, `limit` (paths, \
+        and edges a place), `cache`. Everything beyond `limit` is `$other`, its persons counted once.",
+    request_body(content = Value, examples(
+        ("after an event" = (value = json!(examples::paths()))),
+        ("options" = (value = json!(examples::paths_options()))))),
+    responses((status = 200, body = Value, example = json!(examples::paths_answer())),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn paths(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
+    let Question { reader, request } = question;
+    let app = settings(reader.app());
+    state.parts.queries.paths(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
+}
+
 /// Raw events, newest first, page by page.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/events", tag = "analytics", params(("app_id" = String, Path)),
     description = "GET takes the same JSON as its body or in `?q=`. Send `next_cursor` of an answer as `cursor` for the page of older events.",

@@ -23,6 +23,7 @@ mod ingestion;
         analytics::funnel,
         analytics::funnel_persons,
         analytics::funnel_person,
+        analytics::paths,
         analytics::events,
         analytics::schema,
         export::export,

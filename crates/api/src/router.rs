@@ -21,6 +21,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/funnel", get(analytics::funnel).post(analytics::funnel))
         .route("/funnel/persons", get(analytics::funnel_persons).post(analytics::funnel_persons))
         .route("/funnel/person", get(analytics::funnel_person).post(analytics::funnel_person))
+        .route("/paths", get(analytics::paths).post(analytics::paths))
         .route("/events", get(analytics::events).post(analytics::events))
         .route("/export", get(export::export).post(export::export))
         .route("/schema", get(analytics::schema))

@@ -17,6 +17,7 @@ mod formula;
 mod funnel_planner;
 mod node;
 mod options;
+mod paths_planner;
 mod planner;
 mod request;
 mod respond;

@@ -15,11 +15,12 @@ use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::funnel_planner::plan_funnel;
 use crate::options::{AppSettings, QueryOptions};
+use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
-use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_query};
+use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query};
 use crate::respond::{
-    Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, query_answer,
-    schema_answer,
+    Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, paths_answer,
+    query_answer, schema_answer,
 };
 use crate::runner::{Outcome, Runner, Work};
 
@@ -151,6 +152,28 @@ impl QueryService {
             })
         };
         self.answer(None, started, work).await
+    }
+
+    /// The most frequent paths: `POST /paths`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn paths(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let read = read_paths(&request, app, now_ms)?;
+        let key = read.use_cache.then(|| cache_key("paths", app, Some(&read.period), &request));
+        let plan = plan_paths(app, &read);
+        let explain = read.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let table = source.paths(&plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = paths_answer(&read, &table);
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(key, started, work).await
     }
 
     /// Raw events, newest first, page by page. Not cached: a page is read once.

@@ -15,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[command(after_help = "Examples:
   export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
   throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
-  throng query funnel.json               a request with \"steps\" is a funnel
+  throng query funnel.json               a request with a list of \"steps\" is a funnel
+  throng query '{\"start\": \"page_view\", \"steps\": 3}'
   throng query --explain '{\"metric\": \"events\", \"interval\": \"day\", \"range\": \"90d\"}'
   throng query --call funnel-person '{\"steps\": [\"page_view\", \"purchase\"], \"person\": \"U1\"}'
   echo '{\"event\": \"purchase\", \"limit\": 5}' | throng query --call events -")]
@@ -31,7 +32,7 @@ pub(crate) struct AskArgs {
     /// Id of the app
     #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
     app: String,
-    /// Which call of the API; by default funnel for a request with "steps", else query
+    /// Which call of the API; by default funnel for a request with a list of "steps", paths for one with "start", "end" or a number of "steps", else query
     #[arg(long)]
     call: Option<Call>,
     /// Tell how the answer came to be: which tables were read and why, what it cost, and where the time went
@@ -48,6 +49,7 @@ enum Call {
     Funnel,
     FunnelPersons,
     FunnelPerson,
+    Paths,
     Events,
 }
 
@@ -61,12 +63,13 @@ enum Format {
 pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let text = request_text(&args.request)?;
     let mut request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
-    let call = args.call.unwrap_or(if request.get("steps").is_some() { Call::Funnel } else { Call::Query });
+    let call = args.call.unwrap_or_else(|| call_of(&request));
     let (name, rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
         Call::FunnelPersons => ("funnel/persons", "persons"),
         Call::FunnelPerson => ("funnel/person", "events"),
+        Call::Paths => ("paths", "paths"),
         Call::Events => ("events", "events"),
     };
     if args.explain {
@@ -89,6 +92,17 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
             Ok(())
         }
         _ => output::json(&answer.body),
+    }
+}
+
+/// The call a request is for, by the fields that others do not have.
+fn call_of(request: &Value) -> Call {
+    let has = |field: &str| request.get(field).is_some();
+    match request.get("steps") {
+        Some(steps) if steps.is_array() => Call::Funnel,
+        Some(_) => Call::Paths,
+        None if has("start") || has("end") => Call::Paths,
+        None => Call::Query,
     }
 }
 
@@ -184,6 +198,14 @@ mod tests {
         let expected = "why: because\nraw_segments: 9 segments, 7 pruned, 2 read, 100 rows, 4096 bytes\n\
             2 threads, 512 bytes of memory at most\nplan 0.25 ms, scan 3.5 ms";
         assert_eq!(explanation(&explain), expected);
+    }
+
+    #[test]
+    fn a_request_says_which_call_it_is_for() {
+        let is = |request: Value, call: Call| std::mem::discriminant(&call_of(&request)) == std::mem::discriminant(&call);
+        assert!(is(json!({"steps": ["a"]}), Call::Funnel));
+        assert!(is(json!({"steps": 3}), Call::Paths) && is(json!({"end": "a"}), Call::Paths));
+        assert!(is(json!({"metric": "events"}), Call::Query));
     }
 
     #[test]

@@ -76,6 +76,39 @@ pub(crate) fn funnel_person_answer() -> Value {
     })
 }
 
+pub(crate) fn paths() -> Value {
+    json!({"start": "page_view", "steps": 3, "range": "30d"})
+}
+
+pub(crate) fn paths_options() -> Value {
+    json!({
+        "end": {"any_of": ["purchase", "subscribe"]},
+        "occurrence": "every",
+        "steps": 5,
+        "step_by": "url",
+        "events": ["page_view"],
+        "exclude": [{"event": null, "filters": [{"property": "url", "op": "eq", "value": "/login"}]}],
+        "gap": "10m",
+        "collapse_repeats": true,
+        "filters": [{"property": "country", "op": "eq", "value": "US"}],
+        "range": "7d",
+        "limit": 50
+    })
+}
+
+pub(crate) fn paths_answer() -> Value {
+    json!({
+        "paths": [
+            {"path": ["page_view", "search", "page_view", "add_to_cart"], "sequences": 1_200, "users": 900, "share": 0.3},
+            {"path": "$other", "sequences": 2_800, "users": 1_700, "share": 0.7}
+        ],
+        "sequences": 4_000, "users": 2_100, "distinct_paths": 340,
+        "places": [{"place": 0, "sequences": 4_000, "users": 2_100}, {"place": 1, "sequences": 3_100, "users": 1_900}],
+        "edges": [{"from_place": 0, "from": "page_view", "to_place": 1, "to": "search", "sequences": 1_900, "users": 1_400}],
+        "query_time_ms": 240
+    })
+}
+
 pub(crate) fn events() -> Value {
     json!({"event": "purchase", "range": "1d", "limit": 100})
 }

@@ -5,6 +5,7 @@ mod export;
 mod filter;
 mod funnel;
 mod metric;
+mod paths;
 mod period;
 mod question;
 
@@ -12,6 +13,7 @@ pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{MetricBody, MetricRequest};
+pub(crate) use paths::{PathsRequest, read_paths};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
 

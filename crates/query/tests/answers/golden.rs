@@ -57,6 +57,7 @@ async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
         "funnel" => service.funnel(&app, request.clone(), now_ms).await,
         "funnel/persons" => service.funnel_persons(&app, request.clone(), now_ms).await,
         "funnel/person" => service.funnel_person(&app, request.clone(), now_ms).await,
+        "paths" => service.paths(&app, request.clone(), now_ms).await,
         "events" => service.events(&app, request.clone(), now_ms).await,
         other => panic!("{other} is no call"),
     };

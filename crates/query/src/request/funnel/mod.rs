@@ -16,12 +16,13 @@ use crate::options::AppSettings;
 use options::{Preset, attribution, conversion_time, exclusions, hold_constant};
 pub(crate) use persons::{FunnelPersonRequest, FunnelPersonsRequest, read_funnel_person, read_funnel_persons};
 pub(crate) use steps::FunnelRequestStep;
+pub(super) use steps::alternatives;
 
 /// Longest window: 366 days.
-const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
+pub(super) const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
 const DEFAULT_WINDOW_MS: i64 = 7 * 86_400_000;
 /// The code of a request whose options exclude one another.
-const CONTRADICTION: &str = "contradictory_options";
+pub(super) const CONTRADICTION: &str = "contradictory_options";
 
 /// A `/funnel` request.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ fn funnel_of(object: &Object<'_>, limit: usize, app: &AppSettings, now_ms: i64) 
     })
 }
 
-fn choice<T: Copy>(object: &Object<'_>, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, QueryFailure> {
+pub(super) fn choice<T: Copy>(object: &Object<'_>, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, QueryFailure> {
     object.get(key).map(|node| node.choice(choices)).transpose()
 }
 

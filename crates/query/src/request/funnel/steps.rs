@@ -56,7 +56,7 @@ fn may_be_optional(node: &Node<'_>, place: usize, mode: FunnelMode) -> Result<()
 
 /// Reads an event name, an object with `event` and `filters`, or one with `any_of`; in objects also the fields `more`. Gives the label, what
 /// matches, and the object.
-pub(super) fn alternatives<'n>(
+pub(in crate::request) fn alternatives<'n>(
     node: &Node<'n>,
     more: &[&str],
     filters: &mut FilterReader<'_>,
