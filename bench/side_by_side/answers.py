@@ -28,6 +28,12 @@ def breakdown_rows(answer: dict[str, Any]) -> list[Row]:
     return [(group["value"], *row) for group in answer["breakdown"] for row in funnel_rows(group)]
 
 
+def path_rows(answer: dict[str, Any]) -> list[Row]:
+    """Rows of `/paths` that begin with an event: the steps after it, how often, and by how many persons."""
+    listed = [row for row in answer["paths"] if row["path"] != OTHER]
+    return [(" > ".join(row["path"][1:]), row["sequences"], row["users"]) for row in listed]
+
+
 def retention_rows(answer: dict[str, Any]) -> list[Row]:
     """Rows of `/retention`: the cohort's start, the number of the period, the persons who returned; none where nobody did."""
     cohorts = ((milliseconds(row["time"]), row["returned"]) for row in answer["retention"])

@@ -31,7 +31,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-# Columns every segment has: docs/formats.md, "Segment". `person` is left out: it is Throng's own hash of the ids.
+# Columns every segment has: docs/formats.md, "Segment". `person` and `person_number` are left out: Throng's own hash of the ids.
 FIXED = {
     "event": Kind.TEXT,
     "time": Kind.TIME,
@@ -44,7 +44,7 @@ FIXED = {
 }
 PROPERTY_KINDS = {"s": Kind.TEXT, "n": Kind.FLOAT, "i": Kind.INTEGER, "b": Kind.BOOLEAN}
 OVERFLOW = "$overflow"
-NOT_OF_AN_EVENT = {"app", "person", "date"}
+NOT_OF_AN_EVENT = {"app", "person", "person_number", "date"}
 
 
 def of_segment_column(name: str) -> tuple[str, Kind] | None:

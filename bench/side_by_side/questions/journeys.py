@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..answers import breakdown_rows, funnel_rows, retention_rows
+from ..answers import breakdown_rows, funnel_rows, path_rows, retention_rows
 from .question import DAY_MS, Question
 
 FUNNEL_STEPS = ["page_view", "add_to_cart", "purchase"]
@@ -108,8 +108,8 @@ _MEMBERS = "SELECT user_id FROM events WHERE {d30} AND event = 'purchase' GROUP 
 SEGMENTS = [
     Question(
         "Q14 daily active who bought twice in 30 days",
-        None,
-        None,
+        "query",
+        {"metric": "unique_users", "interval": "day", "segment": {"did": "purchase", "at_least": 2, "range": "{d30}"}},
         "d30",
         "SELECT epoch_ms(day::TIMESTAMP), n FROM (SELECT time::DATE AS day, count(DISTINCT user_id) AS n FROM events "
         f"WHERE {{d30}} AND user_id IN ({_MEMBERS}) GROUP BY day)",
@@ -174,19 +174,21 @@ UNORDERED = [
 PATHS = [
     Question(
         "Q16 top 20 three-step paths after a session's first page_view",
-        None,
-        None,
+        "paths",
+        {"start": "page_view", "steps": 3, "full_length_only": True, "limit": 20},
         "d90",
-        "WITH session AS (SELECT list(event ORDER BY time) AS names FROM events WHERE {d90} GROUP BY user_id, session_id), "
-        "path AS (SELECT names[list_position(names, 'page_view') + 1 : list_position(names, 'page_view') + 3] AS steps FROM session "
-        "WHERE list_contains(names, 'page_view')) "
-        "SELECT array_to_string(steps, ' > ') AS steps_text, count(*) AS n FROM path WHERE len(steps) = 3 GROUP BY steps_text "
-        "ORDER BY n DESC, steps_text LIMIT 20",
-        "WITH session AS (SELECT arrayMap(pair -> pair.2, arraySort(groupArray((time, event)))) AS names FROM events WHERE {d90} "
-        "GROUP BY user_id, session_id), "
-        "path AS (SELECT arraySlice(names, indexOf(names, 'page_view') + 1, 3) AS steps FROM session WHERE has(names, 'page_view')) "
-        "SELECT arrayStringConcat(steps, ' > ') AS steps_text, count() AS n FROM path WHERE length(steps) = 3 GROUP BY steps_text "
-        "ORDER BY n DESC, steps_text LIMIT 20",
+        "WITH session AS (SELECT user_id, list(event ORDER BY time) AS names FROM events WHERE {d90} GROUP BY user_id, session_id), "
+        "path AS (SELECT user_id, names[list_position(names, 'page_view') + 1 : list_position(names, 'page_view') + 3] AS steps "
+        "FROM session WHERE list_contains(names, 'page_view')) "
+        "SELECT array_to_string(steps, ' > ') AS steps_text, count(*) AS n, count(DISTINCT user_id) FROM path WHERE len(steps) = 3 "
+        "GROUP BY steps_text ORDER BY n DESC, steps_text LIMIT 20",
+        "WITH session AS (SELECT user_id, arrayMap(pair -> pair.2, arraySort(groupArray((time, event)))) AS names FROM events "
+        "WHERE {d90} GROUP BY user_id, session_id), "
+        "path AS (SELECT user_id, arraySlice(names, indexOf(names, 'page_view') + 1, 3) AS steps FROM session "
+        "WHERE has(names, 'page_view')) "
+        "SELECT arrayStringConcat(steps, ' > ') AS steps_text, count() AS n, uniqExact(user_id) FROM path WHERE length(steps) = 3 "
+        "GROUP BY steps_text ORDER BY n DESC, steps_text LIMIT 20",
         keys=1,
+        read=path_rows,
     ),
 ]

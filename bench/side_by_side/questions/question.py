@@ -42,7 +42,8 @@ def throng_request(question: Question, until_ms: int) -> dict[str, Any]:
     """The request with its range, past the cache of answers: a repeated one would be answered without any work."""
     assert question.request is not None
     from_ms, to_ms = range_ms(question.range, until_ms)
-    return {**question.request, "from": iso(from_ms), "to": iso(to_ms), "cache": False}
+    request = _with_inner_ranges(question.request, until_ms)
+    return {**request, "from": iso(from_ms), "to": iso(to_ms), "cache": False}
 
 
 def duckdb_sql(question: Question, until_ms: int) -> str:
@@ -68,6 +69,22 @@ def iso(ms: int) -> str:
 def plain(ms: int) -> str:
     """A moment in UTC as SQL writes it, with milliseconds."""
     return datetime.fromtimestamp(ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def _with_inner_ranges(value: Any, until_ms: int) -> Any:
+    """A part of a request with `"range": "{d30}"`, as rules of segments have it, as `from` and `to`."""
+    if isinstance(value, list):
+        return [_with_inner_ranges(item, until_ms) for item in value]
+    if not isinstance(value, dict):
+        return value
+    out: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key == "range":
+            from_ms, to_ms = range_ms(str(inner).strip("{}"), until_ms)
+            out |= {"from": iso(from_ms), "to": iso(to_ms)}
+        else:
+            out[key] = _with_inner_ranges(inner, until_ms)
+    return out
 
 
 def _with_ranges(sql: str, until_ms: int, literal: Callable[[int], str]) -> str:

@@ -16,8 +16,12 @@ use crate::state::ApiState;
     description = "GET takes the same JSON as its body or in `?q=`. Limits: 10 s, memory, groups: 422 with an error that names the one that was passed. \
         503 with `Retry-After` when too many questions wait or the running ones hold all the memory. \
         `\"explain\": true` adds the field `explain`: which tables were read (`rollup_day`, `rollup_hour`, `raw_segments`, `unflushed`) and why, \
-        segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage.",
-    request_body(content = Value, example = json!(examples::query())),
+        segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage. `segment` (the id of a cohort, or a rule as \
+        for `/cohorts`) keeps the events of its members; `cohort:ID` is a group, a breakdown, and with the operators `in` and `not_in` a filter.",
+    request_body(content = Value, examples(
+        ("counts" = (value = json!(examples::query()))),
+        ("segment" = (value = json!(examples::query_segment()))),
+        ("cohort" = (value = json!(examples::query_cohort()))))),
     responses((status = 200, body = Value, example = json!(examples::query_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
@@ -35,7 +39,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
         `window` (`7d`, at most `366d`, or `none`), `entry` (`any`, `first`), `range_applies_to` (`entry`, `all`), `counting` (`users`, `totals`), \
         `exclusions` (at most 10: a step with `from_step` and `to_step`), `hold_constant` (at most 3 properties), `breakdown` with `attribution` \
         (`first`, `last`, `step:2`), `interval` (a row per period of entries in `trend`), `time_to_convert` (`true`, or `{from_step, to_step, bins}`), \
-        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
+        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `segment` (as for `/query`), `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
         Options that exclude one another are refused as `contradictory_options` with the field.",
     request_body(content = Value, examples(
         ("steps" = (value = json!(examples::funnel()))),
@@ -82,6 +86,27 @@ pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Quest
     state.parts.queries.funnel_person(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
 
+/// The most frequent paths before or after an event, or from the beginning of sessions.
+#[utoipa::path(post, path = "/api/v1/analytics/{app_id}/paths", tag = "analytics", params(("app_id" = String, Path)),
+    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`. \
+        Fields: `start` or `end` (an event as a funnel's step; without either, paths begin with the first step of a session), `occurrence` (`first`, `last`, \
+        `every`: which event of a session that is), `steps` (after `start`, before `end`; 1 to 10, 3 unless told), `step_by` (`event`, or a property such as \
+        `url`), `event` or `events` (only these are steps), `exclude` (events that are not, at most 20), `gap` (the longest pause between two steps such as \
+        `10m`, or `none`; sessions unless told), `collapse_repeats`, `full_length_only`, `filters`, `range` or `from` and `to`, `timezone`, `limit` (paths, \
+        and edges a place), `cache`. Everything beyond `limit` is `$other`, its persons counted once.",
+    request_body(content = Value, examples(
+        ("after an event" = (value = json!(examples::paths()))),
+        ("options" = (value = json!(examples::paths_options()))))),
+    responses((status = 200, body = Value, example = json!(examples::paths_answer())),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn paths(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
+    let Question { reader, request } = question;
+    let app = settings(reader.app());
+    state.parts.queries.paths(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
+}
+
 /// Raw events, newest first, page by page.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/events", tag = "analytics", params(("app_id" = String, Path)),
     description = "GET takes the same JSON as its body or in `?q=`. Send `next_cursor` of an answer as `cursor` for the page of older events.",
@@ -118,6 +143,7 @@ pub(crate) fn settings(app: &App) -> AppSettings {
             WeekDay::Sunday => Weekday::Sunday,
         },
         session_idle_ms: i64::from(app.session_idle_minutes) * 60_000,
+        cohorts: query::Cohorts::default(),
     }
 }
 

@@ -67,6 +67,10 @@ pub(crate) struct Administrator {
 }
 
 impl Administrator {
+    pub(crate) fn app(&self) -> &App {
+        &self.owner.app
+    }
+
     pub(crate) fn app_id(&self) -> &AppId {
         &self.owner.app.id
     }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod analytics;
+mod cohorts;
 mod deletions;
 mod error;
 mod export;
@@ -21,6 +22,7 @@ mod state;
 mod time;
 mod web;
 
+pub use cohorts::StoredCohorts;
 pub use error::ApiError;
 pub use keys::{KeysUnavailable, ReadKeys};
 pub use openapi::openapi;

@@ -3,7 +3,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, deletions, export, live, operations, periods, settings};
+use crate::{accounts, analytics, cohorts, deletions, export, live, operations, periods, settings};
 
 pub(crate) mod examples;
 mod ingestion;
@@ -24,12 +24,20 @@ pub(crate) mod period_examples;
         analytics::funnel,
         analytics::funnel_persons,
         analytics::funnel_person,
+        analytics::paths,
         periods::retention,
         periods::lifecycle,
         periods::stickiness,
         analytics::events,
         analytics::schema,
         export::export,
+        cohorts::list,
+        cohorts::create,
+        cohorts::preview,
+        cohorts::one,
+        cohorts::change,
+        cohorts::remove,
+        cohorts::persons,
         live::realtime,
         live::realtime_stream,
         accounts::ledger,
@@ -48,6 +56,7 @@ pub(crate) mod period_examples;
     tags(
         (name = "ingestion", description = "Events in, and the accounts of what became of them"),
         (name = "analytics", description = "Questions"),
+        (name = "cohorts", description = "Saved segments: rules about persons, and lists of them"),
         (name = "administration", description = "Settings of an app, and persons that must be forgotten"),
         (name = "live", description = "The last minutes"),
         (name = "operations", description = "For those who run it")
@@ -63,7 +72,7 @@ impl Modify for Keys {
         for (name, description) in [
             ("read_key", "A read key, `rk_...`: asks, for its app only"),
             ("write_key", "A write key, `wk_...`: appends"),
-            ("admin_key", "An admin key, `ak_...`: changes settings and deletes persons, of its app only"),
+            ("admin_key", "An admin key, `ak_...`: changes settings, saves cohorts and deletes persons, of its app only"),
         ] {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));

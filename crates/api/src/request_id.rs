@@ -22,7 +22,8 @@ impl RequestIds {
         Self { process, next: AtomicU64::new(1) }
     }
 
-    fn next(&self) -> String {
+    /// An id that no other process and no later call gives.
+    pub(crate) fn next(&self) -> String {
         format!("{:08x}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

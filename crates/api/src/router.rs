@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
-use crate::{accounts, analytics, deletions, export, live, openapi, periods, security, settings, web};
+use crate::{accounts, analytics, cohorts, deletions, export, live, openapi, periods, security, settings, web};
 
 /// Largest JSON of a question.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -21,9 +21,14 @@ pub fn router(state: ApiState) -> Router {
         .route("/funnel", get(analytics::funnel).post(analytics::funnel))
         .route("/funnel/persons", get(analytics::funnel_persons).post(analytics::funnel_persons))
         .route("/funnel/person", get(analytics::funnel_person).post(analytics::funnel_person))
+        .route("/paths", get(analytics::paths).post(analytics::paths))
         .route("/retention", get(periods::retention).post(periods::retention))
         .route("/lifecycle", get(periods::lifecycle).post(periods::lifecycle))
         .route("/stickiness", get(periods::stickiness).post(periods::stickiness))
+        .route("/cohorts", get(cohorts::list).post(cohorts::create))
+        .route("/cohorts/preview", get(cohorts::preview).post(cohorts::preview))
+        .route("/cohorts/{cohort_id}", get(cohorts::one).put(cohorts::change).delete(cohorts::remove))
+        .route("/cohorts/{cohort_id}/persons", get(cohorts::persons))
         .route("/events", get(analytics::events).post(analytics::events))
         .route("/export", get(export::export).post(export::export))
         .route("/schema", get(analytics::schema))

@@ -4,7 +4,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use event::TimestampMs;
 use event_store::{Ledger, PersonDeletions};
-use metadata_store::MetadataStore;
+use metadata_store::{Definitions, MetadataStore};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use query::QueryService;
 use realtime_store::RealtimeStore;
@@ -27,6 +27,8 @@ pub struct ApiParts {
     pub deletions: Arc<dyn PersonDeletions>,
     /// Apps and their settings.
     pub metadata: Arc<dyn MetadataStore>,
+    /// What people saved in their apps.
+    pub definitions: Arc<dyn Definitions>,
     /// Whom keys belong to.
     pub keys: Arc<dyn ReadKeys>,
     /// The clock, milliseconds since 1970.

@@ -88,6 +88,8 @@ fn no_question_leaves_its_app() {
         ("query", json!({"metric": "events", "app": "theirs"})),
         ("funnel", json!({"steps": [{"event": null}, {"event": null}], "filters": [all]})),
         ("funnel", json!({"steps": ["SECRET_EVENT"], "breakdown": "user_id"})),
+        ("paths", json!({"filters": [all], "gap": "none"})),
+        ("paths", json!({"start": "SECRET_EVENT", "step_by": "user_id"})),
         ("events", json!({"filters": [all], "limit": 10_000})),
     ];
     for (_, question) in &mut questions {

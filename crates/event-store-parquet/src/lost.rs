@@ -18,7 +18,7 @@ impl ParquetStore {
     /// Notes in an answer over `[from_ms, to_ms)` which losses it may lack events of.
     pub(crate) fn note_lost(&self, (from_ms, to_ms): (i64, i64), stats: &mut ScanStats) {
         let missing: Vec<String> = self.with_lost(|lost| lost.filter(|lost| may_lack(lost, from_ms, to_ms)).map(text).collect());
-        stats.missing.extend(missing);
+        missing.into_iter().for_each(|reason| stats.miss(reason));
     }
 
     fn with_lost<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &LostRecords>) -> T) -> T {

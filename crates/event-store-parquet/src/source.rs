@@ -6,9 +6,9 @@ use event::AppId;
 use event::limits::EARLIEST_TIME_MS;
 use event_store::{ActivityKind, ActivityPlan, ActivityTable, RetentionEntry, RetentionPlan, RetentionTable};
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage,
-    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, QueryContext, QueryError, RollupPlan, RollupRow, RollupSize, Scan, ScanStats,
-    Schema, StoreError, WindowRow,
+    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
+    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
+    RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
 };
 
 use crate::exec::{self, Query};
@@ -33,11 +33,22 @@ impl ParquetStore {
         if floor_ms > scan.from_ms && scan.from_ms < scan.to_ms {
             stats.missing.push(dropped_before(floor_ms));
         }
+        self.account_segments(floor_ms, stats);
         stats.work.reason = match floor_ms > scan.from_ms {
             true => format!("{reason}; raw events before {floor_ms} ms have passed their retention and are gone"),
             false => reason.to_owned(),
         };
         Ok(())
+    }
+
+    /// Adds what the segments of a question may lack: their rules look at times of their own.
+    fn account_segments(&self, floor_ms: i64, stats: &mut ScanStats) {
+        for (from_ms, to_ms) in stats.segments.iter().map(|read| (read.from_ms, read.to_ms)).collect::<Vec<_>>() {
+            if floor_ms > from_ms && from_ms < to_ms {
+                stats.miss(dropped_before(floor_ms));
+            }
+            self.note_lost((from_ms, to_ms), stats);
+        }
     }
 
     /// Adds what all answers of a funnel have in common.
@@ -120,6 +131,17 @@ impl EventSource for ParquetStore {
         })
     }
 
+    fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut table = exec::paths(query, plan)?;
+            table.stats.work.stage("read and follow persons", started);
+            self.explain(query, &plan.scan, "paths follow each person from event to event", &mut table.stats)?;
+            self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut table.stats);
+            Ok(table)
+        })
+    }
+
     fn retention(&self, plan: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError> {
         self.ask(context, |query| {
             let started = Instant::now();
@@ -138,6 +160,16 @@ impl EventSource for ParquetStore {
             let from_ms = if plan.kind == ActivityKind::Lifecycle { EARLIEST_TIME_MS.min(plan.scan.from_ms) } else { plan.scan.from_ms };
             self.account_periods(query, &Scan { from_ms, ..plan.scan.clone() }, started, &mut table.stats)?;
             Ok(table)
+        })
+    }
+
+    fn segment_persons(&self, plan: &SegmentPersonsPlan, context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
+        self.ask(context, |query| {
+            let mut page = exec::segment_persons(query, plan)?;
+            // Whoever has no stored event is not looked for, so that the range of the answer itself is empty.
+            let scan = Scan { app: plan.app.clone(), from_ms: 0, to_ms: 0, events: None, filter: Filter::all() };
+            self.explain(query, &scan, "a segment is found by reading the events of its rules", &mut page.stats)?;
+            Ok(page)
         })
     }
 

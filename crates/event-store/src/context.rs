@@ -126,6 +126,11 @@ impl MemoryBudget {
         }
     }
 
+    /// What one query may hold: its own limit, or that of all queries together where it is smaller.
+    pub fn limit_bytes(&self) -> usize {
+        self.0.pool.as_ref().map_or(self.0.limit_bytes, |pool| pool.limit_bytes.min(self.0.limit_bytes))
+    }
+
     /// Most bytes that were held at once.
     pub fn peak_bytes(&self) -> usize {
         self.0.peak.load(Ordering::Relaxed)

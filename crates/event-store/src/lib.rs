@@ -7,9 +7,11 @@ mod deletion;
 mod explain;
 mod funnel_plan;
 mod ledger;
+mod paths_plan;
 mod plan;
 mod retention_plan;
 mod rollup_plan;
+mod segment;
 mod sink;
 mod source;
 
@@ -22,12 +24,16 @@ pub use funnel_plan::{
     MAX_FUNNEL_EXCLUSIONS, MAX_FUNNEL_STEPS, Selection, StepOutcome,
 };
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
+pub use paths_plan::{MAX_PATH_STEPS, Occurrence, PathAnchor, PathBound, PathCount, PathEdge, PathRow, PathSide, PathsPlan, PathsTable};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
 pub use retention_plan::{
     ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, RetentionCohort, RetentionEntry,
     RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
+pub use segment::{
+    DidRule, HasRule, MAX_SEGMENT_DEPTH, Segment, SegmentPerson, SegmentPersonsPage, SegmentPersonsPlan, SegmentRead, SegmentRule,
+};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,

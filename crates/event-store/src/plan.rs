@@ -1,4 +1,8 @@
+use std::sync::Arc;
+
 use event::{AppId, TimestampMs};
+
+use crate::segment::Segment;
 
 /// A constant in a plan, or a group's value in a result.
 ///
@@ -23,7 +27,7 @@ pub enum Value {
 }
 
 /// What a filter, group or measure reads.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Field {
     /// The event name.
     Event,
@@ -43,6 +47,8 @@ pub enum Field {
     Property(String),
     /// A property of the person: the value of the latest `$identify` or `$set` event (by time, then by receive time) that sets it.
     UserProperty(String),
+    /// Whether the person is in this segment: true or false, not set for an event without a person.
+    InSegment(Arc<Segment>),
 }
 
 /// A comparison. Numbers compare with numbers and text with text; a value of another type is simply no match.

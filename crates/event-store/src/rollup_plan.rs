@@ -104,6 +104,7 @@ fn kept_by_name(what: &str, field: &Field) -> String {
         Field::ReceivedAt => "received_at".to_owned(),
         Field::Property(name) => format!("the property {name:?}"),
         Field::UserProperty(name) => format!("the user property {name:?}"),
+        Field::InSegment(segment) => format!("the segment {:?}", segment.name),
     };
     format!("{what} {name}, and rollups are kept by event name alone")
 }
@@ -184,10 +185,13 @@ fn push(spans: &mut Vec<RollupSpan>, size: RollupSize, from_ms: i64, to_ms: i64)
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use event::AppId;
 
     use super::*;
     use crate::plan::{Buckets, Fold, Op, Scan, Value};
+    use crate::segment::{Segment, SegmentRule};
 
     fn plan(from_ms: i64, to_ms: i64, starts: Option<Vec<i64>>) -> AggregatePlan {
         AggregatePlan {
@@ -244,6 +248,9 @@ mod tests {
         asked.scan.filter = Filter::all();
         asked.group_by = vec![Field::Event, Field::Property("p".to_owned())];
         refused(&asked, "grouped by the property \"p\"");
+        let everybody = Segment { name: "cohort:all".to_owned(), rule: SegmentRule::All(Vec::new()) };
+        asked.group_by = vec![Field::InSegment(Arc::new(everybody))];
+        refused(&asked, "grouped by the segment \"cohort:all\"");
         asked.group_by = vec![Field::Event];
         asked.measures[0].function = MeasureFn::UniqueUsersApprox;
         assert!(RollupPlan::of(&asked).unwrap().needs_users);

@@ -3,18 +3,38 @@ use event::{AppId, TimestampMs, UniqueSketch};
 use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
 use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable};
+use crate::paths_plan::{PathsPlan, PathsTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
+use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanStats {
-    /// Events read after pruning.
+    /// Events read after pruning, those for segments left out.
     pub scanned_events: u64,
+    /// The segments of the question, each evaluated once, and what they took.
+    pub segments: Vec<SegmentRead>,
     /// Why the answer lacks events (a quarantined segment, ...); empty when complete.
     pub missing: Vec<String>,
     /// What was read, why, and where the time went.
     pub work: Work,
+}
+
+impl ScanStats {
+    /// Adds a pass over events, but for its `scanned_events`: what they count as is the caller's to know.
+    pub fn add_pass(&mut self, pass: Self) {
+        self.work.add(&pass.work);
+        self.segments.extend(pass.segments);
+        pass.missing.into_iter().for_each(|reason| self.miss(reason));
+    }
+
+    /// Notes why the answer lacks events.
+    pub fn miss(&mut self, reason: String) {
+        if !self.missing.contains(&reason) {
+            self.missing.push(reason);
+        }
+    }
 }
 
 /// A measure's result.
@@ -178,6 +198,12 @@ pub trait EventSource: Send + Sync {
     /// As for [`EventSource::aggregate`].
     fn funnel_person(&self, plan: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError>;
 
+    /// The most frequent paths.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError>;
+
     /// A retention table.
     ///
     /// # Errors
@@ -189,6 +215,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn activity(&self, plan: &ActivityPlan, context: &QueryContext) -> Result<ActivityTable, QueryError>;
+
+    /// The persons in a segment, page by page.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn segment_persons(&self, plan: &SegmentPersonsPlan, context: &QueryContext) -> Result<SegmentPersonsPage, QueryError>;
 
     /// Raw events, newest first.
     ///

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::app::{App, WeekDay};
 use crate::definition::{Definition, DefinitionKind};
 use crate::key::{Key, KeyKind, KeyOwner, NewKey, SecretKey};
-use crate::store::{Definitions, MetadataError, MetadataStore};
+use crate::store::{Definitions, MAX_DEFINITIONS_PER_KIND, MetadataError, MetadataStore};
 
 fn app(id: &str, created_at_ms: i64) -> App {
     #[expect(clippy::expect_used, reason = "test data")]
@@ -125,6 +125,21 @@ pub fn definitions_have_versions<S: MetadataStore + Definitions>(open: impl Fn()
     assert_eq!(names(DefinitionKind::Cohort)?, Vec::<String>::new());
     first.delete_definition(&ours.id, "checkout")?;
     assert_eq!(second.definition(&ours.id, "checkout")?, None);
+
+    let cohort = |number: usize| Definition {
+        id: number.to_string(),
+        app: ours.id.clone(),
+        kind: DefinitionKind::Cohort,
+        name: "many".to_owned(),
+        document: json!({}),
+        version: 0,
+        saved_at_ms: 0,
+    };
+    (0..MAX_DEFINITIONS_PER_KIND).try_for_each(|number| first.save_definition(&cohort(number)).map(|_| ()))?;
+    let one_more = cohort(MAX_DEFINITIONS_PER_KIND);
+    assert_eq!(second.save_definition(&one_more), Err(MetadataError::TooMany { kind: "cohort", limit: MAX_DEFINITIONS_PER_KIND }));
+    assert_eq!(second.save_definition(&Definition { version: 1, ..cohort(0) })?, 2, "a change is no further one");
+    second.save_definition(&Definition { app: other.id.clone(), ..one_more })?;
     assert!(second.definition(&other.id, "checkout")?.is_some());
     Ok(())
 }

@@ -15,7 +15,7 @@ pub enum KeyKind {
     Write,
     /// Ask questions; secret.
     Read,
-    /// Change the app's settings and delete its persons; secret.
+    /// Change the app's settings, save its cohorts and delete its persons; secret.
     Admin,
 }
 

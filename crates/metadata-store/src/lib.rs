@@ -13,4 +13,4 @@ pub use app::{App, DEFAULT_RAW_RETENTION_DAYS, DEFAULT_SESSION_IDLE_MINUTES, Wee
 pub use definition::{Definition, DefinitionKind};
 pub use key::{Key, KeyHash, KeyKind, KeyOwner, NewKey, SecretKey};
 pub use sqlite::{MetadataCheck, SqliteMetadataStore, check_metadata, copy_metadata};
-pub use store::{Definitions, MetadataError, MetadataStore};
+pub use store::{Definitions, MAX_DEFINITIONS_PER_KIND, MetadataError, MetadataStore};

@@ -15,7 +15,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, Trans
 use crate::app::{App, WeekDay};
 use crate::definition::{Definition, DefinitionKind};
 use crate::key::{Key, KeyHash, KeyKind, KeyOwner, NewKey};
-use crate::store::{Definitions, MetadataError, MetadataStore};
+use crate::store::{Definitions, MAX_DEFINITIONS_PER_KIND, MetadataError, MetadataStore};
 
 /// How long a call waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -188,6 +188,14 @@ impl Definitions for SqliteMetadataStore {
             }
             if stored_version != definition.version {
                 return Err(MetadataError::Conflict { expected: definition.version, stored: stored_version });
+            }
+            if stored_version == 0 {
+                let sql = "SELECT count(*) FROM definitions WHERE app = ?1 AND kind = ?2";
+                let of_kind = (definition.app.as_str(), definition.kind.as_str());
+                let count: i64 = transaction.query_row(sql, of_kind, |row| row.get(0)).map_err(unavailable)?;
+                if count as usize >= MAX_DEFINITIONS_PER_KIND {
+                    return Err(MetadataError::TooMany { kind: definition.kind.as_str(), limit: MAX_DEFINITIONS_PER_KIND });
+                }
             }
             let sql = "INSERT OR REPLACE INTO definitions (app, id, kind, name, document, version, saved_at_ms)
                 VALUES (:app, :id, :kind, :name, :document, :version, :saved_at_ms)";

@@ -22,6 +22,14 @@ pub enum MetadataError {
         /// What is stored.
         stored: u32,
     },
+    /// The app has as many definitions of this kind as it may: delete one.
+    #[error("the app has {limit} saved {kind}s already, the most it may have: delete one first")]
+    TooMany {
+        /// The kind's name.
+        kind: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// Written by a later version of the program: refuse to start.
     #[error("the metadata store has format {found}, this version reads up to {known}: use the version that wrote it, or a later one")]
     Newer {
@@ -89,6 +97,9 @@ pub trait MetadataStore: Send + Sync {
     fn revoke_key(&self, key_id: &str, now_ms: TimestampMs) -> Result<(), MetadataError>;
 }
 
+/// Most definitions of one kind in an app.
+pub const MAX_DEFINITIONS_PER_KIND: usize = 1_000;
+
 /// What people saved in their apps. An id of another app's definition is as good as unknown.
 ///
 /// Calls block, as those of [`MetadataStore`].
@@ -109,7 +120,8 @@ pub trait Definitions: Send + Sync {
     ///
     /// # Errors
     /// [`MetadataError::Conflict`] when another version is stored (0 when none is), [`MetadataError::Missing`] when there is no
-    /// such app, [`MetadataError::Taken`] when the id belongs to a definition of another kind, [`MetadataError::Unavailable`].
+    /// such app, [`MetadataError::Taken`] when the id belongs to a definition of another kind, [`MetadataError::TooMany`] when there are
+    /// [`MAX_DEFINITIONS_PER_KIND`] already, [`MetadataError::Unavailable`].
     fn save_definition(&self, definition: &Definition) -> Result<u32, MetadataError>;
 
     /// Deletes a definition.

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use event_store::{QueryContext, Stage, Table, TableRead, Work};
+use event_store::{QueryContext, ScanStats, SegmentRead, Stage, Table, TableRead};
 use serde_json::{Map, Value, json};
 
 use crate::runner::Turn;
@@ -17,26 +17,39 @@ impl Explain {
         Self { planned: started.elapsed() }
     }
 
-    /// Adds the field `explain` to an answer that the store worked out as in `work`, which took until `answered`.
-    pub fn add(self, answer: &mut Map<String, Value>, work: &Work, context: &QueryContext, turn: &Turn, answered: Instant) {
+    /// Adds the field `explain` to an answer that the store worked out as `stats` tells, which took until `answered`.
+    pub fn add(self, answer: &mut Map<String, Value>, stats: &ScanStats, context: &QueryContext, turn: &Turn, answered: Instant) {
+        let work = &stats.work;
         let own = |name, took| Stage { name, took };
         let before = [own("plan", self.planned), own("wait for a turn", turn.waited)];
         let stages =
             before.iter().chain(&work.stages).chain(&[own("lay out the answer", answered.elapsed())]).map(stage).collect::<Vec<_>>();
-        let explanation = json!({
+        let mut explanation = json!({
             "reason": work.reason,
             "tables": work.tables.iter().map(table).collect::<Vec<_>>(),
             "threads": work.threads,
             "memory_peak_bytes": context.memory.peak_bytes(),
             "stages": stages,
         });
+        if !stats.segments.is_empty() {
+            explanation["segments"] = stats.segments.iter().map(segment).collect();
+        }
         answer.insert("explain".to_owned(), explanation);
     }
 }
 
 fn stage(stage: &Stage) -> Value {
-    // Microseconds are as fine as anybody compares.
-    json!({"stage": stage.name, "ms": stage.took.as_micros() as f64 / 1_000.0})
+    json!({"stage": stage.name, "ms": milliseconds(stage.took)})
+}
+
+/// A segment of the question; `persons` is null where it is told by who is not in it.
+fn segment(read: &SegmentRead) -> Value {
+    json!({"segment": read.name, "persons": read.persons, "events": read.events, "ms": milliseconds(read.took)})
+}
+
+/// Microseconds are as fine as anybody compares.
+fn milliseconds(took: Duration) -> f64 {
+    took.as_micros() as f64 / 1_000.0
 }
 
 fn table(read: &TableRead) -> Value {

@@ -8,6 +8,7 @@
 mod answered;
 mod cache;
 mod calendar;
+mod cohorts;
 mod explain;
 mod export;
 mod failure;
@@ -17,6 +18,7 @@ mod formula;
 mod funnel_planner;
 mod node;
 mod options;
+mod paths_planner;
 mod planner;
 mod request;
 mod respond;
@@ -27,6 +29,7 @@ mod threads;
 
 pub use crate::export::{Export, ExportPieces};
 pub use answered::Answered;
+pub use cohorts::{Cohorts, CohortsUnavailable, MAX_COHORT_ID_BYTES, MAX_COHORTS_PER_REQUEST, SavedCohort, SavedCohorts, rule_mentions};
 pub use failure::{FailureKind, QueryFailure};
 pub use figures::QueryFigures;
 pub use jiff::civil::Weekday;

@@ -34,11 +34,6 @@ impl<'a> Node<'a> {
         QueryFailure::invalid(self.code, self.path.clone(), message)
     }
 
-    /// An error at this place for something that is planned and not there yet.
-    pub fn not_available(&self, what: &str) -> QueryFailure {
-        QueryFailure::invalid("not_available", self.path.clone(), format!("{what} is not available in this version"))
-    }
-
     /// The object here, all of whose fields are in `known`.
     pub fn object(&self, known: &[&str]) -> Result<Object<'a>, QueryFailure> {
         let Value::Object(map) = self.value else {

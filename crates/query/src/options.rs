@@ -3,6 +3,8 @@ use std::time::Duration;
 use event::AppId;
 use jiff::civil::Weekday;
 
+use crate::cohorts::Cohorts;
+
 /// What the meaning of a question depends on besides its text.
 #[derive(Clone, Debug)]
 pub struct AppSettings {
@@ -14,12 +16,14 @@ pub struct AppSettings {
     pub week_start: Weekday,
     /// A longer pause than this begins a new session, in milliseconds; 30 minutes unless the app says otherwise.
     pub session_idle_ms: i64,
+    /// The saved cohorts that the question uses; the service looks them up where there are none here.
+    pub cohorts: Cohorts,
 }
 
 impl AppSettings {
     /// The settings of a new app: UTC, weeks from Monday, sessions cut after 30 idle minutes.
     pub fn new(app: AppId) -> Self {
-        Self { app, timezone: "UTC".to_owned(), week_start: Weekday::Monday, session_idle_ms: 30 * 60_000 }
+        Self { app, timezone: "UTC".to_owned(), week_start: Weekday::Monday, session_idle_ms: 30 * 60_000, cohorts: Cohorts::default() }
     }
 }
 

@@ -1,15 +1,17 @@
 mod periods;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use event_store::{EventSource, EventsPlan, FunnelPersonPlan, FunnelPersonsPlan};
+use event_store::{EventSource, EventsPlan, FunnelPersonPlan, FunnelPersonsPlan, SegmentPersonsPlan};
 use serde_json::Value;
 
 use crate::answered::{Answered, Held};
 use crate::cache::{ResultCache, canonical};
 use crate::calendar;
+use crate::cohorts::{Cohorts, SavedCohorts, mentioned};
 use crate::explain::Explain;
 use crate::export::{Export, Exporter};
 use crate::failure::QueryFailure;
@@ -17,11 +19,13 @@ use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::funnel_planner::plan_funnel;
 use crate::options::{AppSettings, QueryOptions};
+use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
-use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_query};
+use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query};
+use crate::request::{check_cohort, persons_cursor, read_segment_persons};
 use crate::respond::{
-    Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, query_answer,
-    schema_answer,
+    Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, paths_answer,
+    query_answer, schema_answer, segment_persons_answer,
 };
 use crate::runner::{Outcome, Runner, Work};
 
@@ -37,6 +41,7 @@ pub struct QueryService {
     generation: AtomicU64,
     exporter: Exporter,
     max_result_rows: usize,
+    cohorts: Option<Arc<dyn SavedCohorts>>,
 }
 
 impl QueryService {
@@ -47,7 +52,13 @@ impl QueryService {
         let max_result_rows = options.max_result_rows;
         let runner = Runner::new(Arc::clone(&source), options);
         let exporter = Exporter::new(source, runner.options(), runner.memory());
-        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, max_result_rows }
+        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, max_result_rows, cohorts: None }
+    }
+
+    /// The same service with saved cohorts, which requests name by id.
+    #[must_use]
+    pub fn with_cohorts(self, cohorts: Arc<dyn SavedCohorts>) -> Self {
+        Self { cohorts: Some(cohorts), ..self }
     }
 
     /// What it does now and has done.
@@ -61,6 +72,8 @@ impl QueryService {
     /// [`QueryFailure`] names the field at fault or the limit that was passed.
     pub async fn query(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_query(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("query", app, Some(&read.period), &request));
         let wants_explanation = read.explain;
@@ -73,7 +86,7 @@ impl QueryService {
                 context.check()?;
                 let laying_out = Instant::now();
                 let mut answer = query_answer(&plan, &table, max_rows, &context.memory)?;
-                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
@@ -86,6 +99,8 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn funnel(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_funnel(&request, app, now_ms)?;
         let key = read.use_cache.then(|| cache_key("funnel", app, Some(&read.period), &request));
         let planned = plan_funnel(app, &read)?;
@@ -95,7 +110,7 @@ impl QueryService {
                 let table = source.funnel(&planned.plan, context)?;
                 let laying_out = Instant::now();
                 let mut answer = funnel_answer(&read, &planned, &table);
-                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
@@ -108,6 +123,8 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn funnel_persons(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let mut read = read_funnel_persons(&request, app, now_ms)?;
         let cursor = read.cursor.as_deref().map(|text| PersonsCursor::read(text, &app.app, &request)).transpose()?;
         if let Some(cursor) = cursor {
@@ -126,7 +143,7 @@ impl QueryService {
                 let last = page.persons.last().filter(|_| page.more);
                 let next = last.map(|last| PersonsCursor { range, after: last.key }.write(&app, &request));
                 let mut answer = funnel_persons_answer(&read, &page, next.as_deref());
-                explain.inspect(|explain| explain.add(&mut answer, &page.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &page.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
@@ -139,6 +156,8 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn funnel_person(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_funnel_person(&request, app, now_ms)?;
         let funnel = plan_funnel(app, &read.funnel)?.plan;
         let plan = FunnelPersonPlan { funnel, person: read.person.clone(), limit: read.limit };
@@ -148,11 +167,89 @@ impl QueryService {
                 let story = source.funnel_person(&plan, context)?;
                 let laying_out = Instant::now();
                 let mut answer = funnel_person_answer(&read, &story);
-                explain.inspect(|explain| explain.add(&mut answer, &story.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &story.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
         self.answer(None, started, work).await
+    }
+
+    /// The most frequent paths: `POST /paths`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn paths(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
+        let read = read_paths(&request, app, now_ms)?;
+        let key = read.use_cache.then(|| cache_key("paths", app, Some(&read.period), &request));
+        let plan = plan_paths(app, &read);
+        let explain = read.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let table = source.paths(&plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = paths_answer(&read, &table);
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(key, started, work).await
+    }
+
+    /// The persons in a segment who have a stored event, page by page: `POST /cohorts/preview`. Only their number is kept in the cache.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn segment_persons(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
+        let cursor = persons_cursor(&request)?.map(|text| PersonsCursor::read(text, &app.app, &request)).transpose()?;
+        // Windows count back from the same moment on every page.
+        let now_ms = cursor.map_or(now_ms, |cursor| cursor.range.1);
+        let read = read_segment_persons(&request, app, now_ms)?;
+        let key =
+            (read.limit == 0 && read.use_cache).then(|| format!("{} {:?}", cache_key("persons", app, None, &request), read.rule_marks));
+        let after = cursor.map(|cursor| cursor.after);
+        let plan = SegmentPersonsPlan { app: app.app.clone(), segment: read.segment.clone(), after, limit: read.limit };
+        let explain = read.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let page = source.segment_persons(&plan, context)?;
+                let laying_out = Instant::now();
+                let last = page.persons.last().filter(|_| page.more);
+                let next = last.map(|last| PersonsCursor { range: (now_ms, now_ms), after: last.key }.write(&plan.app, &request));
+                let mut answer = segment_persons_answer(&read, now_ms, &page, next.as_deref());
+                explain.inspect(|explain| explain.add(&mut answer, &page.stats, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(key, started, work).await
+    }
+
+    /// Whether a rule can be saved as the cohort `id`: it can be read, its cohorts exist, and none of them contains this one.
+    ///
+    /// # Errors
+    /// [`QueryFailure`] names the field at fault, below `rule`.
+    pub async fn check_cohort(&self, app: &AppSettings, id: &str, rule: &Value, now_ms: i64) -> Result<(), QueryFailure> {
+        let request = serde_json::json!({"segment": rule});
+        let app = self.settled(app, &request).await?;
+        check_cohort(rule, id, &app, now_ms)
+    }
+
+    /// The settings with the saved cohorts that a request mentions. Every question about events begins with this.
+    async fn settled<'a>(&self, app: &'a AppSettings, request: &Value) -> Result<Cow<'a, AppSettings>, QueryFailure> {
+        let Some(source) = self.cohorts.clone().filter(|_| app.cohorts.is_empty()) else { return Ok(Cow::Borrowed(app)) };
+        let mentioned = mentioned(request);
+        if mentioned.is_empty() {
+            return Ok(Cow::Borrowed(app));
+        }
+        let of_app = app.app.clone();
+        let loading = tokio::task::spawn_blocking(move || Cohorts::load(&*source, &of_app, mentioned));
+        let cohorts = loading.await.map_err(|error| QueryFailure::internal(format!("looking up cohorts panicked: {error}")))??;
+        Ok(Cow::Owned(AppSettings { cohorts, ..app.clone() }))
     }
 
     /// Raw events, newest first, page by page. Not cached: a page is read once.
@@ -161,6 +258,8 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn events(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_events(&request, app, now_ms)?;
         let start = Cursor { from_ms: read.period.from_ms, to_ms: read.period.to_ms, skip: 0 };
         let cursor = read.cursor.as_deref().map_or(Ok(start), |text| Cursor::read(text, &app.app, &read))?;
@@ -182,6 +281,8 @@ impl QueryService {
     /// # Errors
     /// As for [`QueryService::query`]; what goes wrong after the first events is told by [`crate::ExportPieces::next`].
     pub async fn export(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Export, QueryFailure> {
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_export(&request, app, now_ms)?;
         let scan = events_scan(app, (read.period.from_ms, read.period.to_ms), read.events.clone(), read.filter.clone());
         self.exporter.begin(app, read, scan).await
@@ -234,9 +335,10 @@ async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work
 
 /// Two requests with one key have one answer, but for what happened in the few seconds an answer is kept.
 fn cache_key(kind: &str, app: &AppSettings, period: Option<&Period>, request: &Value) -> String {
-    let mark = period.and_then(|period| period.cache_mark);
-    let AppSettings { app, timezone, week_start, session_idle_ms } = app;
-    let mut key = format!("{kind} {app} {timezone:?} {week_start:?} {session_idle_ms} {mark:?} ");
+    let mark = period.map(|period| (period.cache_mark, &period.rule_marks));
+    let AppSettings { app, timezone, week_start, session_idle_ms, cohorts } = app;
+    let versions = cohorts.versions();
+    let mut key = format!("{kind} {app} {timezone:?} {week_start:?} {session_idle_ms} {versions:?} {mark:?} ");
     canonical(request, &mut key);
     key
 }

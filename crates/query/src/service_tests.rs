@@ -5,7 +5,8 @@ use event::{AppId, TimestampMs};
 use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
-    FunnelPlan, FunnelStory, FunnelTable, Measured, QueryContext, QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, WindowRow,
+    FunnelPlan, FunnelStory, FunnelTable, Measured, PathsPlan, PathsTable, QueryContext, QueryError, RollupRow, RollupSize, Scan,
+    ScanStats, Schema, SegmentPersonsPage, WindowRow,
 };
 use serde_json::json;
 
@@ -56,12 +57,20 @@ impl EventSource for SlowSource {
         self.work(context).map(|()| FunnelTable::default())
     }
 
+    fn segment_persons(&self, _: &SegmentPersonsPlan, context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
+        self.work(context).map(|()| SegmentPersonsPage::default())
+    }
+
     fn funnel_persons(&self, _: &FunnelPersonsPlan, context: &QueryContext) -> Result<FunnelPersonsPage, QueryError> {
         self.work(context).map(|()| FunnelPersonsPage::default())
     }
 
     fn funnel_person(&self, _: &FunnelPersonPlan, context: &QueryContext) -> Result<FunnelStory, QueryError> {
         self.work(context).map(|()| FunnelStory::default())
+    }
+
+    fn paths(&self, _: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError> {
+        self.work(context).map(|()| PathsTable::default())
     }
 
     fn retention(&self, _: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError> {

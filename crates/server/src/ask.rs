@@ -15,7 +15,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[command(after_help = "Examples:
   export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
   throng query '{\"metric\": \"unique_users\", \"group_by\": \"country\", \"range\": \"7d\"}'
-  throng query funnel.json               a request with \"steps\" is a funnel
+  throng query funnel.json               a request with a list of \"steps\" is a funnel
+  throng query '{\"start\": \"page_view\", \"steps\": 3}'
   throng query '{\"start_event\": \"signup\", \"return_event\": \"page_view\", \"period\": \"week\", \"range\": \"90d\"}'
   throng query --call lifecycle '{\"event\": \"page_view\", \"period\": \"week\", \"range\": \"90d\"}'
   throng query --explain '{\"metric\": \"events\", \"interval\": \"day\", \"range\": \"90d\"}'
@@ -33,7 +34,8 @@ pub(crate) struct AskArgs {
     /// Id of the app
     #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
     app: String,
-    /// Which call of the API; by default funnel for a request with "steps", retention for one with "start_event", else query
+    /// Which call of the API; by default the one whose fields the request has: funnel for a list of "steps", paths for "start", "end" or a number of
+    /// "steps", retention for "start_event", else query
     #[arg(long)]
     call: Option<Call>,
     /// Tell how the answer came to be: which tables were read and why, what it cost, and where the time went
@@ -50,6 +52,7 @@ enum Call {
     Funnel,
     FunnelPersons,
     FunnelPerson,
+    Paths,
     Retention,
     Lifecycle,
     Stickiness,
@@ -72,6 +75,7 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         Call::Funnel => ("funnel", "funnel"),
         Call::FunnelPersons => ("funnel/persons", "persons"),
         Call::FunnelPerson => ("funnel/person", "events"),
+        Call::Paths => ("paths", "paths"),
         Call::Retention => ("retention", "retention"),
         Call::Lifecycle => ("lifecycle", "lifecycle"),
         Call::Stickiness => ("stickiness", "stickiness"),
@@ -100,13 +104,23 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
     }
 }
 
-/// Fields that only one call has tell which is meant.
+/// The call a request is for, by the fields that others do not have.
 fn call_of(request: &Value) -> Call {
-    let telling = [("steps", Call::Funnel), ("start_event", Call::Retention)];
-    telling.into_iter().find(|(field, _)| request.get(field).is_some()).map_or(Call::Query, |(_, call)| call)
+    let has = |field: &str| request.get(field).is_some();
+    match request.get("steps") {
+        Some(steps) if steps.is_array() => Call::Funnel,
+        Some(_) => Call::Paths,
+        None if has("start") || has("end") => Call::Paths,
+        None if has("start_event") => Call::Retention,
+        None => Call::Query,
+    }
 }
 
-fn request_text(argument: &str) -> Result<String> {
+/// The text of a request: the argument itself where it is JSON, else the file, or standard input for `-`.
+///
+/// # Errors
+/// When that cannot be read.
+pub(crate) fn request_text(argument: &str) -> Result<String> {
     if argument.trim_start().starts_with('{') {
         return Ok(argument.to_owned());
     }
@@ -198,6 +212,14 @@ mod tests {
         let expected = "why: because\nraw_segments: 9 segments, 7 pruned, 2 read, 100 rows, 4096 bytes\n\
             2 threads, 512 bytes of memory at most\nplan 0.25 ms, scan 3.5 ms";
         assert_eq!(explanation(&explain), expected);
+    }
+
+    #[test]
+    fn a_request_says_which_call_it_is_for() {
+        let is = |request: Value, call: Call| std::mem::discriminant(&call_of(&request)) == std::mem::discriminant(&call);
+        assert!(is(json!({"steps": ["a"]}), Call::Funnel));
+        assert!(is(json!({"steps": 3}), Call::Paths) && is(json!({"end": "a"}), Call::Paths));
+        assert!(is(json!({"metric": "events"}), Call::Query));
     }
 
     #[test]

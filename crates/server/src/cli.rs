@@ -6,6 +6,7 @@ use crate::app::AppArgs;
 use crate::ask::AskArgs;
 use crate::backup::BackupArgs;
 use crate::check::CheckArgs;
+use crate::cohort::CohortArgs;
 use crate::config::ConfigArgs;
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Send the history and live traffic of a believable shop to a running server
     Simulate(SimulateArgs),
+    /// Save cohorts in an app of a running server: rules about persons, or lists of them; see who is in one
+    Cohort(CohortArgs),
     /// Delete a person from an app of a running server, and see how far that is
     Person(PersonArgs),
     /// Check every file of a data folder, beside a running server or without one

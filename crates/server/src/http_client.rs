@@ -116,6 +116,12 @@ impl HttpClient {
         request.header("authorization", format!("Bearer {}", self.key)).header("content-type", "application/json").send(body)
     }
 
+    /// Puts JSON.
+    pub(crate) fn put(&self, path: &str, body: &[u8]) -> Result<Answer> {
+        let request = self.agent.put(format!("{}{path}", self.base));
+        self.read(request.header("authorization", format!("Bearer {}", self.key)).header("content-type", "application/json").send(body))
+    }
+
     /// Reads.
     pub(crate) fn get(&self, path: &str) -> Result<Answer> {
         let request = self.agent.get(format!("{}{path}", self.base));

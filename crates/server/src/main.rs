@@ -8,6 +8,7 @@ mod backup;
 mod byte_progress;
 mod check;
 mod cli;
+mod cohort;
 mod config;
 mod data_folder;
 mod export;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Cohort(args) => cohort::run(&args),
         Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -11,6 +11,48 @@ pub(crate) fn query() -> Value {
     })
 }
 
+pub(crate) fn query_segment() -> Value {
+    json!({
+        "metric": "unique_users",
+        "interval": "day",
+        "range": "30d",
+        "segment": {"and": [
+            {"did": "purchase", "at_least": 2, "range": "30d"},
+            {"did_not": "refund"},
+            {"property": "user.plan", "op": "eq", "value": "pro"}
+        ]}
+    })
+}
+
+pub(crate) fn query_cohort() -> Value {
+    json!({
+        "metrics": ["events", "unique_users"],
+        "group_by": "cohort:buyers",
+        "filters": [{"property": "cohort:buyers", "op": "not_in"}],
+        "range": "7d"
+    })
+}
+
+pub(crate) fn cohort() -> Value {
+    json!({"name": "Bought twice", "rule": {"did": "purchase", "at_least": 2, "range": "30d"}})
+}
+
+pub(crate) fn cohort_list() -> Value {
+    json!({"name": "Beta testers", "persons": ["U1", "U2"]})
+}
+
+pub(crate) fn cohort_change() -> Value {
+    json!({"name": "Bought twice this quarter", "rule": {"did": "purchase", "at_least": 2, "range": "90d"}, "version": 1})
+}
+
+pub(crate) fn cohort_preview() -> Value {
+    json!({"segment": {"or": [{"did": "purchase", "filters": [{"property": "price", "op": "gte", "value": 100}]}, {"cohort": "buyers"}]}, "limit": 10})
+}
+
+pub(crate) fn cohort_persons_answer() -> Value {
+    json!({"persons": [{"person": "U1"}, {"person": "U2"}], "count": 2, "next_cursor": null, "evaluated_at": "2026-01-31T12:00:00+00:00"})
+}
+
 pub(crate) fn query_answer() -> Value {
     json!({
         "results": [{"device_type": "mobile", "unique_users": 142_000}, {"device_type": "desktop", "unique_users": 88_000}],
@@ -73,6 +115,39 @@ pub(crate) fn funnel_person_answer() -> Value {
         ],
         "reached": 2,
         "stopped": {"rule": "never", "step": 3, "at": null, "words": "no further event is \"purchase\" (step 3)"}
+    })
+}
+
+pub(crate) fn paths() -> Value {
+    json!({"start": "page_view", "steps": 3, "range": "30d"})
+}
+
+pub(crate) fn paths_options() -> Value {
+    json!({
+        "end": {"any_of": ["purchase", "subscribe"]},
+        "occurrence": "every",
+        "steps": 5,
+        "step_by": "url",
+        "events": ["page_view"],
+        "exclude": [{"event": null, "filters": [{"property": "url", "op": "eq", "value": "/login"}]}],
+        "gap": "10m",
+        "collapse_repeats": true,
+        "filters": [{"property": "country", "op": "eq", "value": "US"}],
+        "range": "7d",
+        "limit": 50
+    })
+}
+
+pub(crate) fn paths_answer() -> Value {
+    json!({
+        "paths": [
+            {"path": ["page_view", "search", "page_view", "add_to_cart"], "sequences": 1_200, "users": 900, "share": 0.3},
+            {"path": "$other", "sequences": 2_800, "users": 1_700, "share": 0.7}
+        ],
+        "sequences": 4_000, "users": 2_100, "distinct_paths": 340,
+        "places": [{"place": 0, "sequences": 4_000, "users": 2_100}, {"place": 1, "sequences": 3_100, "users": 1_900}],
+        "edges": [{"from_place": 0, "from": "page_view", "to_place": 1, "to": "search", "sequences": 1_900, "users": 1_400}],
+        "query_time_ms": 240
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys};
+use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys, StoredCohorts};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
@@ -84,10 +84,13 @@ impl Running {
         let registry = prometheus::Registry::new();
         let source = Arc::clone(&store) as Arc<dyn EventSource>;
         let parts = ApiParts {
-            queries: Arc::new(QueryService::new(source, QueryOptions::default())),
+            queries: Arc::new(
+                QueryService::new(source, QueryOptions::default()).with_cohorts(Arc::new(StoredCohorts::new(metadata.clone()))),
+            ),
             realtime: Arc::clone(&realtime) as Arc<dyn RealtimeStore>,
             ledger: Arc::clone(&store) as Arc<dyn Ledger>,
             deletions: Arc::clone(&store) as Arc<dyn PersonDeletions>,
+            definitions: metadata.clone(),
             metadata,
             keys: Arc::clone(&keys) as Arc<dyn ReadKeys>,
             now_ms,

@@ -94,6 +94,12 @@ impl PersonIndex {
         Some(ordinals)
     }
 
+    /// The ordinal of each key, [`NO_PERSON`] where none was given so far; gives none.
+    pub(crate) fn find(&self, keys: &[u64]) -> Vec<u32> {
+        let table = self.read();
+        keys.iter().map(|&key| table.shards.get(shard_of(key)).and_then(|shard| shard.find(key)).unwrap_or(NO_PERSON)).collect()
+    }
+
     /// Calls `read` with the key of every ordinal given so far; that of [`NO_PERSON`] means nothing.
     pub(crate) fn with_keys<T>(&self, read: impl FnOnce(&[u64]) -> T) -> T {
         read(&self.read().keys)
@@ -224,6 +230,7 @@ mod tests {
         assert_eq!(all, (1..=100_000).collect::<Vec<u32>>());
         index.with_keys(|by_ordinal| assert_eq!(by_ordinal[1..], keys));
         assert!(index.bytes() > 100_000 * 20);
+        assert_eq!(index.find(&[keys[41], 12_345, keys[0]]), [42, NO_PERSON, 1]);
     }
 
     #[test]

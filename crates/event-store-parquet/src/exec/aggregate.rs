@@ -145,12 +145,7 @@ impl<'p> Prepared<'p> {
 /// Adds one pass to the account of an answer; passes that read the same rows count them once.
 pub(super) fn add_stats(stats: &mut ScanStats, pass: ScanStats) {
     stats.scanned_events = stats.scanned_events.max(pass.scanned_events);
-    stats.work.add(&pass.work);
-    for missing in pass.missing {
-        if !stats.missing.contains(&missing) {
-            stats.missing.push(missing);
-        }
-    }
+    stats.add_pass(pass);
 }
 
 /// The field whose values a measure reads.

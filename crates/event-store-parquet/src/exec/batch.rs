@@ -10,7 +10,7 @@ use event_store::Field;
 use super::column::{Column, PropertyColumn};
 use super::column_scan::Reading;
 use super::overflow;
-use super::person_property::PersonProperty;
+use super::person_property::PersonTable;
 use super::text::Text;
 use super::value::OwnedScalar;
 use crate::columns::{self, ColumnRequest, PropertyKind, parse_property_column, property_column};
@@ -19,7 +19,7 @@ use crate::decoded::{Decoded, NO_PERSON, Ordinals, SharedText, Times};
 /// The distinct fields of a plan; a position stands for a field.
 #[derive(Default)]
 pub(super) struct Fields {
-    entries: Vec<(Field, Option<Arc<PersonProperty>>)>,
+    entries: Vec<(Field, Option<PersonTable>)>,
 }
 
 impl Fields {
@@ -31,19 +31,9 @@ impl Fields {
         })
     }
 
-    /// The person properties among the fields.
-    pub(super) fn person_properties(&self) -> Vec<String> {
-        let name = |(field, _): &(Field, _)| match field {
-            Field::UserProperty(name) => Some(name.clone()),
-            _ => None,
-        };
-        self.entries.iter().filter_map(name).collect()
-    }
-
-    /// Gives the person properties their tables, in the order of [`Fields::person_properties`].
-    pub(super) fn set_person_properties(&mut self, tables: Vec<Arc<PersonProperty>>) {
-        let of_persons = self.entries.iter_mut().filter(|(field, _)| matches!(field, Field::UserProperty(_)));
-        of_persons.zip(tables).for_each(|((_, slot), table)| *slot = Some(table));
+    /// The fields with their tables, to be filled where the value is one of the person.
+    pub(super) fn tables_mut(&mut self) -> impl Iterator<Item = (&Field, &mut Option<PersonTable>)> {
+        self.entries.iter_mut().map(|(field, table)| (&*field, table))
     }
 
     /// Whether the event name is among the fields.
@@ -79,7 +69,7 @@ fn fixed_column(field: &Field) -> &'static str {
         Field::InsertId => columns::INSERT_ID,
         Field::Time => columns::TIME,
         Field::ReceivedAt => columns::RECEIVED_AT,
-        Field::Property(_) | Field::UserProperty(_) => columns::PERSON,
+        Field::Property(_) | Field::UserProperty(_) | Field::InSegment(_) => columns::PERSON,
     }
 }
 
@@ -144,8 +134,8 @@ impl Batch {
                 stored.for_each(|array| column.set_array(array));
                 column.simplify()
             }
-            Field::UserProperty(_) => match (person, table) {
-                (Some(person), Some(table)) => Column::Person { codes: table.codes_of_keys(person), table: table.clone() },
+            Field::UserProperty(_) | Field::InSegment(_) => match (person, table) {
+                (Some(person), Some(table)) => table.column(&Persons::Keys(person.clone()), batch.num_rows()),
                 _ => Column::Absent,
             },
             other => batch.column_by_name(fixed_column(other)).map_or(Column::Absent, Column::array),
@@ -211,7 +201,7 @@ impl Places {
         };
         let of_field = |(field, _): &(Field, _)| match field {
             Field::Event => FieldPlace::Event,
-            Field::UserProperty(_) => FieldPlace::Person,
+            Field::UserProperty(_) | Field::InSegment(_) => FieldPlace::Person,
             Field::Property(name) => FieldPlace::Property(of_property(name)),
             other => FieldPlace::Fixed(place(fixed_column(other))),
         };
@@ -269,12 +259,10 @@ impl BatchRows<'_> {
             Decoded::Array(array) => array.as_primitive_opt::<UInt64Type>().map_or(Persons::None, |keys| Persons::Keys(keys.clone())),
             _ => Persons::None,
         };
-        let column = |((field, table), place): (&(Field, Option<Arc<PersonProperty>>), &FieldPlace)| match place {
+        let column = |((field, table), place): (&(Field, Option<PersonTable>), &FieldPlace)| match place {
             FieldPlace::Event => self.event.map_or_else(|| Column::decoded(self.decoded(places.event)), EventName::column),
             FieldPlace::Fixed(place) => Column::decoded(self.decoded(*place)),
-            FieldPlace::Person => table
-                .as_ref()
-                .map_or(Column::Absent, |table| Column::Person { codes: table.codes_of(&persons, self.rows.len()), table: table.clone() }),
+            FieldPlace::Person => table.as_ref().map_or(Column::Absent, |table| table.column(&persons, self.rows.len())),
             FieldPlace::Property(places) => {
                 let name = if let Field::Property(name) = field { name } else { "" };
                 let mut column = PropertyColumn { overflow: overflow.get(name), ..PropertyColumn::default() };

@@ -9,6 +9,7 @@ use super::comparison::Comparison;
 use super::mask::Mask;
 use super::person_property::PersonProperty;
 use super::rows::Rows;
+use super::segment::Members;
 use super::text::{Text, TextMemo, Verdicts};
 use super::value::{OwnedScalar, Scalar};
 use crate::decoded::{Decoded, Times};
@@ -29,6 +30,8 @@ pub(super) enum Column {
     Property(Box<PropertyColumn>),
     /// A property of the person.
     Person { codes: Vec<u32>, table: Arc<PersonProperty> },
+    /// Whether the person is in a segment, as [`Members`] codes it.
+    Member(Vec<u8>),
 }
 
 /// The places a property is stored in.
@@ -133,6 +136,7 @@ impl Column {
                 None => column.rest(row),
             },
             Self::Person { codes, table } => table.value(codes[row]),
+            Self::Member(codes) => Members::value(codes[row]),
         }
     }
 
@@ -187,6 +191,10 @@ impl Column {
                     verdicts.of_row(text, comparison, row).unwrap_or_else(|| comparison.holds(column.rest(row)))
                 })
             }
+            Self::Member(codes) => {
+                let holds = [0, 1, 2].map(|code| comparison.holds(Members::value(code)));
+                Mask::of_values(codes, within, |code| holds.get(usize::from(code)).copied().unwrap_or(false))
+            }
             Self::Plain(_) | Self::Time(_) | Self::Person { .. } => Mask::of_rows(rows, within, |row| comparison.holds(self.get(row))),
         }
     }
@@ -210,6 +218,19 @@ impl Column {
             let number = number_of(same)?;
             out.extend(std::iter::repeat_n(number, rows.count()));
             return Ok(());
+        }
+        if let Self::Member(codes) = self {
+            let mut known = [None; 3];
+            return rows.try_for_each(|row| {
+                let code = codes[row];
+                let number = match known.get(usize::from(code)).copied().flatten() {
+                    Some(number) => number,
+                    None => number_of(Members::value(code))?,
+                };
+                known.iter_mut().skip(usize::from(code)).take(1).for_each(|known| *known = Some(number));
+                out.push(number);
+                Ok(())
+            });
         }
         let Some(text) = self.text() else {
             return rows.try_for_each(|row| {

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use event::AppId;
-use event_store::{QueryError, ScanStats, Table};
+use event_store::{QueryError, ScanStats, Segment, Table};
 
 use super::batch::{Batch, BatchRows, EventName, Fields, Places};
 use super::bucket::BucketFinder;
 use super::column::Column;
 use super::mask::Mask;
 use super::scan::{Query, Reserved};
+use super::segment::Members;
 use super::value::Scalar;
 use crate::columns::{self, ColumnRequest};
 use crate::decoded::{AppSpace, Codes, Decoded, LoadFailure, Loaded, Loader, PersonForm, Piece, ScanTask, SharedText, plan_tasks};
@@ -24,11 +25,29 @@ pub(super) struct Reading {
     pub(super) space: Arc<AppSpace>,
     pub(super) persons: PersonForm,
     persons_full: AtomicBool,
+    /// Who is in the segments of the question, as far as they were asked for.
+    members: Mutex<Vec<(Arc<Segment>, Arc<Members>)>>,
 }
 
 impl Reading {
     fn new(space: Arc<AppSpace>, persons: PersonForm) -> Self {
-        Self { space, persons, persons_full: AtomicBool::new(false) }
+        Self { space, persons, persons_full: AtomicBool::new(false), members: Mutex::default() }
+    }
+
+    /// For a question that reads keys, whatever there is of ordinals.
+    pub(super) fn of_keys(query: &Query<'_>, app: &AppId) -> Self {
+        Self::new(query.decoded.space(app), PersonForm::Keys)
+    }
+
+    /// Who is in a segment, where that was found before.
+    pub(super) fn members_of(&self, segment: &Segment) -> Option<Arc<Members>> {
+        let known = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(of, _)| **of == *segment).map(|(_, members)| members.clone())
+    }
+
+    /// Keeps who is in a segment for as long as the question runs.
+    pub(super) fn keep_members(&self, segment: Arc<Segment>, members: Arc<Members>) {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner).push((segment, members));
     }
 
     /// True when persons are ordinals.

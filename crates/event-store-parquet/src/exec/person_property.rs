@@ -1,4 +1,5 @@
-//! Properties of persons: the latest value that an `$identify` or `$set` event gave each person.
+//! What is known of each person, beside its events: the latest value of a property that an `$identify` or `$set` event gave, and
+//! whether it is in a segment.
 
 use std::sync::Arc;
 
@@ -8,9 +9,12 @@ use event_store::{Field, QueryError, ScanStats};
 use rustc_hash::FxHashMap;
 
 use super::batch::{Batch, Fields, Persons};
+use super::column::Column;
 use super::column_scan::Reading;
+use super::comparison::Comparison;
 use super::overflow;
 use super::scan::{Query, Reserved};
+use super::segment::Members;
 use super::value::{OwnedScalar, Scalar, compare_values};
 use super::value_table::{ENTRY_BYTES, ValueTable};
 use crate::columns::{self, ColumnRequest};
@@ -18,6 +22,24 @@ use crate::part::ScanRequest;
 
 /// The property whose members are set beside the event's own properties, as PostHog's and Mixpanel's SDKs send them.
 const SET_OBJECT: &str = "$set";
+
+/// What a field of persons is read from.
+pub(super) enum PersonTable {
+    /// A property.
+    Property(Arc<PersonProperty>),
+    /// Who is in a segment.
+    Members(Arc<Members>),
+}
+
+impl PersonTable {
+    /// The values in the rows of these persons.
+    pub(super) fn column(&self, persons: &Persons, rows: usize) -> Column {
+        match self {
+            Self::Property(table) => Column::Person { codes: table.codes_of(persons, rows), table: table.clone() },
+            Self::Members(members) => Column::Member(members.codes(persons, rows)),
+        }
+    }
+}
 
 /// One property of all persons of an app.
 pub(super) struct PersonProperty {
@@ -36,7 +58,8 @@ struct Setting {
 }
 
 impl PersonProperty {
-    /// Reads the tables of all person properties among `fields`, and gives them to `fields`: by ordinal too where `reading` has them.
+    /// Reads the tables of all fields among `fields` whose values are of persons, and gives them to `fields`: by ordinal where
+    /// `reading` has them, else by key. A segment that the question has asked for before is not read again.
     ///
     /// # Errors
     /// [`QueryError::Memory`] when the tables pass the query's budget; those of a scan.
@@ -47,19 +70,44 @@ impl PersonProperty {
         reading: Option<&Reading>,
     ) -> Result<ScanStats, QueryError> {
         let mut stats = ScanStats::default();
-        let mut tables = Vec::new();
-        for name in fields.person_properties() {
-            let mut table = Self::load(query, app, &name, &mut stats)?;
-            if let Some(reading) = reading.filter(|reading| reading.has_ordinals()) {
-                table.place_by_ordinal(reading)?;
-            }
-            tables.push(Arc::new(table));
+        let mut by_key = None;
+        for (field, slot) in fields.tables_mut() {
+            let table = match field {
+                Field::UserProperty(name) => PersonTable::Property(Arc::new(Self::load(query, app, name, i64::MAX, reading, &mut stats)?)),
+                Field::InSegment(segment) => {
+                    let reading = match reading {
+                        Some(reading) => reading,
+                        None => by_key.get_or_insert_with(|| Reading::of_keys(query, app)),
+                    };
+                    PersonTable::Members(Members::find(query, app, segment, reading, &mut stats)?)
+                }
+                _ => continue,
+            };
+            *slot = Some(table);
         }
-        fields.set_person_properties(tables);
         Ok(stats)
     }
 
-    fn load(query: &Query<'_>, app: &AppId, name: &str, stats: &mut ScanStats) -> Result<Self, QueryError> {
+    /// Reads one property as it was set before `before_ms`.
+    ///
+    /// # Errors
+    /// As for [`PersonProperty::load_all`].
+    pub(super) fn load(
+        query: &Query<'_>,
+        app: &AppId,
+        name: &str,
+        before_ms: i64,
+        reading: Option<&Reading>,
+        stats: &mut ScanStats,
+    ) -> Result<Self, QueryError> {
+        let mut table = Self::read(query, app, name, before_ms, stats)?;
+        if let Some(reading) = reading.filter(|reading| reading.has_ordinals()) {
+            table.place_by_ordinal(reading)?;
+        }
+        Ok(table)
+    }
+
+    fn read(query: &Query<'_>, app: &AppId, name: &str, before_ms: i64, stats: &mut ScanStats) -> Result<Self, QueryError> {
         let mut fields = Fields::default();
         let property = fields.add(&Field::Property(name.to_string()));
         let set_object = fields.add(&Field::Property(SET_OBJECT.to_string()));
@@ -67,7 +115,7 @@ impl PersonProperty {
         let mut requests = fields.requests();
         requests.extend([ColumnRequest::Fixed(columns::PERSON), ColumnRequest::Fixed(columns::TIME)]);
         let events = ["$identify".to_string(), "$set".to_string()];
-        let request = ScanRequest { app, from_ms: i64::MIN, to_ms: i64::MAX, events: Some(&events), columns: &requests };
+        let request = ScanRequest { app, from_ms: i64::MIN, to_ms: before_ms, events: Some(&events), columns: &requests };
 
         let mut values = ValueTable::default();
         values.intern(Scalar::Null);
@@ -125,6 +173,19 @@ impl PersonProperty {
     /// As [`PersonProperty::codes_of`].
     pub(super) fn codes_of_keys(&self, keys: &UInt64Array) -> Vec<u32> {
         keys.iter().map(|key| key.and_then(|key| self.codes.get(&key).copied()).unwrap_or(0)).collect()
+    }
+
+    /// The persons for whose value the comparison holds, ordinals where there are some, else keys, ascending; with `true`, the others.
+    pub(super) fn persons_where(&self, comparison: &Comparison) -> (Vec<u64>, bool) {
+        let holds: Vec<bool> = (0..self.values.len()).map(|code| comparison.holds(self.values.get(code as u32))).collect();
+        // Whoever has no value is not in the table.
+        let without = comparison.holds(Scalar::Null);
+        let differs = |code: u32| code != 0 && holds[code as usize] != without;
+        let by_ordinal = self.by_ordinal.iter().enumerate().filter(|(_, code)| differs(**code)).map(|(ordinal, _)| ordinal as u64);
+        let by_key = self.codes.iter().filter(|(_, code)| differs(**code)).map(|(key, _)| *key);
+        let mut persons: Vec<u64> = by_ordinal.chain(by_key).collect();
+        persons.sort_unstable();
+        (persons, without)
     }
 
     /// The value of a code.

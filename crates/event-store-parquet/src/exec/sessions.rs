@@ -128,22 +128,14 @@ impl Counting<'_> {
         worker.label(batch, wanted, self)?;
         let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
         let Worker { labels, without_id, with_id, .. } = worker;
-        // Rows of one session lie one after the other, and texts of a dictionary in one place: few have to be hashed.
-        let mut last: Option<(u64, &str, u64)> = None;
+        let mut keys = SessionKeys::default();
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
             if wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let payload = timeline.payload(batch.time(row), labels[row]);
             match session_ids.map_or(Scalar::Null, |ids| ids.get(row)) {
-                Scalar::Str(id) => {
-                    let key = match last {
-                        Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
-                        _ => xxh3_64_with_seed(id.as_bytes(), person),
-                    };
-                    last = Some((person, id, key));
-                    with_id.push(key, payload)
-                }
+                Scalar::Str(id) => with_id.push(keys.key(person, id), payload),
                 _ => without_id.push(person, payload),
             }
         })
@@ -192,23 +184,67 @@ impl<'p> Worker<'p> {
     }
 }
 
+/// Keys of sessions with an id: a hash of person and id.
+///
+/// Rows of one session lie one after the other, and texts of a dictionary in one place: few have to be hashed.
+#[derive(Default)]
+pub(super) struct SessionKeys<'b> {
+    last: Option<(u64, &'b str, u64)>,
+}
+
+impl<'b> SessionKeys<'b> {
+    /// The key of one session.
+    #[inline]
+    pub(super) fn key(&mut self, person: u64, id: &'b str) -> u64 {
+        let key = match self.last {
+            Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
+            _ => xxh3_64_with_seed(id.as_bytes(), person),
+        };
+        self.last = Some((person, id, key));
+        key
+    }
+}
+
+/// Cuts a person's events into sessions, event by event in order of time.
+pub(super) struct SessionCuts {
+    rule: SessionRule,
+    start_ms: i64,
+    last_ms: Option<i64>,
+}
+
+impl SessionCuts {
+    /// Before the first event.
+    pub(super) fn new(rule: SessionRule) -> Self {
+        Self { rule, start_ms: 0, last_ms: None }
+    }
+
+    /// Whether a session begins with the next event.
+    #[inline]
+    pub(super) fn begins(&mut self, time_ms: i64) -> bool {
+        let goes_on = self.last_ms.is_some_and(|last_ms| {
+            let short_gap = time_ms - last_ms <= self.rule.idle_ms;
+            short_gap && self.rule.max_ms.is_none_or(|max_ms| time_ms - self.start_ms <= max_ms)
+        });
+        self.last_ms = Some(time_ms);
+        if !goes_on {
+            self.start_ms = time_ms;
+        }
+        !goes_on
+    }
+}
+
 /// Calls `each` with the beginning of every session that has a match, and the group of its first match.
 fn for_each_session(moments: impl Iterator<Item = Moment>, rule: SessionRule, order: &[u32], mut each: impl FnMut(i64, u32)) {
+    let mut cuts = SessionCuts::new(rule);
     let mut start_ms = 0;
-    let mut last_ms: Option<i64> = None;
     let mut first_match: Option<(i64, u32, u32)> = None;
     for Moment { time_ms, label } in moments {
-        let goes_on = last_ms.is_some_and(|last_ms| {
-            let short_gap = time_ms - last_ms <= rule.idle_ms;
-            short_gap && rule.max_ms.is_none_or(|max_ms| time_ms - start_ms <= max_ms)
-        });
-        if !goes_on {
+        if cuts.begins(time_ms) {
             if let Some((_, _, group)) = first_match.take() {
                 each(start_ms, group);
             }
             start_ms = time_ms;
         }
-        last_ms = Some(time_ms);
         if label != NO_MATCH {
             let group = label - 1;
             let candidate = (time_ms, order[group as usize], group);

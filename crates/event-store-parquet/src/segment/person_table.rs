@@ -229,7 +229,7 @@ mod tests {
         let schema = Schema::new(vec![columns::field(columns::PERSON), columns::field(columns::TIME)]);
         let keys = UInt64Array::from(vec![None, Some(5), Some(5), Some(9), Some(u64::MAX), Some(7)]);
         let times = arrow::array::TimestampMillisecondArray::from(vec![1; 6]).with_timezone("UTC");
-        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(keys.clone()), Arc::new(times)]).unwrap();
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(keys), Arc::new(times)]).unwrap();
         let numbered = table.to_numbers(&with_numbers(batch.schema_ref()), &batch).unwrap();
         let numbers = Int32Array::from(vec![None, Some(0), Some(0), Some(2), Some(3), Some(1)]);
         assert_eq!(numbered.column(0).as_primitive::<Int32Type>(), &numbers);

@@ -22,7 +22,7 @@ pub(crate) struct EventsRequest {
     pub cursor: Option<String>,
 }
 
-const FIELDS: [&str; 10] = ["event", "events", "filters", "range", "from", "to", "timezone", "limit", "cursor", "app_id"];
+const FIELDS: [&str; 11] = ["event", "events", "filters", "segment", "range", "from", "to", "timezone", "limit", "cursor", "app_id"];
 
 /// Reads a request for raw events; without a range, all of them.
 pub(crate) fn read_events(value: &serde_json::Value, app: &AppSettings, now_ms: i64) -> Result<EventsRequest, QueryFailure> {
@@ -31,7 +31,7 @@ pub(crate) fn read_events(value: &serde_json::Value, app: &AppSettings, now_ms: 
     own_app(&object, app)?;
     let zone = period::timezone(&object, app)?;
     let period = period::period(&object, &zone, now_ms, "all")?;
-    let filter = FilterReader::new(&zone).filters(&object)?;
+    let filter = FilterReader::new(app, &zone, now_ms).question(&object)?;
     let cursor = object.get("cursor").map(|node| node.coded("invalid_cursor").text("a cursor").map(str::to_owned)).transpose()?;
     Ok(EventsRequest { period, events: event_names(&object)?, filter, limit: limit(&object, DEFAULT_EVENTS, MAX_EVENTS)?, cursor })
 }

@@ -20,7 +20,8 @@ pub(crate) struct ExportRequest {
     pub incomplete: bool,
 }
 
-const FIELDS: [&str; 11] = ["event", "events", "filters", "range", "from", "to", "timezone", "format", "formulas", "incomplete", "app_id"];
+const FIELDS: [&str; 12] =
+    ["event", "events", "filters", "segment", "range", "from", "to", "timezone", "format", "formulas", "incomplete", "app_id"];
 const FORMULAS: [(&str, Formulas); 2] = [("mark", Formulas::Mark), ("keep", Formulas::Keep)];
 
 /// Reads a request for a file; without a range, all events.
@@ -35,7 +36,7 @@ pub(crate) fn read_export(value: &serde_json::Value, app: &AppSettings, now_ms: 
     Ok(ExportRequest {
         period: period::period(&object, &zone, now_ms, "all")?,
         events: event_names(&object)?,
-        filter: FilterReader::new(&zone).filters(&object)?,
+        filter: FilterReader::new(app, &zone, now_ms).question(&object)?,
         file: FileOptions { format, formulas },
         incomplete: object.get("incomplete").map_or(Ok(false), |node| node.boolean())?,
     })

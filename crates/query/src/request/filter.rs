@@ -1,11 +1,15 @@
+use event::TimestampMs;
 use event::limits::{MAX_KEY_BYTES, MAX_STRING_VALUE_BYTES};
 use event_store::{Field, Filter, Op, Value};
 use jiff::tz::TimeZone;
 use regex::RegexBuilder;
 
 use super::period::time_of;
+use super::segment::{Moment, Rules, member};
+use crate::cohorts::COHORT_PREFIX;
 use crate::failure::QueryFailure;
 use crate::node::{Node, Object, kind_of, shown};
+use crate::options::AppSettings;
 
 /// Most conditions in one request, wherever they stand.
 const MAX_CONDITIONS: usize = 100;
@@ -20,9 +24,12 @@ const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 /// Longest property name a filter may write, its prefix included.
 const MAX_FIELD_BYTES: usize = MAX_KEY_BYTES + 16;
 
-/// Reads conditions and counts them over the whole request.
+/// Reads conditions and segments, and counts them over the whole request.
 pub(crate) struct FilterReader<'z> {
-    zone: &'z TimeZone,
+    pub(super) app: &'z AppSettings,
+    pub(super) zone: &'z TimeZone,
+    pub(super) moment: Moment,
+    pub(super) rules: Rules,
     conditions: usize,
 }
 
@@ -61,9 +68,28 @@ const OPERATORS: [(&str, (Operator, bool)); 16] = [
 ];
 
 impl<'z> FilterReader<'z> {
-    /// A reader for one request; times without an offset are read in `zone`.
-    pub fn new(zone: &'z TimeZone) -> Self {
-        Self { zone, conditions: 0 }
+    /// A reader for one request, with the app's saved cohorts; times without an offset are read in `zone`, windows of segments count
+    /// back from `now_ms`.
+    pub fn new(app: &'z AppSettings, zone: &'z TimeZone, now_ms: TimestampMs) -> Self {
+        Self { app, zone, moment: Moment { now_ms, before_ms: TimestampMs::MAX }, rules: Rules::default(), conditions: 0 }
+    }
+
+    /// The windows of the segments that were read, for the key of an answer.
+    pub fn into_marks(self) -> Vec<(TimestampMs, TimestampMs)> {
+        self.rules.marks
+    }
+
+    /// What a filter, a group or a breakdown may look at: a property, a system field, or whether the person is in `cohort:ID`.
+    pub fn field(&mut self, node: &Node<'_>) -> Result<Field, QueryFailure> {
+        self.field_named(node, node.text("the name of a property")?)
+    }
+
+    /// As [`FilterReader::field`], for a name that is a part of the text at `node`.
+    pub fn field_named(&mut self, node: &Node<'_>, name: &str) -> Result<Field, QueryFailure> {
+        match name.strip_prefix(COHORT_PREFIX) {
+            Some(id) => self.in_cohort(node, id),
+            None => field_named(node, name),
+        }
     }
 
     /// Reads the field `filters` of `object`: a list whose conditions all hold, or one condition or group; holds where it is missing.
@@ -102,7 +128,7 @@ impl<'z> FilterReader<'z> {
         }
     }
 
-    fn condition(&mut self, node: &Node<'_>, object: &Object<'_>) -> Result<Filter, QueryFailure> {
+    pub(super) fn condition(&mut self, node: &Node<'_>, object: &Object<'_>) -> Result<Filter, QueryFailure> {
         self.conditions += 1;
         if self.conditions > MAX_CONDITIONS {
             return Err(
@@ -110,10 +136,13 @@ impl<'z> FilterReader<'z> {
             );
         }
         let property = object.required("property", "the property, user property or system field to look at")?;
-        let field = field(&property)?;
+        let field = self.field(&property)?;
         let op = object.required("op", "one of eq, neq, in, not_in, gt, gte, lt, lte, between, contains, ..., is_set")?;
         let (operator, negated) = op.choice(&OPERATORS)?;
-        let filter = self.comparison(field, operator, &op, object)?;
+        let filter = match &field {
+            Field::InSegment(_) => membership(field, operator, &op, object)?,
+            _ => self.comparison(field, operator, &op, object)?,
+        };
         Ok(if negated { Filter::Not(Box::new(filter)) } else { filter })
     }
 
@@ -186,6 +215,16 @@ impl<'z> FilterReader<'z> {
     }
 }
 
+/// Whether the person is in a segment: `in` or `not_in` without a value, or equal to true or false.
+fn membership(field: Field, operator: Operator, op: &Node<'_>, object: &Object<'_>) -> Result<Filter, QueryFailure> {
+    match (operator, object.get("value")) {
+        (Operator::In, None) => Ok(member(field)),
+        (Operator::IsSet, None) => Ok(Filter::Compare(field, Op::IsSet)),
+        (Operator::Equal, Some(value)) => Ok(Filter::Compare(field, Op::In(vec![Value::Bool(value.boolean()?)]))),
+        _ => Err(op.error("a person is in a cohort or not: use in or not_in without a value, or eq or neq with true or false")),
+    }
+}
+
 /// Equal to any of `values`, where `null` stands for "not set".
 fn any_of(field: Field, values: Vec<Value>) -> Filter {
     let count = values.len();
@@ -252,8 +291,8 @@ pub(crate) fn field_named(node: &Node<'_>, name: &str) -> Result<Field, QueryFai
     if name.len() > MAX_FIELD_BYTES {
         return Err(node.error(format!("the name has {} bytes; property names have at most {MAX_KEY_BYTES}", name.len())));
     }
-    if name.strip_prefix("cohort:").is_some() {
-        return Err(node.not_available("grouping or filtering by a cohort"));
+    if name.starts_with(COHORT_PREFIX) {
+        return Err(node.error("a cohort cannot stand here: filter, group or break down by it"));
     }
     Ok(match name {
         "event" => Field::Event,

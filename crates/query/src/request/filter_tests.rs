@@ -7,7 +7,7 @@ fn read(filters: Json) -> Result<Filter, QueryFailure> {
     let request = json!({"filters": filters});
     let zone = calendar::zone("America/New_York").unwrap();
     let object = Node::root(&request).object(&["filters"]).unwrap();
-    FilterReader::new(&zone).filters(&object)
+    FilterReader::new(&AppSettings::new(event::AppId::new("a").unwrap()), &zone, 0).filters(&object)
 }
 
 fn refused(filters: Json, field: &str, part: &str) {
@@ -149,7 +149,7 @@ fn bounds() {
 }
 
 #[test]
-fn cohorts_are_said_to_come_later() {
+fn a_cohort_that_is_not_there_is_named() {
     let error = read(json!([{"property": "cohort:7", "op": "is_set"}])).unwrap_err();
-    assert_eq!((error.code, error.field.as_deref()), ("not_available", Some("filters[0].property")));
+    assert_eq!((error.code, error.field.as_deref()), ("unknown_cohort", Some("filters[0].property")));
 }

@@ -1,6 +1,6 @@
 use event_store::{Field, Filter, Measure, MeasureFn, SessionRule};
 
-use super::filter::{FilterReader, field, field_named};
+use super::filter::FilterReader;
 use super::{event_names, max_named};
 use crate::failure::QueryFailure;
 use crate::formula::Formula;
@@ -45,7 +45,7 @@ impl MetricReader<'_, '_> {
     pub fn metric(&mut self, node: &Node<'_>) -> Result<MetricRequest, QueryFailure> {
         if let Some(text) = node.value.as_str() {
             let (function, property) = split_name(text);
-            let measured = property.map(|name| field_named(node, name)).transpose()?;
+            let measured = property.map(|name| self.filters.field_named(node, name)).transpose()?;
             let function = self.function(node, function, measured)?;
             let measure = Measure { function, events: None, filter: Filter::all() };
             return Ok(MetricRequest { given_name: None, default_name: text.to_owned(), body: MetricBody::Measure(measure) });
@@ -61,8 +61,8 @@ impl MetricReader<'_, '_> {
         let property = object.get("property");
         let (function_name, inner_property) = if property.is_none() { split_name(function_name) } else { (function_name, None) };
         let measured = match (&property, inner_property) {
-            (Some(property), _) => Some((property.text("a property")?.to_owned(), field(property)?)),
-            (None, Some(name)) => Some((name.to_owned(), field_named(&function_node, name)?)),
+            (Some(property), _) => Some((property.text("a property")?.to_owned(), self.filters.field(property)?)),
+            (None, Some(name)) => Some((name.to_owned(), self.filters.field_named(&function_node, name)?)),
             (None, None) => None,
         };
         let default_name = match &measured {
@@ -183,7 +183,8 @@ mod tests {
     fn read(metric: &Value) -> Result<MetricRequest, QueryFailure> {
         let zone = calendar::zone("UTC").unwrap();
         let session = SessionRule { idle_ms: 1_800_000, max_ms: None };
-        let mut reader = MetricReader { filters: &mut FilterReader::new(&zone), session };
+        let app = crate::options::AppSettings::new(event::AppId::new("a").unwrap());
+        let mut reader = MetricReader { filters: &mut FilterReader::new(&app, &zone, 0), session };
         reader.metric(&Node::root(metric).coded("invalid_metric"))
     }
 

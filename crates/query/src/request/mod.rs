@@ -5,17 +5,22 @@ mod export;
 mod filter;
 mod funnel;
 mod metric;
+mod paths;
 mod period;
 mod question;
 mod retention;
+mod segment;
+mod segment_persons;
 
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{MetricBody, MetricRequest};
+pub(crate) use paths::{PathsRequest, read_paths};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
 pub(crate) use retention::{ActivityRequest, PeriodsRequest, RetentionRequest, read_activity, read_retention};
+pub(crate) use segment_persons::{SegmentPersonsRequest, check_cohort, persons_cursor, read_segment_persons};
 
 use event::limits::MAX_NAME_CHARS;
 

@@ -26,6 +26,8 @@ pub(crate) struct Period {
     /// What makes two resolutions of the same text different questions: the ends for calendar days, nothing for a range that rolls with
     /// every millisecond, since an answer is kept for seconds only.
     pub cache_mark: Option<(TimestampMs, TimestampMs)>,
+    /// The same of the windows of the question's segments.
+    pub rule_marks: Vec<(TimestampMs, TimestampMs)>,
 }
 
 /// The zone of a request: its own, else the app's.
@@ -69,7 +71,7 @@ pub(crate) fn period(object: &Object<'_>, zone: &TimeZone, now_ms: TimestampMs, 
                 );
                 return Err(place.error(message));
             }
-            Ok(Period { zone: zone.clone(), from_ms, to_ms, is_all: false, cache_mark: Some((from_ms, to_ms)) })
+            Ok(Period { zone: zone.clone(), from_ms, to_ms, is_all: false, cache_mark: Some((from_ms, to_ms)), rule_marks: Vec::new() })
         }
         (None, None, Some(to)) => Err(to.coded("invalid_range").error("\"to\" needs \"from\"")),
         (Some(range), _, _) => Err(range.coded("invalid_range").error("give either \"range\", or \"from\" and \"to\"")),
@@ -88,7 +90,7 @@ fn relative(text: &str, zone: &TimeZone, now_ms: TimestampMs) -> Option<Period> 
         // Events are accepted from 1990 to a day ahead of their receipt.
         let to_ms = end_of_today(zone, now_ms + MAX_FUTURE_MS);
         let (zone, from_ms) = (zone.clone(), EARLIEST_TIME_MS);
-        return Some(Period { zone, from_ms, to_ms, is_all: true, cache_mark: Some((from_ms, to_ms)) });
+        return Some(Period { zone, from_ms, to_ms, is_all: true, cache_mark: Some((from_ms, to_ms)), rule_marks: Vec::new() });
     }
     let (count, unit_ms) = counted_unit(text)?;
     if !(1..=MAX_RANGE_DAYS * DAY_MS / unit_ms).contains(&count) {
@@ -103,7 +105,7 @@ fn relative(text: &str, zone: &TimeZone, now_ms: TimestampMs) -> Option<Period> 
         _ => return None,
     };
     let cache_mark = text.ends_with('d').then_some((from_ms, to_ms));
-    Some(Period { zone: zone.clone(), from_ms, to_ms, is_all: false, cache_mark })
+    Some(Period { zone: zone.clone(), from_ms, to_ms, is_all: false, cache_mark, rule_marks: Vec::new() })
 }
 
 /// Splits `"90m"` into its count and the length of its unit, in milliseconds.

@@ -1,7 +1,7 @@
 use event_store::{Field, Filter, SessionRule};
 
 use super::event_names;
-use super::filter::{FilterReader, field};
+use super::filter::FilterReader;
 use super::metric::{MAX_METRICS, MetricReader, MetricRequest};
 use super::period::{self, Period};
 use crate::calendar::Interval;
@@ -76,21 +76,20 @@ pub(crate) fn read_query(value: &serde_json::Value, app: &AppSettings, now_ms: i
     let root = Node::root(value);
     let object = root.object(&FIELDS)?;
     own_app(&object, app)?;
-    if let Some(segment) = object.get("segment") {
-        return Err(segment.not_available("asking about a segment"));
-    }
     let zone = period::timezone(&object, app)?;
-    let period = period::period(&object, &zone, now_ms, "30d")?;
-    let mut filters = FilterReader::new(&zone);
-    let filter = filters.filters(&object)?;
+    let mut period = period::period(&object, &zone, now_ms, "30d")?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let filter = filters.question(&object)?;
     let session = SessionRule { idle_ms: app.session_idle_ms, max_ms: None };
     let metrics = metrics(&object, &mut MetricReader { filters: &mut filters, session })?;
     let interval = period::interval(&object)?;
+    let group_by = group_by(&object, &mut filters)?;
+    period.rule_marks = filters.into_marks();
     Ok(QueryRequest {
         interval,
         events: event_names(&object)?,
         filter,
-        group_by: group_by(&object)?,
+        group_by,
         metrics,
         order_by: order_by(&object)?,
         limit: limit(&object, DEFAULT_LIMIT, MAX_LIMIT)?,
@@ -150,11 +149,11 @@ fn metrics(object: &Object<'_>, reader: &mut MetricReader<'_, '_>) -> Result<Vec
     nodes.iter().map(|node| reader.metric(node)).collect()
 }
 
-fn group_by(object: &Object<'_>) -> Result<Vec<GroupKey>, QueryFailure> {
+fn group_by(object: &Object<'_>, filters: &mut FilterReader<'_>) -> Result<Vec<GroupKey>, QueryFailure> {
     let Some(node) = object.get("group_by") else { return Ok(Vec::new()) };
     let mut keys: Vec<GroupKey> = Vec::new();
     for node in node.coded("invalid_group_by").one_or_list("group keys", MAX_GROUP_KEYS)? {
-        let field = field(&node)?;
+        let field = filters.field(&node)?;
         let name = node.text("the name of a property")?.to_owned();
         if field == Field::Time {
             return Err(node.error("events are grouped by time with \"interval\"; for a property of that name write properties.time"));
@@ -225,9 +224,9 @@ mod tests {
             (json!({"metric": "events", "grup_by": "x"}), "invalid_request", "grup_by"),
             (json!({"metric": "events", "group_by": ["a", "b", "c", "d", "e"]}), "invalid_group_by", "group_by"),
             (json!({"metric": "events", "group_by": ["a", "properties.a"]}), "invalid_group_by", "group_by[1]"),
-            (json!({"metric": "events", "group_by": ["a", "cohort:1"]}), "not_available", "group_by[1]"),
+            (json!({"metric": "events", "group_by": ["a", "cohort:1"]}), "unknown_cohort", "group_by[1]"),
             (json!({"metric": "events", "group_by": "time"}), "invalid_group_by", "group_by"),
-            (json!({"metric": "events", "segment": "x"}), "not_available", "segment"),
+            (json!({"metric": "events", "segment": "x"}), "unknown_cohort", "segment"),
             (json!({"metric": "events", "interval": "fortnight"}), "invalid_interval", "interval"),
             (json!({"metric": "events", "limit": 0}), "invalid_limit", "limit"),
             (json!({"metric": "events", "limit": 10001}), "invalid_limit", "limit"),

@@ -60,14 +60,15 @@ pub(crate) fn read_retention(value: &serde_json::Value, app: &AppSettings, now_m
     let own = ["start_event", "return_event", "periods", "entry", "mode", "bucketing"];
     let object = Node::root(value).object(&[&own[..], &COMMON_FIELDS].concat())?;
     let zone = period::timezone(&object, app)?;
-    let mut filters = FilterReader::new(&zone);
-    let asked = common(&object, &mut filters, app, now_ms)?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let mut asked = common(&object, &mut filters, app, now_ms)?;
     let start = object.required("start_event", "the event that begins a person's time, or {\"event\": null} for any event")?;
     let start = event_of(&start, &mut filters)?;
     let returns = match object.get("return_event") {
         Some(node) => event_of(&node, &mut filters)?,
         None => ("any event".to_owned(), vec![(None, Filter::all())]),
     };
+    asked.period.rule_marks = filters.into_marks();
     let entries = [
         ("first_time", RetentionEntry::FirstTime),
         ("first_in_range", RetentionEntry::FirstInRange),
@@ -88,15 +89,14 @@ pub(crate) fn read_retention(value: &serde_json::Value, app: &AppSettings, now_m
 pub(crate) fn read_activity(value: &serde_json::Value, app: &AppSettings, now_ms: i64) -> Result<ActivityRequest, QueryFailure> {
     let object = Node::root(value).object(&[&["event", "events"][..], &COMMON_FIELDS].concat())?;
     let zone = period::timezone(&object, app)?;
-    let asked = common(&object, &mut FilterReader::new(&zone), app, now_ms)?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let mut asked = common(&object, &mut filters, app, now_ms)?;
+    asked.period.rule_marks = filters.into_marks();
     Ok(ActivityRequest { asked, events: event_names(&object)? })
 }
 
 fn common(object: &Object<'_>, filters: &mut FilterReader<'_>, app: &AppSettings, now_ms: i64) -> Result<PeriodsRequest, QueryFailure> {
     own_app(object, app)?;
-    if let Some(segment) = object.get("segment") {
-        return Err(segment.not_available("asking about a segment"));
-    }
     let zone = period::timezone(object, app)?;
     const PERIODS: [(&str, Interval); 4] =
         [("hour", Interval::Hour), ("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
@@ -104,8 +104,8 @@ fn common(object: &Object<'_>, filters: &mut FilterReader<'_>, app: &AppSettings
     Ok(PeriodsRequest {
         period: period::period(object, &zone, now_ms, "30d")?,
         interval: interval.unwrap_or(Interval::Day),
-        filter: filters.filters(object)?,
-        breakdown: breakdown(object)?,
+        filter: filters.question(object)?,
+        breakdown: breakdown(object, filters)?,
         limit: limit(object, DEFAULT_LIMIT, MAX_LIMIT)?,
         use_cache: use_cache(object)?,
         explain: explain(object)?,
@@ -152,7 +152,7 @@ mod tests {
             (json!({"start_event": "a", "mode": "before"}), "invalid_request", "mode"),
             (json!({"start_event": "a", "bucketing": "24h"}), "invalid_request", "bucketing"),
             (json!({"start_event": "a", "breakdown": "received_at"}), "invalid_breakdown", "breakdown"),
-            (json!({"start_event": "a", "segment": "x"}), "not_available", "segment"),
+            (json!({"start_event": "a", "segment": "x"}), "unknown_cohort", "segment"),
             (json!({"start_event": "a", "app_id": "APP-2"}), "wrong_app", "app_id"),
             (json!({"start_event": "a", "window": "7d"}), "invalid_request", "window"),
         ];

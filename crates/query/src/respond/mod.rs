@@ -3,13 +3,17 @@
 mod events;
 mod funnel;
 mod order;
+mod paths;
 mod retention;
 mod rows;
+mod segment;
 
 pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
 pub(crate) use funnel::{PersonsCursor, funnel_answer, funnel_person_answer, funnel_persons_answer};
+pub(crate) use paths::paths_answer;
 pub(crate) use retention::{lifecycle_answer, retention_answer, stickiness_answer};
 pub(crate) use rows::query_answer;
+pub(crate) use segment::segment_persons_answer;
 
 use event_store::{ScanStats, Value};
 use jiff::tz::TimeZone;
@@ -29,6 +33,9 @@ pub(crate) fn frame(name: &str, body: Json, is_exact: bool, stats: &ScanStats) -
         answer.insert("missing".to_owned(), json!(stats.missing));
     }
     answer.insert("scanned_events".to_owned(), json!(stats.scanned_events));
+    if !stats.segments.is_empty() {
+        answer.insert("segment_events".to_owned(), json!(stats.segments.iter().map(|read| read.events).sum::<u64>()));
+    }
     answer.insert("cached".to_owned(), json!(false));
     answer
 }

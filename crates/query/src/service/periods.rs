@@ -22,6 +22,8 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn retention(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_retention(&request, app, now_ms)?;
         let key = read.asked.use_cache.then(|| cache_key("retention", app, Some(&read.asked.period), &request));
         let planned = plan_retention(app, &read)?;
@@ -31,7 +33,7 @@ impl QueryService {
                 let table = source.retention(&planned.plan, context)?;
                 let laying_out = Instant::now();
                 let mut answer = retention_answer(&read, &planned, &table);
-                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
@@ -56,6 +58,8 @@ impl QueryService {
 
     async fn activity(&self, kind: ActivityKind, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
         let read = read_activity(&request, app, now_ms)?;
         let name = if kind == ActivityKind::Lifecycle { "lifecycle" } else { "stickiness" };
         let key = read.asked.use_cache.then(|| cache_key(name, app, Some(&read.asked.period), &request));
@@ -69,7 +73,7 @@ impl QueryService {
                     ActivityKind::Lifecycle => lifecycle_answer(&read, &planned, &table),
                     ActivityKind::Stickiness => stickiness_answer(&read, &planned, &table),
                 };
-                explain.inspect(|explain| explain.add(&mut answer, &table.stats.work, context, turn, laying_out));
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };

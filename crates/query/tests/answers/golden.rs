@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use query::{Answered, AppSettings, QueryFailure, QueryOptions, QueryService, Weekday};
+use query::{Answered, AppSettings, Cohorts, QueryFailure, QueryOptions, QueryService, SavedCohort, Weekday};
 use serde_json::{Value, json};
 
 use crate::dataset::{self, Layout, open};
@@ -47,7 +47,10 @@ fn read_json(path: &Path) -> Value {
 
 async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
     let now_ms = event::parse_timestamp(case["now"].as_str().unwrap()).unwrap();
+    let saved = case["cohorts"].as_object().into_iter().flatten();
+    let cohorts = saved.map(|(id, rule)| (id.clone(), SavedCohort { version: 1, rule: rule.clone() }));
     let app = AppSettings {
+        cohorts: Cohorts::new(cohorts),
         timezone: case["timezone"].as_str().unwrap_or("UTC").to_owned(),
         week_start: if case["week_start"] == "sunday" { Weekday::Sunday } else { Weekday::Monday },
         ..AppSettings::new(dataset::app())
@@ -57,9 +60,11 @@ async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
         "funnel" => service.funnel(&app, request.clone(), now_ms).await,
         "funnel/persons" => service.funnel_persons(&app, request.clone(), now_ms).await,
         "funnel/person" => service.funnel_person(&app, request.clone(), now_ms).await,
+        "paths" => service.paths(&app, request.clone(), now_ms).await,
         "retention" => service.retention(&app, request.clone(), now_ms).await,
         "lifecycle" => service.lifecycle(&app, request.clone(), now_ms).await,
         "stickiness" => service.stickiness(&app, request.clone(), now_ms).await,
+        "cohorts/preview" => service.segment_persons(&app, request.clone(), now_ms).await,
         "events" => service.events(&app, request.clone(), now_ms).await,
         other => panic!("{other} is no call"),
     };

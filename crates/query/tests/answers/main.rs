@@ -8,3 +8,4 @@ mod golden;
 mod pages;
 mod period_zones;
 mod rollups;
+mod segments;

@@ -2,13 +2,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use api::{ApiParts, ApiState};
+use api::{ApiParts, ApiState, StoredCohorts};
 use event::AppId;
 use event_log::{EventLog, FileLog};
 use event_store::{EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
 use gateway::{Gateway, GeoIp, WriteKeys};
-use metadata_store::{MetadataStore, SqliteMetadataStore};
+use metadata_store::{Definitions, MetadataStore, SqliteMetadataStore};
 use prometheus::Registry;
 use query::QueryService;
 use realtime_store::{MemoryRealtimeStore, RealtimeStore};
@@ -76,7 +76,9 @@ impl Stores {
 
     pub(super) fn api(&self, config: &Config, registry: &Registry, shutdown: CancellationToken) -> Result<ApiState> {
         let events = self.events()?;
-        let queries = Arc::new(QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config)));
+        let cohorts = StoredCohorts::new(Arc::clone(&self.metadata) as Arc<dyn Definitions>);
+        let queries = QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config)).with_cohorts(Arc::new(cohorts));
+        let queries = Arc::new(queries);
         query_metrics::register(&queries, registry)?;
         let parts = ApiParts {
             queries,
@@ -84,6 +86,7 @@ impl Stores {
             ledger: Arc::clone(events) as Arc<dyn Ledger>,
             deletions: Arc::clone(events) as Arc<dyn PersonDeletions>,
             metadata: Arc::clone(&self.metadata) as Arc<dyn MetadataStore>,
+            definitions: Arc::clone(&self.metadata) as Arc<dyn Definitions>,
             keys: Arc::clone(&self.keys) as Arc<dyn api::ReadKeys>,
             now_ms,
             process: rand::random(),

@@ -12,8 +12,8 @@ use event::AppId;
 use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
-    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, QueryContext, QueryError, RollupRow,
-    RollupSize, Scan, ScanStats, Schema, StoreError, WindowRow,
+    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, PathsPlan, PathsTable, QueryContext,
+    QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -263,11 +263,19 @@ impl EventSource for SmallStore {
         not_asked()
     }
 
+    fn paths(&self, _plan: &PathsPlan, _context: &QueryContext) -> Result<PathsTable, QueryError> {
+        not_asked()
+    }
+
     fn retention(&self, _plan: &RetentionPlan, _context: &QueryContext) -> Result<RetentionTable, QueryError> {
         not_asked()
     }
 
     fn activity(&self, _plan: &ActivityPlan, _context: &QueryContext) -> Result<ActivityTable, QueryError> {
+        not_asked()
+    }
+
+    fn segment_persons(&self, _plan: &SegmentPersonsPlan, _context: &QueryContext) -> Result<SegmentPersonsPage, QueryError> {
         not_asked()
     }
 

@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
-use event_store::{Field, Filter, Op, Value};
+use std::sync::Arc;
+
+use event_store::{DidRule, Field, Filter, HasRule, Op, Segment, SegmentRule, Value};
 use proptest::prelude::*;
 
-use super::world::{PROPERTIES, PlainEvent, any_value};
+use super::world::{BASE_MS, MINUTE_MS, PROPERTIES, PlainEvent, any_names, any_value};
 use crate::exec::value::{OwnedScalar, compare_values};
 
 /// A number times four, exact for every number of a world.
@@ -43,20 +45,45 @@ pub(super) fn field_value(world: &[PlainEvent], event: &PlainEvent, field: &Fiel
         Field::Time => OwnedScalar::Int(event.time_ms),
         Field::ReceivedAt => OwnedScalar::Int(event.received_at_ms),
         Field::Property(name) => event.property(name),
-        Field::UserProperty(name) => {
-            let of_person = world.iter().filter(|e| e.person().is_some() && e.person() == event.person());
-            let settings = of_person.filter(|e| e.name == "$identify" || e.name == "$set").filter_map(|e| {
-                let member = match e.property("$set") {
-                    OwnedScalar::Json(json) => serde_json::from_str::<serde_json::Value>(&json).unwrap().get(name).map(json_value),
-                    _ => None,
-                };
-                let value = member.filter(|member| *member != OwnedScalar::Null).unwrap_or_else(|| e.property(name));
-                (value != OwnedScalar::Null).then_some((e.time_ms, e.received_at_ms, value))
-            });
-            let later = |a: &(i64, i64, OwnedScalar), b: &(i64, i64, OwnedScalar)| {
-                (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare_values(&a.2.as_scalar().to_value(), &b.2.as_scalar().to_value()))
+        Field::InSegment(segment) => {
+            event.person().map_or(OwnedScalar::Null, |person| OwnedScalar::Bool(in_segment(world, person, &segment.rule)))
+        }
+        Field::UserProperty(name) => event.person().map_or(OwnedScalar::Null, |person| person_property(world, person, name, i64::MAX)),
+    }
+}
+
+fn person_property(world: &[PlainEvent], person: &str, name: &str, before_ms: i64) -> OwnedScalar {
+    let of_person = world.iter().filter(|e| e.person() == Some(person) && e.time_ms < before_ms);
+    let settings = of_person.filter(|e| e.name == "$identify" || e.name == "$set").filter_map(|e| {
+        let member = match e.property("$set") {
+            OwnedScalar::Json(json) => serde_json::from_str::<serde_json::Value>(&json).unwrap().get(name).map(json_value),
+            _ => None,
+        };
+        let value = member.filter(|member| *member != OwnedScalar::Null).unwrap_or_else(|| e.property(name));
+        (value != OwnedScalar::Null).then_some((e.time_ms, e.received_at_ms, value))
+    });
+    let later = |a: &(i64, i64, OwnedScalar), b: &(i64, i64, OwnedScalar)| {
+        (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| compare_values(&a.2.as_scalar().to_value(), &b.2.as_scalar().to_value()))
+    };
+    settings.max_by(later).map_or(OwnedScalar::Null, |(_, _, value)| value)
+}
+
+/// Whether a person is in a segment, event by event.
+pub(super) fn in_segment(world: &[PlainEvent], person: &str, rule: &SegmentRule) -> bool {
+    match rule {
+        SegmentRule::All(rules) => rules.iter().all(|rule| in_segment(world, person, rule)),
+        SegmentRule::Any(rules) => rules.iter().any(|rule| in_segment(world, person, rule)),
+        SegmentRule::Not(rule) => !in_segment(world, person, rule),
+        SegmentRule::Has(rule) => op_holds(&person_property(world, person, &rule.property, rule.before_ms), &rule.op),
+        SegmentRule::Listed(ids) => ids.iter().any(|id| id == person),
+        SegmentRule::Did(rule) => {
+            let counts = |event: &&PlainEvent| {
+                event.person() == Some(person)
+                    && (rule.from_ms..rule.to_ms).contains(&event.time_ms)
+                    && selected(world, event, rule.events.as_deref(), &rule.filter)
             };
-            settings.max_by(later).map_or(OwnedScalar::Null, |(_, _, value)| value)
+            let count = world.iter().filter(counts).count() as u32;
+            count >= rule.at_least && rule.at_most.is_none_or(|most| count <= most)
         }
     }
 }
@@ -134,6 +161,36 @@ pub(super) fn selected(world: &[PlainEvent], event: &PlainEvent, names: Option<&
 }
 
 pub(super) fn any_field() -> impl Strategy<Value = Field> {
+    prop_oneof![
+        9 => plain_field(),
+        2 => any_rule().prop_map(|rule| Field::InSegment(Arc::new(Segment { name: "segment".into(), rule }))),
+    ]
+}
+
+fn any_end() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(i64::MIN), Just(i64::MAX), (0i64..310).prop_map(|step| BASE_MS + step * 10 * MINUTE_MS)]
+}
+
+/// Rules in one another, over events with filters of their own.
+pub(super) fn any_rule() -> impl Strategy<Value = SegmentRule> {
+    let did = (any_end(), any_end(), any_names(), filter_of(plain_field().boxed()), 0u32..4, prop::option::of(0u32..4));
+    let did = did.prop_map(|(from_ms, to_ms, events, filter, at_least, at_most)| {
+        SegmentRule::Did(DidRule { from_ms, to_ms, events, filter, at_least, at_most })
+    });
+    let property = prop::sample::select(PROPERTIES.to_vec()).prop_map(String::from);
+    let has = (property, any_op(), any_end()).prop_map(|(property, op, before_ms)| SegmentRule::Has(HasRule { property, op, before_ms }));
+    let ids = prop::collection::vec(prop::sample::select(vec!["u0", "u1", "u3", "d0", "nobody"]).prop_map(String::from), 0..3);
+    let leaf = prop_oneof![6 => did, 2 => has, 1 => ids.prop_map(|ids| SegmentRule::Listed(ids.into()))];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(SegmentRule::All),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(SegmentRule::Any),
+            inner.prop_map(|rule| SegmentRule::Not(Box::new(rule))),
+        ]
+    })
+}
+
+fn plain_field() -> impl Strategy<Value = Field> {
     let property = || prop::sample::select(PROPERTIES.to_vec()).prop_map(String::from);
     prop_oneof![
         6 => property().prop_map(Field::Property),
@@ -147,7 +204,7 @@ fn any_constant() -> impl Strategy<Value = Value> {
     prop_oneof![
         any_value().prop_map(|value| group_value(&value)),
         prop::sample::select(vec!["u1", "d0", "s1", "a", "$set"]).prop_map(|id| Value::Str(id.into())),
-        Just(Value::Int(super::world::BASE_MS + 9_000_000)),
+        Just(Value::Int(BASE_MS + 9_000_000)),
     ]
 }
 
@@ -166,7 +223,11 @@ fn any_op() -> impl Strategy<Value = Op> {
 }
 
 pub(super) fn any_filter() -> impl Strategy<Value = Filter> {
-    let compare = (any_field(), any_op()).prop_map(|(field, op)| Filter::Compare(field, op));
+    filter_of(any_field().boxed())
+}
+
+fn filter_of(field: BoxedStrategy<Field>) -> impl Strategy<Value = Filter> {
+    let compare = (field, any_op()).prop_map(|(field, op)| Filter::Compare(field, op));
     let leaf = prop_oneof![2 => Just(Filter::all()), 5 => compare];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![

@@ -210,7 +210,7 @@ fn any_full_plan() -> impl Strategy<Value = FunnelPlan> {
     )
 }
 
-fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
+pub(super) fn any_dense_event() -> impl Strategy<Value = PlainEvent> {
     (any_event(), 0i64..12).prop_map(|(event, step)| {
         let user = event.user_id.as_ref().map(|id| if id.as_str() < "u2" { "u0".to_string() } else { "u1".to_string() });
         PlainEvent { time_ms: super::world::BASE_MS + step * 10 * MINUTE_MS, user_id: user, ..event }

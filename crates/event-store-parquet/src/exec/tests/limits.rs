@@ -52,7 +52,7 @@ fn answer_keeping(keeping: Keeping, context: &QueryContext, run: impl Fn(&Query<
 }
 
 /// Bytes a budget counts as taken.
-fn held(memory: &MemoryBudget) -> usize {
+pub(super) fn held(memory: &MemoryBudget) -> usize {
     const PROBE: usize = 1 << 40;
     let Err(QueryError::Memory { limit_bytes }) = memory.grow(PROBE) else { panic!("the limit is below the probe") };
     memory.shrink(PROBE);

@@ -5,6 +5,8 @@ mod events;
 mod filter_oracle;
 mod funnel;
 mod limits;
+mod paths;
 mod retention;
+mod segment;
 mod speed;
 pub(super) mod world;

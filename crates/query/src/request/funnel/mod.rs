@@ -6,7 +6,7 @@ mod steps;
 
 use event_store::{Attribution, ConversionTime, Field, Filter, FunnelExclusion, FunnelMode};
 
-use super::filter::{FilterReader, field};
+use super::filter::FilterReader;
 use super::period::{self, Period, counted_unit};
 use super::question::{DEFAULT_LIMIT, MAX_LIMIT, explain, limit, own_app, use_cache};
 use crate::calendar::Interval;
@@ -19,10 +19,10 @@ pub(crate) use steps::FunnelRequestStep;
 pub(super) use steps::alternatives;
 
 /// Longest window: 366 days.
-const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
+pub(super) const MAX_WINDOW_MS: i64 = 366 * 86_400_000;
 const DEFAULT_WINDOW_MS: i64 = 7 * 86_400_000;
 /// The code of a request whose options exclude one another.
-const CONTRADICTION: &str = "contradictory_options";
+pub(super) const CONTRADICTION: &str = "contradictory_options";
 
 /// A `/funnel` request.
 #[derive(Clone, Debug)]
@@ -85,21 +85,19 @@ pub(crate) fn read_funnel(value: &serde_json::Value, app: &AppSettings, now_ms: 
 /// Reads what all questions about a funnel have in common.
 fn funnel_of(object: &Object<'_>, limit: usize, app: &AppSettings, now_ms: i64) -> Result<FunnelRequest, QueryFailure> {
     own_app(object, app)?;
-    if let Some(segment) = object.get("segment") {
-        return Err(segment.not_available("\"segment\" of a funnel"));
-    }
     let preset = options::preset(object)?;
     let zone = period::timezone(object, app)?;
-    let period = period::period(object, &zone, now_ms, "30d")?;
-    let mut filters = FilterReader::new(&zone);
-    let filter = filters.filters(object)?;
+    let mut period = period::period(object, &zone, now_ms, "30d")?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let filter = filters.question(object)?;
     let mode =
         choice(object, "mode", &[("ordered", FunnelMode::Ordered), ("strict", FunnelMode::Strict), ("unordered", FunnelMode::Unordered)])?;
     let mode = mode.unwrap_or_default();
     let steps = steps::steps(object, mode, &mut filters)?;
     let counts_attempts = choice(object, "counting", &[("users", false), ("totals", true)])?.unwrap_or(false);
     let exclusions = exclusions(object, mode, &steps, &mut filters)?;
-    let breakdown = breakdown(object)?;
+    let breakdown = breakdown(object, &mut filters)?;
+    period.rule_marks = filters.into_marks();
     let attribution = attribution(object, mode, &steps, breakdown.is_some())?;
     let range_applies_to_all = choice(object, "range_applies_to", &[("entry", false), ("all", true)])?;
     Ok(FunnelRequest {
@@ -158,10 +156,10 @@ fn window(object: &Object<'_>, preset: Option<Preset>) -> Result<Option<i64>, Qu
     }
 }
 
-pub(super) fn breakdown(object: &Object<'_>) -> Result<Option<Field>, QueryFailure> {
+pub(super) fn breakdown(object: &Object<'_>, filters: &mut FilterReader<'_>) -> Result<Option<Field>, QueryFailure> {
     let Some(node) = object.get("breakdown") else { return Ok(None) };
     let node = node.coded("invalid_breakdown");
-    match field(&node)? {
+    match filters.field(&node)? {
         Field::Time | Field::ReceivedAt => Err(node.error("a breakdown is by a property, not by a time")),
         field => Ok(Some(field)),
     }

@@ -106,7 +106,7 @@ fn refusals() {
         (json!({"steps": ["a", {"any_of": [{"any_of": ["b"]}]}]}), "invalid_step", "steps[1].any_of[0].any_of"),
         (json!({"steps": [{"event": "a", "filters": [{"property": "p", "op": "is"}]}]}), "invalid_filter", "steps[0].filters[0].op"),
         (json!({"steps": ["a"], "mode": "orderd"}), "invalid_request", "mode"),
-        (json!({"steps": ["a"], "segment": "s"}), "not_available", "segment"),
+        (json!({"steps": ["a"], "segment": "s"}), "unknown_cohort", "segment"),
         (json!({"steps": ["a"], "preset": "heap"}), "invalid_request", "preset"),
         (json!({"steps": ["a"], "entry": "first", "counting": "totals"}), "contradictory_options", "counting"),
         (json!({"steps": [{"event": "a", "optional": true}]}), "contradictory_options", "steps[0].optional"),
