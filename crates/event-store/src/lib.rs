@@ -9,6 +9,7 @@ mod funnel_plan;
 mod ledger;
 mod plan;
 mod rollup_plan;
+mod rows;
 mod sink;
 mod source;
 
@@ -23,6 +24,7 @@ pub use funnel_plan::{
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
 pub use rollup_plan::{RollupPlan, RollupSpan};
+pub use rows::{Cell, RowBlock, RowSource, RowVisitor, RowsPlan};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
 use event::{AppId, TimestampMs, UniqueSketch};
 
 use crate::context::{QueryContext, QueryError};
 use crate::explain::Work;
 use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
+use crate::rows::RowSource;
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,6 +196,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// Those of `visit`; else as for [`EventSource::aggregate`].
     fn export(&self, scan: &Scan, context: &QueryContext, visit: &mut ExportVisitor<'_>) -> Result<ScanStats, QueryError>;
+
+    /// The app's rows as they are now, for one statement that may read them several times.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn rows_of(&self, app: &AppId) -> Result<Arc<dyn RowSource>, QueryError>;
 
     /// Names, properties, types and sample values.
     ///
