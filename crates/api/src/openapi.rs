@@ -3,7 +3,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, deletions, export, live, operations, settings};
+use crate::{accounts, analytics, deletions, export, live, operations, settings, sql};
 
 pub(crate) mod examples;
 mod ingestion;
@@ -26,6 +26,7 @@ mod ingestion;
         analytics::events,
         analytics::schema,
         export::export,
+        sql::sql,
         live::realtime,
         live::realtime_stream,
         accounts::ledger,

@@ -7,8 +7,10 @@ mod funnel;
 mod metric;
 mod period;
 mod question;
+mod sql;
 
 pub(crate) use self::export::{ExportRequest, read_export};
+pub(crate) use self::sql::read_sql;
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{MetricBody, MetricRequest};

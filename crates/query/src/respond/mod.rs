@@ -4,7 +4,9 @@ mod events;
 mod funnel;
 mod order;
 mod rows;
+mod sql;
 
+pub(crate) use self::sql::sql_answer;
 pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
 pub(crate) use funnel::{PersonsCursor, funnel_answer, funnel_person_answer, funnel_persons_answer};
 pub(crate) use rows::query_answer;

@@ -7,3 +7,4 @@ mod exports;
 mod golden;
 mod pages;
 mod rollups;
+mod sql;
