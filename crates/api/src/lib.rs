@@ -18,6 +18,7 @@ mod request_id;
 mod router;
 mod security;
 mod settings;
+mod sql;
 mod state;
 mod time;
 mod web;

@@ -3,7 +3,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, cohorts, deletions, export, live, operations, periods, settings};
+use crate::{accounts, analytics, cohorts, deletions, export, live, operations, periods, settings, sql};
 
 pub(crate) mod examples;
 mod ingestion;
@@ -38,6 +38,7 @@ pub(crate) mod period_examples;
         cohorts::change,
         cohorts::remove,
         cohorts::persons,
+        sql::sql,
         live::realtime,
         live::realtime_stream,
         accounts::ledger,

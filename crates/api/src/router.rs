@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
-use crate::{accounts, analytics, cohorts, deletions, export, live, openapi, periods, security, settings, web};
+use crate::{accounts, analytics, cohorts, deletions, export, live, openapi, periods, security, settings, sql, web};
 
 /// Largest JSON of a question.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -31,6 +31,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/cohorts/{cohort_id}/persons", get(cohorts::persons))
         .route("/events", get(analytics::events).post(analytics::events))
         .route("/export", get(export::export).post(export::export))
+        .route("/sql", get(sql::sql).post(sql::sql))
         .route("/schema", get(analytics::schema))
         .route("/realtime", get(live::realtime))
         .route("/realtime/stream", get(live::realtime_stream))

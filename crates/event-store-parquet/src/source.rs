@@ -1,5 +1,6 @@
 //! The read side: a snapshot and the operators in [`crate::exec`].
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use event::AppId;
@@ -8,13 +9,15 @@ use event_store::{ActivityKind, ActivityPlan, ActivityTable, RetentionEntry, Ret
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
     FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
-    RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
+    RollupSize, RowSource, RowVisitor, RowsPlan, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
 };
 
+use crate::decoded::DecodedCache;
 use crate::exec::{self, Query};
 use crate::insert_ids;
 use crate::retention::dropped_before;
 use crate::rolled::{self, Moment, Rolled};
+use crate::snapshot::Snapshot;
 use crate::store::ParquetStore;
 use crate::windows;
 
@@ -188,6 +191,20 @@ impl EventSource for ParquetStore {
         self.ask(context, |query| exec::export(query, scan, visit))
     }
 
+    fn rows_of(&self, app: &AppId) -> Result<Arc<dyn RowSource>, QueryError> {
+        let floor_ms = self.manifest.raw_floor(app.as_str()).map_err(|error| QueryError::Store(error.to_string()))?;
+        let mut lost = ScanStats::default();
+        self.note_lost((i64::MIN, i64::MAX), &mut lost);
+        Ok(Arc::new(HeldRows {
+            app: app.clone(),
+            snapshot: self.snapshot(),
+            decoded: Arc::clone(&self.decoded),
+            threads: self.options.query_threads,
+            floor_ms,
+            lost: lost.missing,
+        }))
+    }
+
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
         let names = self.event_names(app, context)?;
         self.ask(context, |query| exec::schema(query, app, names))
@@ -203,5 +220,32 @@ impl EventSource for ParquetStore {
 
     fn scan_insert_ids(&self, from_ms: i64, visit: &mut dyn FnMut(&AppId, &str, i64)) -> Result<Vec<String>, QueryError> {
         insert_ids::scan(&self.snapshot(), from_ms, visit)
+    }
+}
+
+/// One snapshot, kept for a statement.
+struct HeldRows {
+    app: AppId,
+    snapshot: Arc<Snapshot>,
+    decoded: Arc<DecodedCache>,
+    threads: usize,
+    /// Raw events before it are gone.
+    floor_ms: i64,
+    /// What was lost at any time.
+    lost: Vec<String>,
+}
+
+impl RowSource for HeldRows {
+    fn read(&self, plan: &RowsPlan, context: &QueryContext, visit: &RowVisitor<'_>) -> Result<ScanStats, QueryError> {
+        if plan.scan.app != self.app {
+            return Ok(ScanStats::default());
+        }
+        let query = Query { snapshot: &self.snapshot, context, threads: self.threads, decoded: &self.decoded };
+        let mut stats = exec::read_rows(&query, plan, visit)?;
+        stats.missing.extend(self.lost.iter().cloned());
+        if self.floor_ms > plan.scan.from_ms && plan.scan.from_ms < plan.scan.to_ms {
+            stats.missing.push(dropped_before(self.floor_ms));
+        }
+        Ok(stats)
     }
 }

@@ -11,6 +11,7 @@ mod paths_plan;
 mod plan;
 mod retention_plan;
 mod rollup_plan;
+mod rows;
 mod segment;
 mod sink;
 mod source;
@@ -31,6 +32,7 @@ pub use retention_plan::{
     RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
+pub use rows::{Cell, RowBlock, RowSource, RowVisitor, RowsPlan};
 pub use segment::{
     DidRule, HasRule, MAX_SEGMENT_DEPTH, Segment, SegmentPerson, SegmentPersonsPage, SegmentPersonsPlan, SegmentRead, SegmentRule,
 };

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use event::{AppId, TimestampMs, UniqueSketch};
 
 use crate::context::{QueryContext, QueryError};
@@ -7,6 +9,7 @@ use crate::paths_plan::{PathsPlan, PathsTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
+use crate::rows::RowSource;
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -238,6 +241,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// Those of `visit`; else as for [`EventSource::aggregate`].
     fn export(&self, scan: &Scan, context: &QueryContext, visit: &mut ExportVisitor<'_>) -> Result<ScanStats, QueryError>;
+
+    /// The app's rows as they are now, for one statement that may read them several times.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn rows_of(&self, app: &AppId) -> Result<Arc<dyn RowSource>, QueryError>;
 
     /// Names, properties, types and sample values.
     ///

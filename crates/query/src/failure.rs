@@ -1,4 +1,5 @@
 use event_store::QueryError;
+use sql::SqlError;
 use thiserror::Error;
 
 /// What the caller does about a failure.
@@ -65,6 +66,19 @@ impl From<QueryError> for QueryFailure {
             QueryError::Cancelled => Self { code: "query_cancelled", message, field: None, kind: FailureKind::Cancelled },
             QueryError::Invalid { field, message } => Self::invalid("invalid_request", field, message),
             QueryError::Store(_) => Self::internal(message),
+        }
+    }
+}
+
+impl From<SqlError> for QueryFailure {
+    fn from(error: SqlError) -> Self {
+        const FIELD: &str = "sql";
+        match error {
+            SqlError::Invalid { code, message } => Self::invalid(code, FIELD, message),
+            SqlError::Limit { code, message } => Self { field: Some(FIELD.to_owned()), ..Self::limit(code, message) },
+            SqlError::Busy(message) => Self::busy(message),
+            SqlError::Query(error) => error.into(),
+            SqlError::Internal(message) => Self::internal(message),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use event_store::{EventSource, EventsPlan, FunnelPersonPlan, FunnelPersonsPlan, SegmentPersonsPlan};
 use serde_json::Value;
+use sql::{SqlApp, SqlEngine};
 
 use crate::answered::{Answered, Held};
 use crate::cache::{ResultCache, canonical};
@@ -22,12 +23,15 @@ use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
 use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query};
-use crate::request::{check_cohort, persons_cursor, read_segment_persons};
+use crate::request::{check_cohort, persons_cursor, read_segment_persons, read_sql};
 use crate::respond::{
     Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, paths_answer,
-    query_answer, schema_answer, segment_persons_answer,
+    query_answer, schema_answer, segment_persons_answer, sql_answer,
 };
 use crate::runner::{Outcome, Runner, Work};
+
+/// Threads on which the operators of one statement run, beside those that read the store.
+const SQL_THREADS: usize = 2;
 
 /// Answers questions about events.
 ///
@@ -40,6 +44,7 @@ pub struct QueryService {
     /// Part of every key: an answer of an earlier generation is never given again.
     generation: AtomicU64,
     exporter: Exporter,
+    sql: Arc<SqlEngine>,
     max_result_rows: usize,
     cohorts: Option<Arc<dyn SavedCohorts>>,
 }
@@ -52,7 +57,8 @@ impl QueryService {
         let max_result_rows = options.max_result_rows;
         let runner = Runner::new(Arc::clone(&source), options);
         let exporter = Exporter::new(source, runner.options(), runner.memory());
-        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, max_result_rows, cohorts: None }
+        let sql = Arc::new(SqlEngine::new(SQL_THREADS));
+        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, sql, max_result_rows, cohorts: None }
     }
 
     /// The same service with saved cohorts, which requests name by id.
@@ -286,6 +292,24 @@ impl QueryService {
         let read = read_export(&request, app, now_ms)?;
         let scan = events_scan(app, (read.period.from_ms, read.period.to_ms), read.events.clone(), read.filter.clone());
         self.exporter.begin(app, read, scan).await
+    }
+
+    /// One SELECT over the views of the app: `POST /sql`. Not cached: it may name the time now.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn sql(&self, app: &AppSettings, request: Value, _now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let text = read_sql(&request, app)?;
+        let (engine, max_rows) = (Arc::clone(&self.sql), self.max_result_rows);
+        let app = SqlApp { app: app.app.clone(), timezone: app.timezone.as_str().into(), session_idle_ms: app.session_idle_ms };
+        let work = move || -> Work {
+            Box::new(move |source, context, _| {
+                let rows = source.rows_of(&app.app)?;
+                Ok(sql_answer(engine.answer(&text, &app, rows, context, max_rows)?))
+            })
+        };
+        self.answer(None, started, work).await
     }
 
     /// Event names, properties, their types and sample values.

@@ -90,6 +90,10 @@ impl EventSource for SlowSource {
         self.work(context).map(|()| ScanStats::default())
     }
 
+    fn rows_of(&self, _: &AppId) -> Result<Arc<dyn event_store::RowSource>, QueryError> {
+        Err(QueryError::Store("the slow source has no rows".to_owned()))
+    }
+
     fn schema(&self, _: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
         self.work(context).map(|()| Schema::default())
     }

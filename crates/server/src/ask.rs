@@ -132,7 +132,7 @@ pub(crate) fn request_text(argument: &str) -> Result<String> {
     std::fs::read_to_string(argument).with_context(|| format!("{argument} is neither JSON nor a file that can be read"))
 }
 
-fn summary(answer: &Value, rows: usize) -> String {
+pub(crate) fn summary(answer: &Value, rows: usize) -> String {
     let mut parts = vec![format!("{rows} rows")];
     if let Some(events) = answer["scanned_events"].as_u64() {
         parts.push(format!("{events} events read"));
@@ -162,7 +162,7 @@ fn explanation(explain: &Value) -> String {
 
 /// Columns in the order in which rows name them, numbers to the right. Control characters are shown as escapes, since values come
 /// from whoever sent the events and a terminal obeys them.
-fn table(rows: &[Value]) -> String {
+pub(crate) fn table(rows: &[Value]) -> String {
     let mut columns: Vec<&str> = Vec::new();
     for key in rows.iter().filter_map(Value::as_object).flat_map(|row| row.keys()) {
         if !columns.contains(&key.as_str()) {

@@ -14,6 +14,7 @@ use crate::person::PersonArgs;
 use crate::restore::RestoreArgs;
 use crate::serve::ServeArgs;
 use crate::simulate::SimulateArgs;
+use crate::sql::SqlArgs;
 
 /// Product analytics in one program: events in over HTTP, durable, counted live, kept in columns, asked in seconds.
 #[derive(Parser)]
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     App(AppArgs),
     /// Ask a running server and print the answer
     Query(AskArgs),
+    /// Ask a running server with one SELECT over its events, sessions and persons
+    Sql(SqlArgs),
     /// Write events of a running server to a file
     Export(ExportArgs),
     /// Send a file of events to a running server

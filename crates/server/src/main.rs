@@ -23,6 +23,7 @@ mod restore;
 mod sender;
 mod serve;
 mod simulate;
+mod sql;
 mod tier;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::App(args) => app::run(&args),
         Command::Query(args) => ask::run(&args),
+        Command::Sql(args) => sql::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -43,6 +43,15 @@ fn json_lines_arrive_once_however_often_they_are_sent() {
     let row = server.ask(&app, "query", &request)["results"][0].clone();
     assert_eq!((&row["events"], &row["unique_users"]), (&json!(5_010), &json!(7)), "{row}");
     assert!(row.as_object().unwrap().values().any(|value| value.as_f64() == Some(sum as f64)), "{row}");
+    let sql = |arguments: &[&str]| {
+        let url = format!("http://{}", server.address);
+        let fixed = ["sql", "--url", &url, "--read-key", &app.read_key, "--app", &app.id];
+        throng(&[&fixed, arguments].concat())
+    };
+    let output = sql(&["SELECT count(*) AS events, sum(properties['n']) AS total FROM events", "--format", "csv"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("events,total\n5010,{sum}\n"), "{}", stderr(&output));
+    let output = sql(&["SELECT count(*) FROM nowhere"]);
+    assert!(!output.status.success() && stderr(&output).contains("there is no table nowhere"), "{}", stderr(&output));
 }
 
 #[test]

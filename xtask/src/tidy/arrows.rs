@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::Finding;
 
 /// `(crate, crates of ours it may depend on)`; the table of ARCHITECTURE.md.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("kill-point", &[]),
     ("event", &[]),
     ("event-log", &[]),
@@ -20,14 +20,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("stream", &["event", "event-log", "event-store", "kill-point", "realtime-store"]),
     ("metadata-store", &["event"]),
     ("export", &["event", "event-store"]),
-    ("query", &["event", "event-store", "export"]),
+    ("sql", &["event", "event-store"]),
+    ("query", &["event", "event-store", "export", "sql"]),
     ("api", &["event", "event-store", "realtime-store", "metadata-store", "query"]),
 ];
 
 /// `(library, crates that may see it)`.
-const WALLED: [(&str, &[&str]); 8] = [
+const WALLED: [(&str, &[&str]); 9] = [
     ("parquet", &["event-store-parquet", "export", "server"]),
     ("arrow", &["event-store-parquet", "export", "server"]),
+    ("datafusion", &["sql"]),
     ("rusqlite", &["event-store-parquet", "metadata-store"]),
     ("axum", &["gateway", "api", "server", "e2e"]),
     ("object_store", &["event-store-tier"]),

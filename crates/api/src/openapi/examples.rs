@@ -159,6 +159,24 @@ pub(crate) fn export() -> Value {
     json!({"format": "csv", "events": ["purchase"], "from": "2026-03-01", "to": "2026-04-01"})
 }
 
+pub(crate) fn sql() -> Value {
+    json!({"sql": "SELECT event, count(*) AS events, count(DISTINCT person) AS persons FROM events \
+        WHERE time >= now() - INTERVAL '7 days' AND properties['country'] = 'US' GROUP BY event ORDER BY events DESC LIMIT 20"})
+}
+
+pub(crate) fn sql_sessions() -> Value {
+    json!({"sql": "SELECT date_trunc('day', started_at) AS day, count(*) AS sessions, avg(duration_ms) / 1000 AS seconds \
+        FROM sessions GROUP BY day ORDER BY day"})
+}
+
+pub(crate) fn sql_answer() -> Value {
+    json!({
+        "columns": [{"name": "event", "type": "text"}, {"name": "events", "type": "integer"}, {"name": "persons", "type": "integer"}],
+        "rows": [["page_view", 1_204_332, 142_000], ["purchase", 8_120, 7_004]],
+        "query_time_ms": 85, "exact": true, "complete": true, "scanned_events": 1_234_567, "cached": false
+    })
+}
+
 pub(crate) fn batch() -> Value {
     json!({
         "events": [{

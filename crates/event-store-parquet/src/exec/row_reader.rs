@@ -57,13 +57,18 @@ impl<'b> RowReader<'b> {
         }
     }
 
+    /// The client's own timestamp of a row.
+    pub(super) fn client_time_ms(&self, row: usize) -> i64 {
+        self.client_time.get(row).or_else(|| self.time.get(row)).unwrap_or_default()
+    }
+
     /// The person's key of a row.
     pub(super) fn person(&self, row: usize) -> Option<u64> {
         self.person.filter(|persons| persons.is_valid(row)).map(|persons| persons.value(row))
     }
 
     /// The properties as an object, by name, so that the text does not depend on where each is stored.
-    fn properties_json(&self, row: usize) -> String {
+    pub(super) fn properties_json(&self, row: usize) -> String {
         let mut out = String::from("{");
         if !self.properties.has_overflow(row) {
             self.properties.for_each(row, &mut |name, json| write_member(name, json, &mut out));

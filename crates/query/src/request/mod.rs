@@ -11,8 +11,10 @@ mod question;
 mod retention;
 mod segment;
 mod segment_persons;
+mod sql;
 
 pub(crate) use self::export::{ExportRequest, read_export};
+pub(crate) use self::sql::read_sql;
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{MetricBody, MetricRequest};

@@ -7,7 +7,9 @@ mod paths;
 mod retention;
 mod rows;
 mod segment;
+mod sql;
 
+pub(crate) use self::sql::sql_answer;
 pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
 pub(crate) use funnel::{PersonsCursor, funnel_answer, funnel_person_answer, funnel_persons_answer};
 pub(crate) use paths::paths_answer;

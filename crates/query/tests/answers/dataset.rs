@@ -44,6 +44,11 @@ pub fn open(name: &str, layout: Layout) -> Loaded {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/datasets").join(name).with_extension("ndjson");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect();
+    store(&lines, layout)
+}
+
+/// Stores these events for the app, and for another one, which no answer may show.
+pub fn store(lines: &[Value], layout: Layout) -> Loaded {
     let folder = tempfile::tempdir().unwrap();
     let keep_for_ever = |_: &AppId| -> Option<i64> { None };
     let store = ParquetStore::open(folder.path(), ParquetStoreOptions::default(), Arc::new(keep_for_ever)).unwrap();

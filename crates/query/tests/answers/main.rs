@@ -9,3 +9,4 @@ mod pages;
 mod period_zones;
 mod rollups;
 mod segments;
+mod sql;

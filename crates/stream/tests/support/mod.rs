@@ -287,6 +287,10 @@ impl EventSource for SmallStore {
         not_asked()
     }
 
+    fn rows_of(&self, _app: &AppId) -> Result<std::sync::Arc<dyn event_store::RowSource>, QueryError> {
+        not_asked()
+    }
+
     fn schema(&self, _app: &AppId, _context: &QueryContext) -> Result<Schema, QueryError> {
         not_asked()
     }
