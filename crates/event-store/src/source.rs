@@ -8,8 +8,8 @@ use crate::funnel_plan::{FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
 use crate::paths_plan::{PathsPlan, PathsTable};
 use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
-use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
 use crate::rows::RowSource;
+use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

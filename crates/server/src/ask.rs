@@ -169,13 +169,7 @@ pub(crate) fn table(rows: &[Value]) -> String {
             columns.push(key);
         }
     }
-    let cell = |row: &Value, column: &str| match row.get(column) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.chars().flat_map(shown).collect(),
-        // JSON has every digit; a person compares the first ones.
-        Some(Value::Number(number)) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or_default()),
-        Some(other) => other.to_string().chars().flat_map(shown).collect(),
-    };
+    let cell = |row: &Value, column: &str| row.get(column).map_or_else(|| "-".to_owned(), cell);
     let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
     let is_number = |index: usize| rows.iter().all(|row| row.get(columns[index]).is_none_or(|value| value.is_number() || value.is_null()));
     let widths: Vec<usize> = (0..columns.len())
@@ -190,6 +184,21 @@ pub(crate) fn table(rows: &[Value]) -> String {
     };
     let head = line(columns.iter().map(|column| column.chars().flat_map(shown).collect()).collect());
     std::iter::once(head).chain(cells.into_iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// One value. A list of numbers is a row of its own, a list of texts a path from one to the next.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.chars().flat_map(shown).collect(),
+        // JSON has every digit; a person compares the first ones.
+        Value::Number(number) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or_default()),
+        Value::Array(values) if values.iter().all(|value| value.is_string()) => values.iter().map(cell).collect::<Vec<_>>().join(" > "),
+        Value::Array(values) if values.iter().all(|value| value.is_number() || value.is_null()) => {
+            values.iter().map(cell).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string().chars().flat_map(shown).collect(),
+    }
 }
 
 fn shown(character: char) -> Vec<char> {
@@ -228,5 +237,7 @@ mod tests {
             [json!({"country": "US", "users": 1200, "share": 0.123456}), json!({"country": null, "users": 7, "note": "\u{1b}[31mx"})];
         assert_eq!(table(&rows), "country  users   share  note\nUS        1200  0.1235  -\n-            7       -  \\u{1b}[31mx");
         assert_eq!(table(&[]), "");
+        let rows = [json!({"path": ["home", "a\u{7}"], "fractions": [1.0, 0.333333, null], "returned": [2, 1]})];
+        assert_eq!(table(&rows), "path           fractions        returned\nhome > a\\u{7}  1.0000 0.3333 -  2 1");
     }
 }
