@@ -3,6 +3,7 @@
 //! A time means little on a shared machine: every table has a peer or a limit measured in the same run beside it.
 
 mod disk;
+mod growth;
 mod ingest;
 mod latency;
 mod report;
@@ -21,12 +22,13 @@ fn main() -> Result<()> {
         ["share"] => share::run(),
         ["soak", rest @ ..] => soak::run(rest),
         ["store", rest @ ..] => store::run(rest),
+        ["growth", rest @ ..] => growth::run(rest),
         ["all", rest @ ..] => {
             ingest::run()?;
             latency::run()?;
             share::run()?;
             store::run(rest)
         }
-        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] [--data FOLDER] | all"),
+        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] | growth | all"),
     }
 }

@@ -15,7 +15,7 @@ const ROUNDS: usize = 5;
 
 type Question = (&'static str, &'static str, Value);
 
-/// The questions of the benchmark that have a call today; Q3 by sketch, Q11 and Q14 to Q16 come with their analyses.
+/// The first questions of the benchmark; `bench/` asks all of them beside the peers.
 fn benchmark_questions() -> Vec<Question> {
     let funnel = json!(["page_view", "add_to_cart", "purchase"]);
     vec![
@@ -96,7 +96,7 @@ fn other_questions() -> Vec<Question> {
 }
 
 /// Fills the store through the public API; or starts on a folder that is already filled.
-fn fill(server: &Throng, app: &App, events: u64) -> Result<Duration> {
+pub fn fill(server: &Throng, app: &App, events: u64) -> Result<Duration> {
     let started = Instant::now();
     let arguments = [
         "simulate",
@@ -203,7 +203,8 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     publish(&format!("Questions on {} events", thousands(events as f64)), &words, &table)
 }
 
-fn wait_until_settled(client: &Client, app: &App) -> Result<u64> {
+/// Waits until the number of stored events stays the same, and gives it.
+pub fn wait_until_settled(client: &Client, app: &App) -> Result<u64> {
     let (mut last, mut same) = (0, 0);
     while same < 3 {
         std::thread::sleep(Duration::from_secs(6));
