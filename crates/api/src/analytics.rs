@@ -92,7 +92,7 @@ pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Quest
         Fields: `start` or `end` (an event as a funnel's step; without either, paths begin with the first step of a session), `occurrence` (`first`, `last`, \
         `every`: which event of a session that is), `steps` (after `start`, before `end`; 1 to 10, 3 unless told), `step_by` (`event`, or a property such as \
         `url`), `event` or `events` (only these are steps), `exclude` (events that are not, at most 20), `gap` (the longest pause between two steps such as \
-        `10m`, or `none`; sessions unless told), `collapse_repeats`, `full_length_only`, `filters`, `range` or `from` and `to`, `timezone`, `limit` (paths, \
+        `10m`, or `none`; sessions unless told), `collapse_repeats`, `full_length_only`, `filters`, `segment` (as for `/query`), `range` or `from` and `to`, `timezone`, `limit` (paths, \
         and edges a place), `cache`. Everything beyond `limit` is `$other`, its persons counted once.",
     request_body(content = Value, examples(
         ("after an event" = (value = json!(examples::paths()))),

@@ -16,7 +16,7 @@ use crate::state::ApiState;
         `period` (`hour`, `day`, `week`, `month`), `bucketing` (`calendar`, or `rolling`: counted from the start event in lengths of 1 h, 24 h, 7 days, 30 days), \
         `entry` (`first_time`: a person's first start event ever; `first_in_range`; `recurring`: each period with one), `mode` (`on` period N, `on_or_after` it), \
         `periods` (so many after the first, also beyond the range; those of the range unless told), `breakdown` (by the value on the start event), \
-        `filters`, `range` or `from` and `to` (of the start event), `timezone`, `limit`, `cache`. \
+        `filters`, `segment` (as for `/query`), `range` or `from` and `to` (of the start event), `timezone`, `limit`, `cache`. \
         In each row `returned[N]` and `fractions[N]` are of period N, `null` where it has not begun; the first `finished_periods` of them are over, the others may still grow. \
         `average` adds up the cohorts whose period N is over.",
     request_body(content = Value, examples(
@@ -35,7 +35,7 @@ pub(crate) async fn retention(State(state): State<ApiState>, question: Question)
 /// New, returning, resurrected and dormant persons of each period.
 #[utoipa::path(post, path = "/api/v1/analytics/{app_id}/lifecycle", tag = "analytics", params(("app_id" = String, Path)),
     description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`. \
-        Fields: `event` or `events` (any unless told), `filters`, `period` (`hour`, `day`, `week`, `month`), `range` or `from` and `to` (widened to whole periods), \
+        Fields: `event` or `events` (any unless told), `filters`, `segment` (as for `/query`), `period` (`hour`, `day`, `week`, `month`), `range` or `from` and `to` (widened to whole periods), \
         `timezone`, `breakdown`, `limit`, `cache`. `dormant` is negative. `finished` is false for a period that is not over.",
     request_body(content = Value, example = json!(examples::lifecycle())),
     responses((status = 200, body = Value, example = json!(examples::lifecycle_answer())),

@@ -102,7 +102,7 @@ enum Kind {
     Write,
     /// Ask questions; secret
     Read,
-    /// Change the app's settings and delete persons; secret
+    /// Change the app's settings and cohorts, and delete persons; secret
     Admin,
 }
 

@@ -69,8 +69,11 @@ enum Format {
 pub(crate) fn run(args: &AskArgs) -> Result<()> {
     let text = request_text(&args.request)?;
     let mut request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
-    let call = args.call.unwrap_or_else(|| call_of(&request));
-    let (name, rows) = match call {
+    let call = match args.call {
+        Some(call) => call,
+        None => call_of(&request)?,
+    };
+    let (name, name_of_rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
         Call::FunnelPersons => ("funnel/persons", "persons"),
@@ -91,10 +94,13 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         bail!("{}", answer.error_text());
     }
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Json };
-    match (args.format.unwrap_or(default), answer.body[rows].as_array()) {
+    match (args.format.unwrap_or(default), answer.body[name_of_rows].as_array()) {
         (Format::Table, Some(rows)) => {
             output::line(&table(rows))?;
             output::note(&summary(&answer.body, rows.len()));
+            if let Some(note) = only_in_json(&answer.body, name_of_rows) {
+                output::note(&note);
+            }
             if args.explain {
                 output::note(&explanation(&answer.body["explain"]));
             }
@@ -105,15 +111,30 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
 }
 
 /// The call a request is for, by the fields that others do not have.
-fn call_of(request: &Value) -> Call {
+fn call_of(request: &Value) -> Result<Call> {
     let has = |field: &str| request.get(field).is_some();
-    match request.get("steps") {
+    Ok(match request.get("steps") {
         Some(steps) if steps.is_array() => Call::Funnel,
         Some(_) => Call::Paths,
         None if has("start") || has("end") => Call::Paths,
         None if has("start_event") => Call::Retention,
+        None if has("period") => {
+            bail!("a request with \"period\" and no \"start_event\" may be for two calls: say --call lifecycle or --call stickiness")
+        }
+        None if has("sql") => bail!("a statement is asked by throng sql 'SELECT ...'"),
         None => Call::Query,
-    }
+    })
+}
+
+/// What an answer has beside the rows of its table, such as a breakdown: nobody should take the table for all of it.
+fn only_in_json(answer: &Value, name_of_rows: &str) -> Option<String> {
+    const NO_RESULTS: [&str; 4] = ["range", "semantics", "explain", "previous_range"];
+    let is_left_out = |(name, value): &(&String, &Value)| {
+        let has_values = value.as_array().is_some_and(|values| !values.is_empty()) || value.is_object();
+        has_values && name.as_str() != name_of_rows && !NO_RESULTS.contains(&name.as_str())
+    };
+    let names: Vec<&str> = answer.as_object()?.iter().filter(is_left_out).map(|(name, _)| name.as_str()).collect();
+    (!names.is_empty()).then(|| format!("not in the table: {} (--format json)", names.join(", ")))
 }
 
 /// The text of a request: the argument itself where it is JSON, else the file, or standard input for `-`.
@@ -133,9 +154,9 @@ pub(crate) fn request_text(argument: &str) -> Result<String> {
 }
 
 pub(crate) fn summary(answer: &Value, rows: usize) -> String {
-    let mut parts = vec![format!("{rows} rows")];
+    let mut parts = vec![if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }];
     if let Some(events) = answer["scanned_events"].as_u64() {
-        parts.push(format!("{events} events read"));
+        parts.push(format!("{} events read", events + answer["segment_events"].as_u64().unwrap_or(0)));
     }
     if let Some(ms) = answer["query_time_ms"].as_f64() {
         parts.push(format!("{ms} ms"));
@@ -154,6 +175,10 @@ fn explanation(explain: &Value) -> String {
         let facts = table.iter().filter(|(name, _)| *name != "table").map(|(name, value)| format!("{value} {name}"));
         lines.push(format!("{}: {}", text(&table["table"]), facts.collect::<Vec<_>>().join(", ")));
     }
+    for segment in explain["segments"].as_array().into_iter().flatten() {
+        let persons = segment["persons"].as_u64().map_or_else(|| "all but some persons".to_owned(), |persons| format!("{persons} persons"));
+        lines.push(format!("{}: {persons}, {} events read, {} ms", text(&segment["segment"]), segment["events"], segment["ms"]));
+    }
     lines.push(format!("{} threads, {} bytes of memory at most", explain["threads"], explain["memory_peak_bytes"]));
     let stages = explain["stages"].as_array().into_iter().flatten();
     lines.push(stages.map(|stage| format!("{} {} ms", text(&stage["stage"]), stage["ms"])).collect::<Vec<_>>().join(", "));
@@ -169,7 +194,12 @@ pub(crate) fn table(rows: &[Value]) -> String {
             columns.push(key);
         }
     }
-    let cell = |row: &Value, column: &str| row.get(column).map_or_else(|| "-".to_owned(), cell);
+    let cell = |row: &Value, column: &str| match row.get(column) {
+        None => "-".to_owned(),
+        // From one step to the next, also where a step has no name.
+        Some(Value::Array(steps)) if column == "path" => steps.iter().map(cell).collect::<Vec<_>>().join(" > "),
+        Some(value) => cell(value),
+    };
     let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect();
     let is_number = |index: usize| rows.iter().all(|row| row.get(columns[index]).is_none_or(|value| value.is_number() || value.is_null()));
     let widths: Vec<usize> = (0..columns.len())
@@ -186,14 +216,13 @@ pub(crate) fn table(rows: &[Value]) -> String {
     std::iter::once(head).chain(cells.into_iter().map(line)).collect::<Vec<_>>().join("\n")
 }
 
-/// One value. A list of numbers is a row of its own, a list of texts a path from one to the next.
+/// One value. A list of numbers is a row of its own.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.chars().flat_map(shown).collect(),
         // JSON has every digit; a person compares the first ones.
         Value::Number(number) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or_default()),
-        Value::Array(values) if values.iter().all(|value| value.is_string()) => values.iter().map(cell).collect::<Vec<_>>().join(" > "),
         Value::Array(values) if values.iter().all(|value| value.is_number() || value.is_null()) => {
             values.iter().map(cell).collect::<Vec<_>>().join(" ")
         }
@@ -225,10 +254,15 @@ mod tests {
 
     #[test]
     fn a_request_says_which_call_it_is_for() {
-        let is = |request: Value, call: Call| std::mem::discriminant(&call_of(&request)) == std::mem::discriminant(&call);
+        let is =
+            |request: Value, call: Call| call_of(&request).is_ok_and(|is| std::mem::discriminant(&is) == std::mem::discriminant(&call));
         assert!(is(json!({"steps": ["a"]}), Call::Funnel));
         assert!(is(json!({"steps": 3}), Call::Paths) && is(json!({"end": "a"}), Call::Paths));
         assert!(is(json!({"metric": "events"}), Call::Query));
+        assert!(call_of(&json!({"event": "a", "period": "week"})).is_err());
+        let answer = json!({"funnel": [{}], "breakdown": [{}], "average": {}, "trend": [], "range": {}, "complete": true});
+        assert_eq!(only_in_json(&answer, "funnel").as_deref(), Some("not in the table: breakdown, average (--format json)"));
+        assert_eq!(only_in_json(&json!({"results": [{}], "range": {}}), "results"), None);
     }
 
     #[test]
@@ -237,7 +271,7 @@ mod tests {
             [json!({"country": "US", "users": 1200, "share": 0.123456}), json!({"country": null, "users": 7, "note": "\u{1b}[31mx"})];
         assert_eq!(table(&rows), "country  users   share  note\nUS        1200  0.1235  -\n-            7       -  \\u{1b}[31mx");
         assert_eq!(table(&[]), "");
-        let rows = [json!({"path": ["home", "a\u{7}"], "fractions": [1.0, 0.333333, null], "returned": [2, 1]})];
-        assert_eq!(table(&rows), "path           fractions        returned\nhome > a\\u{7}  1.0000 0.3333 -  2 1");
+        let rows = [json!({"path": ["home", null, "a\u{7}"], "fractions": [1.0, 0.333333, null], "returned": [2, 1]})];
+        assert_eq!(table(&rows), "path               fractions        returned\nhome > - > a\\u{7}  1.0000 0.3333 -  2 1");
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
     /// Address of the server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7070", env = "THRONG_URL")]
+    #[arg(long, global = true, value_name = "URL", default_value = "http://127.0.0.1:7070", env = "THRONG_URL")]
     pub(crate) url: String,
 }
 

@@ -3,6 +3,7 @@ use crate::failure::QueryFailure;
 use crate::node::Node;
 use crate::options::AppSettings;
 
+/// Nothing of other questions: what they say beside it, a statement says itself.
 const FIELDS: [&str; 2] = ["sql", "app_id"];
 
 /// Reads a request for SQL: the statement. What it says is for the engine to check.
