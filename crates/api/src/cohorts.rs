@@ -1,14 +1,14 @@
 //! Saved cohorts: who may see and change them, and how a question finds them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use event::AppId;
 use metadata_store::{Definition, DefinitionKind, Definitions, MetadataError};
-use query::{Answered, CohortsUnavailable, MAX_COHORT_ID_BYTES, SavedCohort, SavedCohorts, rule_mentions};
+use query::{Answered, CohortsUnavailable, MAX_COHORT_ID_BYTES, QueryFailure, SavedCohort, SavedCohorts, check_cohort, rule_mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -17,7 +17,7 @@ use crate::analytics::{refusal, settings};
 use crate::error::{ApiError, ErrorBody};
 use crate::keys::{Administrator, Reader};
 use crate::openapi::examples;
-use crate::request::{Question, query_string};
+use crate::request::{Question, RequestBody, parse_object, query_string};
 use crate::state::ApiState;
 use crate::time::iso_utc;
 
@@ -170,7 +170,7 @@ pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Resul
 pub(crate) async fn create(
     State(state): State<ApiState>,
     admin: Administrator,
-    body: Bytes,
+    body: RequestBody,
 ) -> Result<(StatusCode, Json<CohortRuleAnswer>), ApiError> {
     let mut body = read_body(&body)?;
     if body.version.is_some() {
@@ -189,7 +189,7 @@ pub(crate) async fn create(
         version: 0,
         saved_at_ms: (state.parts.now_ms)(),
     };
-    save(&state, &admin, definition).await.map(|answer| (StatusCode::CREATED, answer))
+    save(&state, &admin, move |_| Ok(definition.clone())).await.map(|answer| (StatusCode::CREATED, answer))
 }
 
 /// One cohort, with how many persons are in it now.
@@ -229,23 +229,29 @@ pub(crate) async fn change(
     State(state): State<ApiState>,
     admin: Administrator,
     Path(in_path): Path<(String, String)>,
-    body: Bytes,
+    body: RequestBody,
 ) -> Result<Json<CohortRuleAnswer>, ApiError> {
     let (_, id) = in_path;
     let mut body = read_body(&body)?;
     if body.id.as_ref().is_some_and(|other| *other != id) {
         return Err(ApiError::invalid("id", "invalid_cohort", "the id of a cohort does not change: save another one"));
     }
-    let mut definition = find(&state, admin.app_id(), &id).await?;
-    definition.version = body.version.unwrap_or(definition.version);
-    if let Some(name) = body.name.take() {
-        definition.name = name;
+    let rule = body.rule()?;
+    if rule.is_none() && body.name.is_none() {
+        return Err(ApiError::invalid("name", "invalid_cohort", "there is nothing to change: give \"name\", \"rule\" or \"persons\""));
     }
-    if let Some(rule) = body.rule()? {
-        definition.document = json!({ "rule": rule });
-    }
-    definition.saved_at_ms = (state.parts.now_ms)();
-    save(&state, &admin, definition).await
+    let now_ms = (state.parts.now_ms)();
+    save(&state, &admin, move |cohorts| {
+        let stored = cohorts.iter().find(|cohort| cohort.id == id).ok_or_else(unknown_cohort)?;
+        Ok(Definition {
+            version: body.version.unwrap_or(stored.version),
+            name: body.name.clone().unwrap_or_else(|| stored.name.clone()),
+            document: rule.as_ref().map_or_else(|| stored.document.clone(), |rule| json!({ "rule": rule })),
+            saved_at_ms: now_ms,
+            ..stored.clone()
+        })
+    })
+    .await
 }
 
 /// Deletes a cohort that no other is made of.
@@ -260,23 +266,21 @@ pub(crate) async fn remove(
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (_, id) = in_path;
-    let definition = find(&state, admin.app_id(), &id).await?;
-    let definitions = state.parts.definitions.clone();
-    let users = blocking(move || {
-        let cohorts = definitions.definitions(&definition.app, DefinitionKind::Cohort)?;
-        let users: Vec<String> =
-            cohorts.into_iter().filter(|cohort| rule_mentions(&rule_of(cohort), &definition.id)).map(|cohort| cohort.id).collect();
-        if users.is_empty() {
-            definitions.delete_definition(&definition.app, &definition.id)?;
-        }
-        Ok(users)
-    })
-    .await?;
-    if !users.is_empty() {
-        let named = users.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
-        let message = format!("{} other cohorts are made of it ({named}): change them first", users.len());
-        return Err(ApiError::new(StatusCode::CONFLICT, "cohort_in_use", message));
-    }
+    let (definitions, app, asked) = (state.parts.definitions.clone(), admin.app_id().clone(), id.clone());
+    let work = move || {
+        unchanged_meanwhile(&*definitions, &app, |cohorts| {
+            cohorts.iter().find(|cohort| cohort.id == asked).ok_or_else(unknown_cohort)?;
+            let users: Vec<&str> =
+                cohorts.iter().filter(|cohort| rule_mentions(&rule_of(cohort), &asked)).map(|cohort| cohort.id.as_str()).collect();
+            if !users.is_empty() {
+                let named = users.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
+                let message = format!("{} other cohorts are made of it ({named}): change them first", users.len());
+                return Err(ApiError::new(StatusCode::CONFLICT, "cohort_in_use", message));
+            }
+            Ok(definitions.delete_definition(&app, &asked, Some(cohorts)))
+        })
+    };
+    on_a_thread(work).await?;
     state.parts.queries.forget_answers();
     Ok(Json(json!({ "deleted": id })))
 }
@@ -328,8 +332,26 @@ impl CohortBody {
     }
 }
 
-fn read_body(body: &[u8]) -> Result<CohortBody, ApiError> {
-    serde_json::from_slice(body)
+fn read_body(RequestBody(body): &RequestBody) -> Result<CohortBody, ApiError> {
+    let fields = parse_object(body)?;
+    const TEXT: &str = "a text";
+    for (field, value) in &fields {
+        let expected = match field.as_str() {
+            "id" | "name" => (!value.is_string()).then_some(TEXT),
+            "persons" => (!value.is_array()).then_some("a list of ids"),
+            "version" => value.as_u64().and_then(|version| u32::try_from(version).ok()).is_none().then_some("the number of a version"),
+            "rule" => value.is_null().then_some("a rule"),
+            _ => {
+                let message = format!("unknown field \"{field}\": known here are id, name, rule, persons and version");
+                return Err(ApiError { field: Some(field.clone()), ..ApiError::new(StatusCode::BAD_REQUEST, "invalid_cohort", message) });
+            }
+        };
+        if let Some(expected) = expected {
+            let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_cohort", format!("\"{field}\" is {expected}"));
+            return Err(ApiError { field: Some(field.clone()), ..error });
+        }
+    }
+    serde_json::from_value(Value::Object(fields))
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the cohort is not valid: {error}")))
 }
 
@@ -343,58 +365,105 @@ fn check_id(id: &str) -> Result<(), ApiError> {
     Err(ApiError::invalid("id", "invalid_cohort", message))
 }
 
-/// Checks and saves a definition, and gives no answer again that an earlier version made.
-async fn save(state: &ApiState, admin: &Administrator, definition: Definition) -> Result<Json<CohortRuleAnswer>, ApiError> {
+/// Checks and saves the cohort that `make` makes of all the app's cohorts, and gives no answer again that an earlier version made.
+async fn save(
+    state: &ApiState,
+    admin: &Administrator,
+    make: impl Fn(&[Definition]) -> Result<Definition, ApiError> + Send + 'static,
+) -> Result<Json<CohortRuleAnswer>, ApiError> {
+    let (settings, app, definitions) = (settings(admin.app()), admin.app_id().clone(), state.parts.definitions.clone());
+    let work = move || {
+        unchanged_meanwhile(&*definitions, &app, |cohorts| {
+            let definition = make(cohorts)?;
+            check(&definition)?;
+            let saved = |cohort: &Definition| (cohort.id.clone(), SavedCohort { version: cohort.version, rule: rule_of(cohort) });
+            let after: BTreeMap<String, SavedCohort> = cohorts.iter().chain([&definition]).map(saved).collect();
+            check_cohort(&settings, &after, &definition.id, definition.saved_at_ms).map_err(refused_change)?;
+            Ok(definitions.save_definition(&definition, Some(cohorts)).map(|version| Definition { version, ..definition }))
+        })
+    };
+    let saved = on_a_thread(work).await?;
+    state.parts.queries.forget_answers();
+    Ok(Json(CohortRuleAnswer::of(&saved)))
+}
+
+/// Decides on all cohorts of an app and writes what was decided, again where others have changed them in between.
+fn unchanged_meanwhile<T>(
+    definitions: &dyn Definitions,
+    app: &AppId,
+    decide_and_write: impl Fn(&[Definition]) -> Result<Result<T, MetadataError>, ApiError>,
+) -> Result<T, ApiError> {
+    /// Each try that fails means that another change was made.
+    const MAX_TRIES: usize = 20;
+    for _ in 0..MAX_TRIES {
+        let cohorts = definitions.definitions(app, DefinitionKind::Cohort).map_err(metadata_error)?;
+        match decide_and_write(&cohorts)? {
+            Err(MetadataError::Changed { .. }) => {}
+            written => return written.map_err(metadata_error),
+        }
+    }
+    let message = "the cohorts of this app are being changed by others all the time: try again";
+    Err(ApiError::new(StatusCode::CONFLICT, "cohort_changed", message))
+}
+
+fn check(definition: &Definition) -> Result<(), ApiError> {
     let chars = definition.name.trim().chars().count();
     if chars == 0 || chars > MAX_NAME_CHARS || definition.name.chars().any(char::is_control) {
         let message = format!("a name has 1 to {MAX_NAME_CHARS} characters, none of which is a control character");
         return Err(ApiError::invalid("name", "invalid_cohort", message));
     }
-    let rule = rule_of(&definition);
-    let bytes = rule.to_string().len();
+    let bytes = rule_of(definition).to_string().len();
     if bytes > MAX_RULE_BYTES {
         let message = format!("the rule has {bytes} bytes, at most {MAX_RULE_BYTES} are kept: split it into cohorts of its parts");
         return Err(ApiError::invalid("rule", "invalid_cohort", message));
     }
-    let app = settings(admin.app());
-    state.parts.queries.check_cohort(&app, &definition.id, &rule, definition.saved_at_ms).await.map_err(refusal)?;
-    let definitions = state.parts.definitions.clone();
-    let saved = blocking(move || {
-        let version = definitions.save_definition(&definition)?;
-        Ok(Definition { version, ..definition })
-    });
-    let saved = saved.await?;
-    state.parts.queries.forget_answers();
-    Ok(Json(CohortRuleAnswer::of(&saved)))
+    Ok(())
+}
+
+/// A refusal of the rule; of one that others could not go on with, it is a conflict.
+fn refused_change(failure: QueryFailure) -> ApiError {
+    match failure.code {
+        "cohort_in_use" => ApiError { field: failure.field, ..ApiError::new(StatusCode::CONFLICT, "cohort_in_use", failure.message) },
+        _ => refusal(failure),
+    }
+}
+
+fn unknown_cohort() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "unknown_cohort", "this app has no cohort of this id: GET /cohorts lists them")
 }
 
 async fn find(state: &ApiState, app: &AppId, id: &str) -> Result<Definition, ApiError> {
     let (definitions, app, id) = (state.parts.definitions.clone(), app.clone(), id.to_owned());
     let found = blocking(move || definitions.definition(&app, &id)).await?;
-    let unknown = || ApiError::new(StatusCode::NOT_FOUND, "unknown_cohort", "this app has no cohort of this id: GET /cohorts lists them");
-    found.filter(|definition| definition.kind == DefinitionKind::Cohort).ok_or_else(unknown)
+    found.filter(|definition| definition.kind == DefinitionKind::Cohort).ok_or_else(unknown_cohort)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, MetadataError> + Send + 'static) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(MetadataError::Conflict { expected: 0, stored })) => {
-            let message = format!("this id is that of a cohort in version {stored}: choose another, or change that one with PUT");
-            Err(ApiError { field: Some("id".to_owned()), ..ApiError::new(StatusCode::CONFLICT, "cohort_exists", message) })
-        }
-        Ok(Err(error @ MetadataError::Conflict { .. })) => {
-            Err(ApiError { field: Some("version".to_owned()), ..ApiError::new(StatusCode::CONFLICT, "cohort_changed", error.to_string()) })
-        }
-        Ok(Err(error @ MetadataError::Taken(_))) => {
-            Err(ApiError { field: Some("id".to_owned()), ..ApiError::new(StatusCode::CONFLICT, "cohort_exists", error.to_string()) })
-        }
-        Ok(Err(error @ MetadataError::TooMany { .. })) => {
-            Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_cohorts", error.to_string()))
-        }
-        Ok(Err(error)) => Err(ApiError::unavailable("cohorts_unavailable", error.to_string())),
-        Err(error) => {
-            tracing::error!(%error, "saving or reading a cohort panicked");
-            Err(ApiError::internal())
-        }
+    on_a_thread(move || work().map_err(metadata_error)).await
+}
+
+/// Runs what blocks on a thread made for it.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "saving or reading a cohort panicked");
+        Err(ApiError::internal())
+    })
+}
+
+fn metadata_error(error: MetadataError) -> ApiError {
+    let conflict = |field: &str, code: &'static str, message: String| ApiError {
+        field: Some(field.to_owned()),
+        ..ApiError::new(StatusCode::CONFLICT, code, message)
+    };
+    match error {
+        MetadataError::Conflict { expected: 0, stored } => conflict(
+            "id",
+            "cohort_exists",
+            format!("this id is that of a cohort in version {stored}: choose another, or change that one with PUT"),
+        ),
+        MetadataError::Conflict { .. } => conflict("version", "cohort_changed", error.to_string()),
+        MetadataError::Taken(_) => conflict("id", "cohort_exists", error.to_string()),
+        MetadataError::TooMany { .. } => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_cohorts", error.to_string()),
+        error => ApiError::unavailable("cohorts_unavailable", error.to_string()),
     }
 }

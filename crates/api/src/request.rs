@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -25,7 +26,7 @@ impl FromRequest<ApiState> for Question {
         // The key comes first: who may not ask learns nothing about the question.
         let reader = Reader::from_request_parts(&mut parts, state).await?;
         let in_url = query_parameter(&parts.uri, "q").map(Cow::into_owned);
-        let body = Bytes::from_request(Request::from_parts(parts, body), state).await.map_err(|rejection| body_error(&rejection))?;
+        let RequestBody(body) = RequestBody::from_request(Request::from_parts(parts, body), state).await?;
         let text = match (&in_url, body.is_empty()) {
             (Some(_), false) => return Err(ApiError::invalid("q", "two_requests", "send the request in the body or in ?q=, not in both")),
             (Some(text), true) => text.as_bytes(),
@@ -36,7 +37,28 @@ impl FromRequest<ApiState> for Question {
     }
 }
 
-fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ApiError> {
+/// Longest time for a body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A whole body, within the bounds of size and time.
+pub(crate) struct RequestBody(pub(crate) Bytes);
+
+impl FromRequest<ApiState> for RequestBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
+            Ok(body) => body.map(Self).map_err(|rejection| body_error(&rejection)),
+            Err(_) => {
+                let message = format!("the request body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+                Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+            }
+        }
+    }
+}
+
+/// A body or parameter as a JSON object; empty is one without fields.
+pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if text.trim_ascii().is_empty() {
         return Ok(Map::new());
     }

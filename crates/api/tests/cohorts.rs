@@ -144,7 +144,7 @@ fn what_is_no_cohort_is_refused() {
         (json!({"name": "N", "rule": {"did": "buy", "at_leest": 2}}), "invalid_segment", "rule.at_leest"),
         (json!({"name": "N", "rule": {"and": [rule, {"cohort": "nobody"}]}}), "unknown_cohort", "rule.and[1].cohort"),
         (json!({"name": "N", "persons": ["u1", 7]}), "invalid_segment", "rule.persons[1]"),
-        (json!({"name": "N", "rule": rule, "colour": "red"}), "invalid_json", ""),
+        (json!({"name": "N", "rule": rule, "colour": "red"}), "invalid_cohort", "colour"),
     ] {
         refused(&create(&running, &body), 400, code, field);
     }
@@ -181,4 +181,65 @@ fn pages_have_everybody_once() {
     let mut expected = users;
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn changes_at_once_make_no_circle_and_leave_no_cohort_without_its_parts() {
+    let running = shop();
+    let put = |id: &str, rule: Value| {
+        let body = json!({ "rule": rule }).to_string();
+        running.client().send("PUT", &format!("{COHORTS}/{id}"), Some(&running.ours.admin_key), &body).status
+    };
+    for id in ["a", "b"] {
+        assert_eq!(create(&running, &json!({"id": id, "name": id, "rule": {"did": "buy"}})).status, 201);
+    }
+    for _ in 0..30 {
+        let (a, b) = std::thread::scope(|scope| {
+            let a = scope.spawn(|| put("a", json!({"cohort": "b"})));
+            let b = scope.spawn(|| put("b", json!({"cohort": "a"})));
+            (a.join().unwrap(), b.join().unwrap())
+        });
+        let mut answers = [a, b];
+        answers.sort_unstable();
+        assert_eq!(answers, [200, 400], "one of them would contain itself");
+        assert_eq!((put("a", json!({"did": "buy"})), put("b", json!({"did": "buy"}))), (200, 200));
+    }
+    for number in 0..30 {
+        let part = format!("part{number}");
+        assert_eq!(create(&running, &json!({"id": part, "name": part, "rule": {"did": "buy"}})).status, 201);
+        let whole = json!({"id": format!("whole{number}"), "name": "whole", "rule": {"not": {"cohort": part}}});
+        let make = || create(&running, &whole).status;
+        let delete = || running.client().send("DELETE", &format!("{COHORTS}/{part}"), Some(&running.ours.admin_key), "").status;
+        let (made, deleted) = std::thread::scope(|scope| {
+            let (made, deleted) = (scope.spawn(make), scope.spawn(delete));
+            (made.join().unwrap(), deleted.join().unwrap())
+        });
+        assert!(matches!((made, deleted), (201, 409) | (400, 200)), "{made} {deleted}");
+    }
+}
+
+#[test]
+fn a_change_that_others_could_not_go_on_with_is_refused() {
+    let running = shop();
+    let wide = json!({"or": vec![json!({"did": "buy"}); 60]});
+    for (id, rule) in [("part", json!({"did": "buy"})), ("wide", wide.clone()), ("whole", json!({"or": ["part", "wide"]}))] {
+        assert_eq!(create(&running, &json!({"id": id, "name": id, "rule": rule})).status, 201);
+    }
+    let admin = Some(running.ours.admin_key.as_str());
+    let put = |body: &Value| running.client().send("PUT", &format!("{COHORTS}/part"), admin, &body.to_string());
+    refused(&put(&json!({ "rule": wide })), 409, "cohort_in_use", "rule");
+    assert_eq!(size(&running, "whole"), json!(2));
+    for (body, field) in [
+        (json!({}), "name"),
+        (json!({"rule": null}), "rule"),
+        (json!({"name": 1}), "name"),
+        (json!({"persons": "u1"}), "persons"),
+        (json!({"version": -1, "name": "x"}), "version"),
+        (json!({"nmae": "x"}), "nmae"),
+    ] {
+        refused(&put(&body), 400, "invalid_cohort", field);
+    }
+    refused(&put(&json!([null, "arr", {"did": "buy"}, null, null])), 400, "invalid_json", "");
+    let text = ask(&running, &running.ours, "query", &json!({"metric": "count_distinct:cohort:part", "range": "7d"}));
+    assert_eq!(text.status, 200, "{}", text.text);
 }

@@ -99,32 +99,34 @@ pub fn definitions_have_versions<S: MetadataStore + Definitions>(open: impl Fn()
         version: 0,
         saved_at_ms: 7,
     };
-    funnel.version = first.save_definition(&funnel)?;
+    funnel.version = first.save_definition(&funnel, None)?;
     assert_eq!(funnel.version, 1);
     assert_eq!(second.definition(&ours.id, "checkout")?.as_ref(), Some(&funnel));
     assert_eq!(second.definition(&other.id, "checkout")?, None, "another app's definition is unknown");
-    assert_eq!(second.delete_definition(&other.id, "checkout"), Err(MetadataError::Missing("definition checkout".to_owned())));
+    assert_eq!(second.delete_definition(&other.id, "checkout", None), Err(MetadataError::Missing("definition checkout".to_owned())));
 
     let stale = funnel.clone();
     funnel.name = "Checkout, 2 steps".to_owned();
-    funnel.version = second.save_definition(&funnel)?;
-    assert_eq!(first.save_definition(&stale), Err(MetadataError::Conflict { expected: 1, stored: 2 }));
+    funnel.version = second.save_definition(&funnel, None)?;
+    assert_eq!(first.save_definition(&stale, None), Err(MetadataError::Conflict { expected: 1, stored: 2 }));
     let new = Definition { version: 0, ..stale.clone() };
-    assert_eq!(first.save_definition(&new), Err(MetadataError::Conflict { expected: 0, stored: 2 }));
+    assert_eq!(first.save_definition(&new, None), Err(MetadataError::Conflict { expected: 0, stored: 2 }));
     let other_kind = Definition { kind: DefinitionKind::Cohort, ..funnel };
-    assert_eq!(first.save_definition(&other_kind), Err(MetadataError::Taken("funnel checkout".to_owned())));
+    assert_eq!(first.save_definition(&other_kind, None), Err(MetadataError::Taken("funnel checkout".to_owned())));
     let nowhere = Definition { app: app("nobody", 0).id, ..new.clone() };
-    assert_eq!(first.save_definition(&nowhere), Err(MetadataError::Missing("app nobody".to_owned())));
+    assert_eq!(first.save_definition(&nowhere, None), Err(MetadataError::Missing("app nobody".to_owned())));
     let same_id = Definition { app: other.id.clone(), ..new };
-    first.save_definition(&same_id)?;
+    first.save_definition(&same_id, None)?;
 
     let earlier_name = Definition { id: "z".to_owned(), name: "A".to_owned(), version: 0, ..stale };
-    first.save_definition(&earlier_name)?;
+    first.save_definition(&earlier_name, None)?;
     let names = |kind| Ok(second.definitions(&ours.id, kind)?.into_iter().map(|d| d.name).collect::<Vec<_>>());
     assert_eq!(names(DefinitionKind::Funnel)?, ["A", "Checkout, 2 steps"]);
     assert_eq!(names(DefinitionKind::Cohort)?, Vec::<String>::new());
-    first.delete_definition(&ours.id, "checkout")?;
+    first.delete_definition(&ours.id, "checkout", None)?;
     assert_eq!(second.definition(&ours.id, "checkout")?, None);
+
+    decisions_hold_while_the_list_does(&first, &second, &earlier_name)?;
 
     let cohort = |number: usize| Definition {
         id: number.to_string(),
@@ -135,11 +137,11 @@ pub fn definitions_have_versions<S: MetadataStore + Definitions>(open: impl Fn()
         version: 0,
         saved_at_ms: 0,
     };
-    (0..MAX_DEFINITIONS_PER_KIND).try_for_each(|number| first.save_definition(&cohort(number)).map(|_| ()))?;
+    (0..MAX_DEFINITIONS_PER_KIND).try_for_each(|number| first.save_definition(&cohort(number), None).map(|_| ()))?;
     let one_more = cohort(MAX_DEFINITIONS_PER_KIND);
-    assert_eq!(second.save_definition(&one_more), Err(MetadataError::TooMany { kind: "cohort", limit: MAX_DEFINITIONS_PER_KIND }));
-    assert_eq!(second.save_definition(&Definition { version: 1, ..cohort(0) })?, 2, "a change is no further one");
-    second.save_definition(&Definition { app: other.id.clone(), ..one_more })?;
+    assert_eq!(second.save_definition(&one_more, None), Err(MetadataError::TooMany { kind: "cohort", limit: MAX_DEFINITIONS_PER_KIND }));
+    assert_eq!(second.save_definition(&Definition { version: 1, ..cohort(0) }, None)?, 2, "a change is no further one");
+    second.save_definition(&Definition { app: other.id.clone(), ..one_more }, None)?;
     assert!(second.definition(&other.id, "checkout")?.is_some());
     Ok(())
 }
@@ -165,4 +167,20 @@ pub fn writers_wait_for_each_other<S: MetadataStore + 'static>(open: impl Fn() -
     });
     assert_eq!(open().apps()?.len(), WRITERS * APPS_EACH);
     Ok(())
+}
+
+/// What was decided on a list of definitions is written only while the list is the same. `like` is one that is stored.
+fn decisions_hold_while_the_list_does<S: Definitions>(first: &S, second: &S, like: &Definition) -> Result<(), MetadataError> {
+    let seen = first.definitions(&like.app, DefinitionKind::Funnel)?;
+    let another = Definition { id: "another".to_owned(), version: 0, ..like.clone() };
+    second.save_definition(&another, Some(&seen))?;
+    let changed = || MetadataError::Changed { kind: "funnel" };
+    let third = Definition { id: "third".to_owned(), version: 0, ..like.clone() };
+    assert_eq!(first.save_definition(&third, Some(&seen)), Err(changed()));
+    assert_eq!(first.delete_definition(&like.app, "z", Some(&seen)), Err(changed()));
+    let seen = first.definitions(&like.app, DefinitionKind::Funnel)?;
+    second.save_definition(&Definition { version: 1, ..another }, None)?;
+    assert_eq!(first.save_definition(&third, Some(&seen)), Err(changed()), "the same ids in other versions");
+    let seen = first.definitions(&like.app, DefinitionKind::Funnel)?;
+    first.save_definition(&third, Some(&seen)).map(|_| ())
 }

@@ -5,6 +5,7 @@ mod migrations;
 pub use check::{MetadataCheck, check_metadata};
 pub use copy::copy_metadata;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -175,8 +176,11 @@ impl Definitions for SqliteMetadataStore {
         self.first(&sql, (app.as_str(), id), read_definition)
     }
 
-    fn save_definition(&self, definition: &Definition) -> Result<u32, MetadataError> {
+    fn save_definition(&self, definition: &Definition, seen: Option<&[Definition]>) -> Result<u32, MetadataError> {
         self.change(|transaction| {
+            if let Some(seen) = seen {
+                still_stored(transaction, &definition.app, definition.kind, seen)?;
+            }
             let place = (definition.app.as_str(), definition.id.as_str());
             let stored: Option<(u32, String)> = transaction
                 .query_row("SELECT version, kind FROM definitions WHERE app = ?1 AND id = ?2", place, |row| Ok((row.get(0)?, row.get(1)?)))
@@ -209,14 +213,30 @@ impl Definitions for SqliteMetadataStore {
         })
     }
 
-    fn delete_definition(&self, app: &AppId, id: &str) -> Result<(), MetadataError> {
+    fn delete_definition(&self, app: &AppId, id: &str, seen: Option<&[Definition]>) -> Result<(), MetadataError> {
         self.change(|transaction| {
+            if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
+                still_stored(transaction, app, seen[0].kind, seen)?;
+            }
             let sql = "DELETE FROM definitions WHERE app = ?1 AND id = ?2";
             match transaction.execute(sql, (app.as_str(), id)).map_err(unavailable)? {
                 0 => Err(MetadataError::Missing(format!("definition {id}"))),
                 _ => Ok(()),
             }
         })
+    }
+}
+
+/// Whether the app's definitions of this kind are those that were seen, in the same versions.
+fn still_stored(transaction: &Transaction<'_>, app: &AppId, kind: DefinitionKind, seen: &[Definition]) -> Result<(), MetadataError> {
+    let sql = "SELECT id, version FROM definitions WHERE app = ?1 AND kind = ?2";
+    let mut statement = transaction.prepare_cached(sql).map_err(unavailable)?;
+    let rows = statement.query_map((app.as_str(), kind.as_str()), |row| Ok((row.get(0)?, row.get(1)?))).map_err(unavailable)?;
+    let stored: BTreeSet<(String, u32)> = rows.collect::<Result<_, _>>().map_err(unavailable)?;
+    let is_stored = |definition: &Definition| stored.contains(&(definition.id.clone(), definition.version));
+    match stored.len() == seen.len() && seen.iter().all(is_stored) {
+        true => Ok(()),
+        false => Err(MetadataError::Changed { kind: kind.as_str() }),
     }
 }
 

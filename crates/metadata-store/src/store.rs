@@ -22,6 +22,12 @@ pub enum MetadataError {
         /// What is stored.
         stored: u32,
     },
+    /// Other definitions of this kind are stored than the caller saw: read them and decide again.
+    #[error("other {kind}s of the app were changed at the same time: read them again")]
+    Changed {
+        /// The kind's name.
+        kind: &'static str,
+    },
     /// The app has as many definitions of this kind as it may: delete one.
     #[error("the app has {limit} saved {kind}s already, the most it may have: delete one first")]
     TooMany {
@@ -116,17 +122,18 @@ pub trait Definitions: Send + Sync {
     /// [`MetadataError::Unavailable`].
     fn definition(&self, app: &AppId, id: &str) -> Result<Option<Definition>, MetadataError>;
 
-    /// Saves a definition over the version it was read as (`version` 0 creates it) and returns the version it has now.
+    /// Saves a definition over the version it was read as (`version` 0 creates it) and returns the version it has now. With `seen`, all
+    /// definitions of its kind in its app as the caller read them: what was decided on them holds in the moment of saving.
     ///
     /// # Errors
-    /// [`MetadataError::Conflict`] when another version is stored (0 when none is), [`MetadataError::Missing`] when there is no
+    /// [`MetadataError::Changed`] when others than those in `seen` are stored, [`MetadataError::Conflict`] when another version is stored (0 when none is), [`MetadataError::Missing`] when there is no
     /// such app, [`MetadataError::Taken`] when the id belongs to a definition of another kind, [`MetadataError::TooMany`] when there are
     /// [`MAX_DEFINITIONS_PER_KIND`] already, [`MetadataError::Unavailable`].
-    fn save_definition(&self, definition: &Definition) -> Result<u32, MetadataError>;
+    fn save_definition(&self, definition: &Definition, seen: Option<&[Definition]>) -> Result<u32, MetadataError>;
 
-    /// Deletes a definition.
+    /// Deletes a definition; `seen` as for [`Definitions::save_definition`].
     ///
     /// # Errors
-    /// [`MetadataError::Missing`] when there is none, [`MetadataError::Unavailable`].
-    fn delete_definition(&self, app: &AppId, id: &str) -> Result<(), MetadataError>;
+    /// [`MetadataError::Changed`], [`MetadataError::Missing`] when there is none, [`MetadataError::Unavailable`].
+    fn delete_definition(&self, app: &AppId, id: &str, seen: Option<&[Definition]>) -> Result<(), MetadataError>;
 }

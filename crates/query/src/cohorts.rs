@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use event::AppId;
+use event::{AppId, TimestampMs};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::failure::{FailureKind, QueryFailure};
+use crate::options::AppSettings;
 
 /// Most saved cohorts that one request uses, those that its cohorts are made of included.
 pub const MAX_COHORTS_PER_REQUEST: usize = 50;
@@ -104,6 +105,43 @@ pub(crate) fn mentioned(request: &Value) -> Vec<String> {
     ids
 }
 
+/// Whether the cohorts of an app can be evaluated once `id` is among them: its rule can be read, the cohorts it is made of exist, none of
+/// them contains it, and those that are made of it stay within their bounds. `cohorts` are all of the app, with the changed one.
+///
+/// # Errors
+/// [`QueryFailure`] names the field at fault, below `rule`; for a cohort that is made of it the code is `cohort_in_use`.
+pub fn check_cohort(app: &AppSettings, cohorts: &BTreeMap<String, SavedCohort>, id: &str, now_ms: TimestampMs) -> Result<(), QueryFailure> {
+    let check = |id: &str| {
+        let Some(cohort) = cohorts.get(id) else { return Ok(()) };
+        let mut mentioned = Vec::new();
+        mentions(&cohort.rule, true, &mut mentioned);
+        let settings = AppSettings { cohorts: Cohorts::load(&OfApp(cohorts), &app.app, mentioned)?, ..app.clone() };
+        crate::request::check_cohort(&cohort.rule, id, &settings, now_ms)
+    };
+    check(id)?;
+    let (mut waiting, mut made_of_it) = (vec![id], BTreeSet::new());
+    while let Some(part) = waiting.pop() {
+        let users = cohorts.iter().filter(|(_, cohort)| rule_mentions(&cohort.rule, part)).map(|(user, _)| user.as_str());
+        waiting.extend(users.filter(|&user| user != id && made_of_it.insert(user)));
+    }
+    made_of_it.into_iter().try_for_each(|user| {
+        check(user).map_err(|failure| {
+            let message =
+                format!("the cohort {user} is made of it and could not be evaluated any more ({}): change that one first", failure.message);
+            QueryFailure::invalid("cohort_in_use", "rule", message)
+        })
+    })
+}
+
+/// All cohorts of one app.
+struct OfApp<'c>(&'c BTreeMap<String, SavedCohort>);
+
+impl SavedCohorts for OfApp<'_> {
+    fn cohort(&self, _: &AppId, id: &str) -> Result<Option<SavedCohort>, CohortsUnavailable> {
+        Ok(self.0.get(id).cloned())
+    }
+}
+
 /// Whether a rule mentions a cohort.
 pub fn rule_mentions(rule: &Value, id: &str) -> bool {
     let mut ids = Vec::new();
@@ -114,7 +152,8 @@ pub fn rule_mentions(rule: &Value, id: &str) -> bool {
 /// Text is an id where a rule stands, or anywhere with the prefix.
 fn mentions(value: &Value, is_rule: bool, ids: &mut Vec<String>) {
     match value {
-        Value::String(text) => match text.strip_prefix(COHORT_PREFIX) {
+        // Also as the property of a metric that is written as text.
+        Value::String(text) => match text.strip_prefix(COHORT_PREFIX).or_else(|| text.split_once(":cohort:").map(|(_, id)| id)) {
             Some(id) => ids.push(id.to_owned()),
             None if is_rule => ids.push(text.clone()),
             None => {}
@@ -144,7 +183,24 @@ mod tests {
             "group_by": ["country", "cohort:d"], "event": "a-name", "filters": {"or": ["x", {"property": "p", "op": "eq", "value": "cohort:no"}]}
         });
         assert_eq!(mentioned(&request), ["a", "b", "c", "d"]);
+        assert_eq!(mentioned(&json!({"metrics": ["count_distinct:cohort:e", "sum:price"]})), ["e"]);
         assert!(rule_mentions(&json!({"not": "a"}), "a") && !rule_mentions(&json!({"did": "a"}), "a"));
+    }
+
+    #[test]
+    fn a_change_leaves_no_circle_and_nothing_that_cannot_be_evaluated() {
+        let settings = AppSettings::new(AppId::new("A").unwrap());
+        let check = |cohorts: &[(&str, Value)], id: &str| {
+            let cohorts = cohorts.iter().map(|(id, rule)| ((*id).to_owned(), SavedCohort { version: 1, rule: rule.clone() })).collect();
+            check_cohort(&settings, &cohorts, id, 0).map_err(|failure| failure.code)
+        };
+        assert_eq!(check(&[("a", json!({"did": "x"})), ("b", json!({"not": "a"}))], "a"), Ok(()));
+        assert!(check(&[("a", json!("b")), ("b", json!({"not": "a"}))], "a").is_err());
+        assert!(check(&[("a", json!("gone"))], "a").is_err());
+        let wide = json!({"or": vec![json!({"did": "x"}); 95]});
+        let half = json!({"or": vec![json!({"did": "x"}); 10]});
+        assert_eq!(check(&[("a", wide.clone()), ("b", json!({"and": ["a", "c"]})), ("c", half)], "a"), Err("cohort_in_use"));
+        assert_eq!(check(&[("a", wide), ("b", json!({"did": "x"}))], "a"), Ok(()));
     }
 
     struct Shelf;

@@ -23,7 +23,7 @@ use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
 use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query};
-use crate::request::{check_cohort, persons_cursor, read_segment_persons, read_sql};
+use crate::request::{persons_cursor, read_segment_persons, read_sql};
 use crate::respond::{
     Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, paths_answer,
     query_answer, schema_answer, segment_persons_answer, sql_answer,
@@ -233,16 +233,6 @@ impl QueryService {
             })
         };
         self.answer(key, started, work).await
-    }
-
-    /// Whether a rule can be saved as the cohort `id`: it can be read, its cohorts exist, and none of them contains this one.
-    ///
-    /// # Errors
-    /// [`QueryFailure`] names the field at fault, below `rule`.
-    pub async fn check_cohort(&self, app: &AppSettings, id: &str, rule: &Value, now_ms: i64) -> Result<(), QueryFailure> {
-        let request = serde_json::json!({"segment": rule});
-        let app = self.settled(app, &request).await?;
-        check_cohort(rule, id, &app, now_ms)
     }
 
     /// The settings with the saved cohorts that a request mentions. Every question about events begins with this.

@@ -152,7 +152,11 @@ impl Content {
             body.insert("rule".to_owned(), rule_from(rule)?);
         }
         if let Some(file) = &self.persons {
-            body.insert("persons".to_owned(), ids(&request_text(file)?));
+            let ids = ids(&request_text(file)?);
+            if ids.as_array().is_some_and(Vec::is_empty) {
+                bail!("{file} has no ids: write one a line");
+            }
+            body.insert("persons".to_owned(), ids);
         }
         Ok(body)
     }
@@ -164,7 +168,8 @@ fn rule_from(argument: &str) -> Result<Value> {
 
 /// One id a line, without the spaces around it.
 fn ids(text: &str) -> Value {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+    // Some editors begin a file with a mark of its encoding.
+    text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
 /// Prints page after page.

@@ -48,13 +48,21 @@ struct Triangle<'p> {
     now_ms: i64,
     /// The cohorts that are shown.
     shown: std::ops::Range<usize>,
+    /// By cohort, the periods that are shown.
+    columns: Vec<usize>,
+    /// By cohort, the periods that are over, and were read to their end.
+    finished: Vec<usize>,
 }
 
 impl<'p> Triangle<'p> {
     fn new(request: &'p RetentionRequest, planned: &'p PlannedRetention, total: &[RetentionCohort]) -> Self {
         let is_set = |cohort: &RetentionCohort| cohort.size > 0;
         let shown = shown(&request.asked.period, total.iter().position(is_set), total.iter().rposition(is_set), total.len());
-        Self { planned, period: &request.asked.period, has_periods: request.periods.is_some(), now_ms: request.asked.now_ms, shown }
+        let (period, has_periods, now_ms) = (&request.asked.period, request.periods.is_some(), request.asked.now_ms);
+        let mut triangle = Self { planned, period, has_periods, now_ms, shown, columns: Vec::new(), finished: Vec::new() };
+        triangle.columns = (0..total.len()).map(|cohort| triangle.count_columns(cohort)).collect();
+        triangle.finished = (0..total.len()).map(|cohort| triangle.count_finished(cohort)).collect();
+        triangle
     }
 
     /// When period N of a cohort begins for the first of its persons, and is over for the last.
@@ -69,8 +77,8 @@ impl<'p> Triangle<'p> {
         }
     }
 
-    /// The periods of a cohort that are shown: without `periods`, those that begin in the range.
-    fn columns(&self, cohort: usize) -> usize {
+    /// Without `periods`, those that begin in the range are shown.
+    fn count_columns(&self, cohort: usize) -> usize {
         let all = self.planned.plan.max_period + 1;
         match (self.has_periods, self.planned.plan.rolling_ms) {
             (true, _) => all,
@@ -79,10 +87,9 @@ impl<'p> Triangle<'p> {
         }
     }
 
-    /// The periods of a cohort that are over, and were read to their end.
-    fn finished(&self, cohort: usize) -> usize {
+    fn count_finished(&self, cohort: usize) -> usize {
         let known_to_ms = self.now_ms.min(self.planned.plan.returns_to_ms);
-        (0..self.columns(cohort)).take_while(|&number| self.span(cohort, number).1 <= known_to_ms).count()
+        (0..self.columns[cohort]).take_while(|&number| self.span(cohort, number).1 <= known_to_ms).count()
     }
 
     fn rows(&self, cohorts: &[RetentionCohort]) -> Json {
@@ -90,13 +97,13 @@ impl<'p> Triangle<'p> {
             let cohort = &cohorts[number];
             let has_begun = |period: usize| self.span(number, period).0 < self.now_ms;
             let returned = |period: usize| has_begun(period).then(|| cohort.returned[period]);
-            let columns = self.columns(number);
+            let columns = self.columns[number];
             json!({
                 "time": calendar::iso(&self.period.zone, self.planned.labels[number]),
                 "size": cohort.size,
                 "returned": (0..columns).map(returned).collect::<Vec<_>>(),
                 "fractions": (0..columns).map(|period| returned(period).and_then(|users| fraction(users, cohort.size))).collect::<Vec<_>>(),
-                "finished_periods": self.finished(number),
+                "finished_periods": self.finished[number],
             })
         };
         self.shown.clone().map(row).collect()
@@ -104,9 +111,9 @@ impl<'p> Triangle<'p> {
 
     /// Of every period, the cohorts together for which it is over.
     fn average(&self, cohorts: &[RetentionCohort]) -> Json {
-        let columns = self.shown.clone().map(|cohort| self.finished(cohort)).max().unwrap_or(0);
+        let columns = self.shown.clone().map(|cohort| self.finished[cohort]).max().unwrap_or(0);
         let of_period = |period: usize| {
-            let finished = self.shown.clone().filter(|&cohort| self.finished(cohort) > period);
+            let finished = self.shown.clone().filter(|&cohort| self.finished[cohort] > period);
             finished.fold((0, 0), |(size, returned), cohort| (size + cohorts[cohort].size, returned + cohorts[cohort].returned[period]))
         };
         let sums: Vec<(u64, u64)> = (0..columns).map(of_period).collect();
