@@ -82,7 +82,11 @@ impl Decoder<'_> {
             (Some(numbers), Some(Decoded::Array(table))) => {
                 let table = table.as_primitive_opt::<UInt64Type>().ok_or_else(beyond)?;
                 let keys = of_numbers(numbers, table.values(), 0).ok_or_else(beyond)?;
-                Ok(Decoded::Array(Arc::new(UInt64Array::new(keys.into(), numbers.nulls().cloned()))))
+                let keys = UInt64Array::new(keys.into(), numbers.nulls().cloned());
+                match self.persons {
+                    PersonForm::Ordinals => Ok(Decoded::Persons(ordinals(self.space, &keys)?)),
+                    PersonForm::Keys => Ok(Decoded::Array(Arc::new(keys))),
+                }
             }
             _ => Err(LoadFailure::column("its persons are neither keys nor numbers")),
         }

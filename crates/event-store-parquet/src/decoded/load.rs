@@ -107,8 +107,11 @@ impl Loader<'_> {
         Place { residence, space: self.space, row: task.blocks[block].0.rows.start, column: id }
     }
 
-    /// What stands for each person of the part's table; `None` where its rows have keys.
-    fn person_table(&self, task: &ScanTask) -> Result<Option<Decoded>, LoadFailure> {
+    /// What stands for each person of the part's table; `None` where its rows have keys. For few rows these are keys also where ordinals
+    /// are wanted: theirs alone are looked up then.
+    fn person_table(&self, task: &ScanTask, rows: usize) -> Result<Option<Decoded>, LoadFailure> {
+        /// Persons of a table for each row, from which on the rows are few.
+        const PERSONS_PER_ROW: usize = 4;
         let Part::Segment(segment) = &*task.part else { return Ok(None) };
         let residence = task.part.residence();
         let place = Place { residence, space: self.space, row: 0, column: ColumnId::PersonTable(self.persons) };
@@ -118,6 +121,9 @@ impl Loader<'_> {
         }
         let Some(table) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
         let keys = UInt64Array::from(table.keys().to_vec());
+        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < keys.len() {
+            return Ok(Some(Decoded::Array(Arc::new(keys))));
+        }
         let decoded = match self.persons {
             PersonForm::Ordinals => Decoded::Persons(ordinals(self.space, &keys)?),
             PersonForm::Keys => Decoded::Array(Arc::new(keys)),
@@ -137,7 +143,7 @@ impl Loader<'_> {
             start += rows.len();
         }
         let has_persons = |&column: &usize| task.shape.fields[column].name() == columns::PERSON;
-        let table = if stored.iter().any(has_persons) { self.person_table(task)? } else { None };
+        let table = if stored.iter().any(has_persons) { self.person_table(task, start)? } else { None };
         let decoder = Decoder { space: self.space, persons: self.persons, table, group_rows: task.shape.group_rows(task.group) };
         let each = |(&column, array): (&usize, &ArrayRef)| {
             if array.len() != start {
