@@ -14,7 +14,7 @@ use crate::merge::{InputColumns, Layout, MergeFailure, SizeLimits, SplitWriter, 
 use crate::part::Part;
 use crate::rollup::size_ms;
 use crate::segment::{
-    AppRows, OpenSegment, PersonGatherer, PersonTable, Segment, SegmentFailure, SegmentInfo, SegmentPlace, SegmentWriter, WholeScan,
+    AppRows, OpenSegment, PersonGatherer, Segment, SegmentFailure, SegmentInfo, SegmentPersons, SegmentPlace, SegmentWriter, WholeScan,
 };
 use crate::store::{ParquetStore, column_error, io_error};
 
@@ -85,7 +85,7 @@ impl ParquetStore {
         let apps: BTreeSet<Arc<str>> = inputs.iter().flat_map(|(open, _)| open.runs().runs()).map(|run| run.app.clone()).collect();
         let mut shared = apps.iter().filter(|app| !without.contains(*app) && !large.contains(*app));
         let sole = shared.next().filter(|_| shared.next().is_none());
-        let mut persons: HashMap<Option<&str>, PersonTable> = HashMap::new();
+        let mut persons: HashMap<Option<&str>, SegmentPersons> = HashMap::new();
         for (segment, app) in large.iter().map(|app| (Some(&**app), app)).chain(sole.map(|app| (None, app))) {
             if let Some(table) = persons_of(inputs, app).map_err(Failure::Merge)? {
                 persons.insert(segment, table);
@@ -167,7 +167,7 @@ where
 }
 
 /// The persons of an app's rows that are not hidden: nobody else's key gets into a segment. `None` where they are too many for a table.
-fn persons_of(inputs: &[MergeInput], app: &Arc<str>) -> Result<Option<PersonTable>, MergeFailure> {
+fn persons_of(inputs: &[MergeInput], app: &Arc<str>) -> Result<Option<SegmentPersons>, MergeFailure> {
     let mut gatherer = PersonGatherer::default();
     for (input, (open, hidden)) in inputs.iter().enumerate() {
         let failed = |failure| MergeFailure::Input(input, failure);

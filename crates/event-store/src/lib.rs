@@ -13,6 +13,7 @@ mod retention_plan;
 mod rollup_plan;
 mod rows;
 mod segment;
+mod session;
 mod sink;
 mod source;
 
@@ -26,7 +27,7 @@ pub use funnel_plan::{
 };
 pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use paths_plan::{MAX_PATH_STEPS, Occurrence, PathAnchor, PathBound, PathCount, PathEdge, PathRow, PathSide, PathsPlan, PathsTable};
-pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, SessionRule, Value};
+pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, Value};
 pub use retention_plan::{
     ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, RetentionCohort, RetentionEntry,
     RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
@@ -36,6 +37,7 @@ pub use rows::{Cell, RowBlock, RowSource, RowVisitor, RowsPlan};
 pub use segment::{
     DidRule, HasRule, MAX_SEGMENT_DEPTH, Segment, SegmentPerson, SegmentPersonsPage, SegmentPersonsPlan, SegmentRead, SegmentRule,
 };
+pub use session::{SessionCuts, SessionRule};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,

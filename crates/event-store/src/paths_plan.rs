@@ -1,7 +1,8 @@
 //! Paths as a store is asked them, and what it answers. `docs/semantics.md` section 14 says what each option means.
 
 use crate::funnel_plan::Selection;
-use crate::plan::{Field, Scan, SessionRule, Value};
+use crate::plan::{Field, Scan, Value};
+use crate::session::SessionRule;
 use crate::source::ScanStats;
 
 /// Most steps of a path, the anchor not counted.

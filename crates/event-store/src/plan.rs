@@ -3,6 +3,7 @@ use std::sync::Arc;
 use event::{AppId, TimestampMs};
 
 use crate::segment::Segment;
+use crate::session::SessionRule;
 
 /// A constant in a plan, or a group's value in a result.
 ///
@@ -118,15 +119,6 @@ pub struct Scan {
 pub struct Buckets {
     /// First millisecond of each bucket.
     pub starts: Vec<TimestampMs>,
-}
-
-/// How sessions are cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionRule {
-    /// A longer gap than this begins a new session.
-    pub idle_ms: i64,
-    /// A session is cut when it would become longer than this.
-    pub max_ms: Option<i64>,
 }
 
 /// What is computed per group.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The app an event belongs to; it comes from the credential, never from what a client wrote.
 ///
@@ -48,4 +48,9 @@ pub struct PersonHash(pub u64);
 /// The person of an event: `user_id` if it has one, else `anonymous_id`; `None` for a system event.
 pub fn person_hash(user_id: Option<&str>, anonymous_id: Option<&str>) -> Option<PersonHash> {
     user_id.or(anonymous_id).map(|id| PersonHash(xxh3_64(id.as_bytes())))
+}
+
+/// The key of a session with an id of the client's: XXH3-64 of the id, seeded by its person's key, since clients of two persons may choose one id.
+pub fn session_key(person: u64, session_id: &str) -> u64 {
+    xxh3_64_with_seed(session_id.as_bytes(), person)
 }

@@ -113,7 +113,7 @@ pub(super) enum ColumnId {
     /// The persons as ordinals.
     Ordinals,
     /// Not of a block but of the part: the persons of its table, by number.
-    PersonTable(PersonForm),
+    SegmentPersons(PersonForm),
 }
 
 /// Where a kept column belongs.
@@ -131,8 +131,8 @@ impl Place<'_> {
         let column = match self.column {
             ColumnId::Stored(column) => column as u16,
             ColumnId::Ordinals => ORDINALS,
-            ColumnId::PersonTable(PersonForm::Ordinals) => TABLE_ORDINALS,
-            ColumnId::PersonTable(PersonForm::Keys) => TABLE_KEYS,
+            ColumnId::SegmentPersons(PersonForm::Ordinals) => TABLE_ORDINALS,
+            ColumnId::SegmentPersons(PersonForm::Keys) => TABLE_KEYS,
         };
         Key { part: self.residence.id, row: self.row as u32, space: self.space.id(), column }
     }

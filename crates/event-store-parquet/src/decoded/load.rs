@@ -114,7 +114,7 @@ impl Loader<'_> {
         const PERSONS_PER_ROW: usize = 4;
         let Part::Segment(segment) = &*task.part else { return Ok(None) };
         let residence = task.part.residence();
-        let place = Place { residence, space: self.space, row: 0, column: ColumnId::PersonTable(self.persons) };
+        let place = Place { residence, space: self.space, row: 0, column: ColumnId::SegmentPersons(self.persons) };
         let _only_one = residence.persons.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = self.cache.column(&place) {
             return Ok(Some(kept));

@@ -4,9 +4,9 @@
 //! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
 //! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
 
-use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionRule};
+use event::session_key;
+use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::aggregate::{Prepared, SessionCounts, add_stats};
 use super::batch::Batch;
@@ -198,38 +198,10 @@ impl<'b> SessionKeys<'b> {
     pub(super) fn key(&mut self, person: u64, id: &'b str) -> u64 {
         let key = match self.last {
             Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
-            _ => xxh3_64_with_seed(id.as_bytes(), person),
+            _ => session_key(person, id),
         };
         self.last = Some((person, id, key));
         key
-    }
-}
-
-/// Cuts a person's events into sessions, event by event in order of time.
-pub(super) struct SessionCuts {
-    rule: SessionRule,
-    start_ms: i64,
-    last_ms: Option<i64>,
-}
-
-impl SessionCuts {
-    /// Before the first event.
-    pub(super) fn new(rule: SessionRule) -> Self {
-        Self { rule, start_ms: 0, last_ms: None }
-    }
-
-    /// Whether a session begins with the next event.
-    #[inline]
-    pub(super) fn begins(&mut self, time_ms: i64) -> bool {
-        let goes_on = self.last_ms.is_some_and(|last_ms| {
-            let short_gap = time_ms - last_ms <= self.rule.idle_ms;
-            short_gap && self.rule.max_ms.is_none_or(|max_ms| time_ms - self.start_ms <= max_ms)
-        });
-        self.last_ms = Some(time_ms);
-        if !goes_on {
-            self.start_ms = time_ms;
-        }
-        !goes_on
     }
 }
 

@@ -8,7 +8,7 @@ use super::gather::{RowRef, gather};
 use super::layout::{InputColumns, Layout};
 use crate::columns;
 use crate::memory::MemoryPart;
-use crate::segment::{PersonGatherer, PersonTable};
+use crate::segment::{PersonGatherer, SegmentPersons};
 use crate::text::TextDictionary;
 
 /// Parts with a common layout and the order of their rows.
@@ -43,7 +43,7 @@ impl Resident {
     }
 
     /// The persons of sorted rows that are all of one app; `None` where there are several apps.
-    pub(crate) fn persons_of_one_app(&self, rows: &[RowRef]) -> Option<PersonTable> {
+    pub(crate) fn persons_of_one_app(&self, rows: &[RowRef]) -> Option<SegmentPersons> {
         let column = |name: &str| {
             let at = self.layout.schema().index_of(name).unwrap_or_default();
             self.inputs.iter().map(move |input| input[at].as_ref())

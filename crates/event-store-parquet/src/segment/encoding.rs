@@ -8,7 +8,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::person_table::PERSON_NUMBER;
+use super::persons::PERSON_NUMBER;
 use crate::columns::{self, PropertyKind, parse_property_column};
 
 /// Most rows of a row group: small enough that a scan's dictionaries stay in cache, large enough that they pay.

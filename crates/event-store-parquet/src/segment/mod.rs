@@ -4,7 +4,7 @@ mod cache;
 mod encoding;
 mod failure;
 mod file;
-mod person_table;
+mod persons;
 mod places;
 mod read;
 mod write;
@@ -28,7 +28,7 @@ pub(crate) use cache::OpenSegments;
 pub(crate) use failure::SegmentFailure;
 pub(crate) use file::BLOCK_BYTES;
 use file::VerifiedFile;
-pub(crate) use person_table::{PersonGatherer, PersonTable};
+pub(crate) use persons::{PersonGatherer, SegmentPersons};
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
 pub(crate) use write::{SegmentPlace, SegmentWriter, day_name};
 
@@ -233,7 +233,7 @@ impl Segment {
     }
 
     /// The table of its persons, if its rows have numbers of one. An error is why rows are missing.
-    pub(crate) fn persons(&self) -> Result<Option<PersonTable>, String> {
+    pub(crate) fn persons(&self) -> Result<Option<SegmentPersons>, String> {
         let open = self.open().map_err(|failure| failure.to_string())?;
         open.persons().map_err(|failure| self.failed(failure).to_string())
     }

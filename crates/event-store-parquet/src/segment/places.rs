@@ -7,7 +7,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
-use super::person_table::PersonTable;
+use super::persons::SegmentPersons;
 use super::read::OpenSegment;
 use crate::columns;
 use crate::part::SCAN_BATCH_ROWS;
@@ -53,7 +53,7 @@ impl OpenSegment {
     fn read_places_of_groups(
         &self,
         columns: &[usize],
-        persons: Option<&PersonTable>,
+        persons: Option<&SegmentPersons>,
         ranges: &[Range<usize>],
         may_hold: &dyn Fn(usize) -> bool,
         visit: &mut VisitPlaces<'_>,

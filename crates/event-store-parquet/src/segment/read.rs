@@ -20,7 +20,7 @@ use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
-use super::person_table::{self, PERSON_NUMBER, PersonTable};
+use super::persons::{self, PERSON_NUMBER, SegmentPersons};
 use super::{Footer, PersonPlace, Segment};
 use crate::columns::{self, OverflowNames};
 use crate::decoded::Shape;
@@ -56,7 +56,7 @@ impl OpenSegment {
         let pairs = parsed.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
         let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
-        let stored_field = |name: &str| if name == PERSON_NUMBER { person_table::number_field() } else { columns::field(name) };
+        let stored_field = |name: &str| if name == PERSON_NUMBER { persons::number_field() } else { columns::field(name) };
         let stored: Vec<FieldRef> = names.iter().map(|field| stored_field(field.name())).collect();
         let has_numbers = stored.iter().any(|field| field.name() == PERSON_NUMBER);
         if has_numbers != footer.persons.is_some() {
@@ -74,7 +74,7 @@ impl OpenSegment {
             return Err("its run index and its row groups disagree".into());
         }
         let stored = Arc::new(Schema::new(stored));
-        let fields = person_table::with_keys(&stored).fields().iter().cloned().collect();
+        let fields = persons::with_keys(&stored).fields().iter().cloned().collect();
         let options = ArrowReaderOptions::new().with_schema(stored);
         let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
         let Footer { runs, overflow, persons } = footer;
@@ -82,14 +82,14 @@ impl OpenSegment {
     }
 
     /// The table of its persons, read anew; `None` where its rows have keys.
-    pub(crate) fn persons(&self) -> Result<Option<PersonTable>, SegmentFailure> {
+    pub(crate) fn persons(&self) -> Result<Option<SegmentPersons>, SegmentFailure> {
         let Some(place) = &self.persons else { return Ok(None) };
         let bytes = self.file.read(place.start, place.bytes)?;
-        Ok(Some(PersonTable::decode(&bytes, place.persons)?))
+        Ok(Some(SegmentPersons::decode(&bytes, place.persons)?))
     }
 
     /// As [`OpenSegment::persons`], where one of the columns is that of persons.
-    pub(super) fn persons_for(&self, columns: &[usize]) -> Result<Option<PersonTable>, SegmentFailure> {
+    pub(super) fn persons_for(&self, columns: &[usize]) -> Result<Option<SegmentPersons>, SegmentFailure> {
         let is_person = |&column: &usize| self.shape.fields[column].name() == columns::PERSON;
         if columns.iter().any(is_person) { self.persons() } else { Ok(None) }
     }
@@ -199,7 +199,7 @@ impl OpenSegment {
         columns: &[usize],
         selection: Option<RowSelection>,
         batch_rows: usize,
-        persons: Option<PersonTable>,
+        persons: Option<SegmentPersons>,
     ) -> Result<GroupReader, SegmentFailure> {
         let begin = || self.begin_group(group, columns, selection, batch_rows);
         let reader = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))?;
@@ -271,7 +271,7 @@ impl ChunkReader for Chunks {
 /// The rows of one row group.
 pub(super) struct GroupReader {
     reader: ParquetRecordBatchReader,
-    persons: Option<PersonTable>,
+    persons: Option<SegmentPersons>,
 }
 
 impl GroupReader {
@@ -316,7 +316,7 @@ pub(crate) struct SegmentScan {
     tasks: VecDeque<GroupTask>,
     current: Option<(GroupReader, RowRange)>,
     /// Once it was read, the table of the persons.
-    persons: Option<PersonTable>,
+    persons: Option<SegmentPersons>,
     /// Rows to give out as batches without columns.
     bare_rows: usize,
     read_bytes: u64,
@@ -454,7 +454,7 @@ pub(crate) struct WholeScan {
     next_group: usize,
     current: Option<GroupReader>,
     /// Once it was read, the table of the persons.
-    persons: Option<PersonTable>,
+    persons: Option<SegmentPersons>,
 }
 
 impl WholeScan {

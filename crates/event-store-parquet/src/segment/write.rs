@@ -14,7 +14,7 @@ use parquet::file::metadata::KeyValue;
 
 use super::encoding;
 use super::file::HashingWriter;
-use super::person_table::{self, PersonTable};
+use super::persons::{self, SegmentPersons};
 use super::{AppRows, Footer, PersonPlace, SegmentInfo};
 use crate::columns::OverflowNames;
 use crate::memory::RunCutter;
@@ -67,7 +67,7 @@ pub(crate) struct SegmentWriter {
     /// Of the file.
     schema: SchemaRef,
     /// What its rows have numbers of.
-    persons: Option<PersonTable>,
+    persons: Option<SegmentPersons>,
     zstd_level: i32,
     path: PathBuf,
     relative: String,
@@ -85,7 +85,7 @@ impl SegmentWriter {
         place: &SegmentPlace<'_>,
         schema: &SchemaRef,
         overflow: OverflowNames,
-        persons: Option<PersonTable>,
+        persons: Option<SegmentPersons>,
         zstd_level: i32,
     ) -> io::Result<Self> {
         let relative = place.relative();
@@ -96,7 +96,7 @@ impl SegmentWriter {
         Ok(Self {
             stage: Stage::Empty(HashingWriter::new(File::create(&path)?)),
             is_complete: false,
-            schema: if persons.is_some() { person_table::with_numbers(schema) } else { schema.clone() },
+            schema: if persons.is_some() { persons::with_numbers(schema) } else { schema.clone() },
             persons,
             zstd_level,
             path,
@@ -208,7 +208,7 @@ fn remove(path: &Path) {
 }
 
 /// Writes the table after the last row group; readers that do not know of it pass over it.
-fn add_persons(writer: &mut ArrowWriter<HashingWriter<File>>, persons: &PersonTable) -> io::Result<PersonPlace> {
+fn add_persons(writer: &mut ArrowWriter<HashingWriter<File>>, persons: &SegmentPersons) -> io::Result<PersonPlace> {
     writer.flush().map_err(parquet_error)?;
     let (start, bytes) = (writer.bytes_written() as u64, persons.encode()?);
     writer.write_all(&bytes)?;

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use event_store::{Field, QueryError};
+use event::session_key;
+use event_store::{Field, QueryError, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::ViewColumn;
 use super::batch::BatchMaker;
@@ -48,7 +48,7 @@ pub(super) fn read(reading: &Reading, outlet: &Outlet) -> ReadResult {
             let session_id = text(block.cell(SESSION_ID, row));
             let moment = Moment {
                 has_id: session_id.is_some(),
-                key: session_id.map_or(key, |id| xxh3_64_with_seed(id.as_bytes(), key)),
+                key: session_id.map_or(key, |id| session_key(key, id)),
                 time_ms: block.time_ms(row),
                 person: key,
             };
@@ -82,22 +82,31 @@ fn named(name: &str, bytes: &mut usize) -> Box<str> {
 }
 
 fn cut(reading: &Reading, shard: &Shard, maker: &mut BatchMaker<'_>) -> Result<(), QueryError> {
-    let idle_ms = reading.shared.app.session_idle_ms;
-    let same =
-        |a: &Moment, b: &Moment| a.has_id == b.has_id && a.key == b.key && (a.has_id || b.time_ms.saturating_sub(a.time_ms) <= idle_ms);
-    for session in shard.moments.chunk_by(same) {
-        let (Some(first), Some(last)) = (session.first(), session.last()) else { continue };
-        for (i, column) in reading.columns.iter().enumerate() {
-            match column {
-                ViewColumn::Person => maker.text(i, shard.persons.get(&first.person).map(AsRef::as_ref)),
-                ViewColumn::SessionId => maker.text(i, shard.ids.get(&first.key).filter(|_| first.has_id).map(AsRef::as_ref)),
-                ViewColumn::StartedAt => maker.integer(i, Some(first.time_ms)),
-                ViewColumn::EndedAt => maker.integer(i, Some(last.time_ms)),
-                ViewColumn::DurationMs => maker.integer(i, Some(last.time_ms - first.time_ms)),
-                _ => maker.integer(i, Some(session.len() as i64)),
-            }
+    let rule = SessionRule { idle_ms: reading.shared.app.session_idle_ms, max_ms: None };
+    for of_key in shard.moments.chunk_by(|a, b| (a.has_id, a.key) == (b.has_id, b.key)) {
+        let mut cuts = SessionCuts::new(rule);
+        if let Some(first) = of_key.first() {
+            cuts.begins(first.time_ms);
         }
-        maker.end_row()?;
+        for session in of_key.chunk_by(|_, next| next.has_id || !cuts.begins(next.time_ms)) {
+            row(reading, shard, session, maker)?;
+        }
     }
     Ok(())
+}
+
+/// The row of one session.
+fn row(reading: &Reading, shard: &Shard, session: &[Moment], maker: &mut BatchMaker<'_>) -> Result<(), QueryError> {
+    let (Some(first), Some(last)) = (session.first(), session.last()) else { return Ok(()) };
+    for (i, column) in reading.columns.iter().enumerate() {
+        match column {
+            ViewColumn::Person => maker.text(i, shard.persons.get(&first.person).map(AsRef::as_ref)),
+            ViewColumn::SessionId => maker.text(i, shard.ids.get(&first.key).filter(|_| first.has_id).map(AsRef::as_ref)),
+            ViewColumn::StartedAt => maker.integer(i, Some(first.time_ms)),
+            ViewColumn::EndedAt => maker.integer(i, Some(last.time_ms)),
+            ViewColumn::DurationMs => maker.integer(i, Some(last.time_ms - first.time_ms)),
+            _ => maker.integer(i, Some(session.len() as i64)),
+        }
+    }
+    maker.end_row()
 }

@@ -15,11 +15,10 @@ mod tally;
 
 use std::sync::{Mutex, PoisonError};
 
-use event_store::{MAX_PATH_STEPS, PathBound, PathsPlan, PathsTable, QueryError, ScanStats, SessionRule, Value};
+use event_store::{MAX_PATH_STEPS, PathBound, PathsPlan, PathsTable, QueryError, ScanStats, SessionCuts, SessionRule, Value};
 
 use super::column_scan::Reading;
 use super::scan::{Query, Reserved};
-use super::sessions::SessionCuts;
 use super::timeline::Timeline;
 use super::value::compare_values;
 use super::value_table::ENTRY_BYTES;

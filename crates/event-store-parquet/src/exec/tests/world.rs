@@ -16,7 +16,7 @@ use crate::exec::value::OwnedScalar;
 use crate::hidden::HiddenRows;
 use crate::memory::MemoryPart;
 use crate::part::Part;
-use crate::segment::{OpenSegments, PersonGatherer, PersonTable, Segment, SegmentPlace, SegmentWriter};
+use crate::segment::{OpenSegments, PersonGatherer, Segment, SegmentPersons, SegmentPlace, SegmentWriter};
 use crate::snapshot::Snapshot;
 
 /// 2026-01-01T00:00:00Z.
@@ -140,7 +140,7 @@ fn segment(part: &MemoryPart, with_table: bool, id: u64, folder: &Path) -> Segme
 }
 
 /// The table of a part's persons.
-pub(super) fn persons_of(part: &MemoryPart) -> PersonTable {
+pub(super) fn persons_of(part: &MemoryPart) -> SegmentPersons {
     let mut gatherer = PersonGatherer::default();
     gatherer.add_all(part.batch().column_by_name(columns::PERSON).unwrap().as_primitive());
     gatherer.finish().unwrap()

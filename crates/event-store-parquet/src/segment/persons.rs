@@ -21,7 +21,7 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// Person keys of one segment. Invariant: ascending, each once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PersonTable(Arc<[u64]>);
+pub(crate) struct SegmentPersons(Arc<[u64]>);
 
 /// Gathers the keys of a table.
 #[derive(Default)]
@@ -57,13 +57,13 @@ impl PersonGatherer {
     }
 
     /// The table; `None` where there are more persons than numbers.
-    pub(crate) fn finish(mut self) -> Option<PersonTable> {
+    pub(crate) fn finish(mut self) -> Option<SegmentPersons> {
         self.tidy();
-        (self.keys.len() <= MAX_PERSONS).then(|| PersonTable(self.keys.into()))
+        (self.keys.len() <= MAX_PERSONS).then(|| SegmentPersons(self.keys.into()))
     }
 }
 
-impl PersonTable {
+impl SegmentPersons {
     /// The keys by number.
     pub(crate) fn keys(&self) -> &[u64] {
         &self.0
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    fn table(keys: impl IntoIterator<Item = u64>) -> PersonTable {
+    fn table(keys: impl IntoIterator<Item = u64>) -> SegmentPersons {
         let mut gatherer = PersonGatherer::default();
         keys.into_iter().for_each(|key| gatherer.add(key));
         gatherer.finish().unwrap()
@@ -206,18 +206,18 @@ mod tests {
             keys.dedup();
             prop_assert_eq!(table.keys(), &keys[..]);
             let bytes = table.encode().unwrap();
-            prop_assert_eq!(&PersonTable::decode(&bytes, keys.len()).unwrap(), &table);
-            prop_assert!(PersonTable::decode(&bytes, keys.len() + 1).is_err());
-            prop_assert!(keys.is_empty() || PersonTable::decode(&bytes, keys.len() - 1).is_err());
+            prop_assert_eq!(&SegmentPersons::decode(&bytes, keys.len()).unwrap(), &table);
+            prop_assert!(SegmentPersons::decode(&bytes, keys.len() + 1).is_err());
+            prop_assert!(keys.is_empty() || SegmentPersons::decode(&bytes, keys.len() - 1).is_err());
         }
 
         #[test]
         fn any_bytes_are_a_table_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), persons in 0usize..50) {
-            if let Ok(table) = PersonTable::decode(&bytes, persons) {
+            if let Ok(table) = SegmentPersons::decode(&bytes, persons) {
                 prop_assert!(table.keys().windows(2).all(|pair| pair[0] < pair[1]));
             }
             let planes = zstd::bulk::compress(&bytes, 1).unwrap();
-            if let Ok(table) = PersonTable::decode(&planes, bytes.len() / 8) {
+            if let Ok(table) = SegmentPersons::decode(&planes, bytes.len() / 8) {
                 prop_assert!(table.keys().windows(2).all(|pair| pair[0] < pair[1]));
             }
         }
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(table.batch_with_keys(&numbered).unwrap(), batch);
         assert!(table.to_keys(&Int32Array::from(vec![4])).is_err());
         assert!(table.to_keys(&Int32Array::from(vec![-1])).is_err());
-        let other = PersonTable(Arc::from([5]));
+        let other = SegmentPersons(Arc::from([5]));
         assert!(other.to_numbers(&with_numbers(batch.schema_ref()), &batch).is_err());
     }
 
