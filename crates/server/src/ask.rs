@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use crate::http_client::{HttpClient, Target};
+use crate::http_client::ReadTarget;
 use crate::output;
 
 /// The server stops a query after 10 s; this is for its answer to arrive.
@@ -27,13 +27,7 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "REQUEST")]
     request: String,
     #[command(flatten)]
-    target: Target,
-    /// Read key of the app
-    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
-    read_key: String,
-    /// Id of the app
-    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
-    app: String,
+    target: ReadTarget,
     /// Which call of the API; by default the one whose fields the request has: funnel for a list of "steps", paths for "start", "end" or a number of
     /// "steps", retention for "start_event", else query
     #[arg(long)]
@@ -88,8 +82,8 @@ pub(crate) fn run(args: &AskArgs) -> Result<()> {
         let fields = request.as_object_mut().context("the request is not a JSON object")?;
         fields.insert("explain".to_owned(), Value::Bool(true));
     }
-    let client = HttpClient::new(&args.target, &args.read_key, TIMEOUT)?;
-    let answer = client.post(&format!("/api/v1/analytics/{}/{name}", args.app), request.to_string().as_bytes())?;
+    let client = args.target.client(TIMEOUT)?;
+    let answer = client.post(&args.target.path(name), request.to_string().as_bytes())?;
     if answer.status != 200 {
         bail!("{}", answer.error_text());
     }
@@ -128,7 +122,7 @@ fn call_of(request: &Value) -> Result<Call> {
 
 /// What an answer has beside the rows of its table, such as a breakdown: nobody should take the table for all of it.
 fn only_in_json(answer: &Value, name_of_rows: &str) -> Option<String> {
-    const NO_RESULTS: [&str; 4] = ["range", "semantics", "explain", "previous_range"];
+    const NO_RESULTS: [&str; 5] = ["range", "metrics", "semantics", "explain", "previous_range"];
     let is_left_out = |(name, value): &(&String, &Value)| {
         let has_values = value.as_array().is_some_and(|values| !values.is_empty()) || value.is_object();
         has_values && name.as_str() != name_of_rows && !NO_RESULTS.contains(&name.as_str())

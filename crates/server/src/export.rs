@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use crate::http_client::{HttpClient, Target};
+use crate::http_client::{HttpClient, ReadTarget};
 use crate::output;
 use crate::progress::Progress;
 
@@ -21,13 +21,7 @@ The file appears under its name when it is whole; until then it has a name that 
 Events come in stored order: from the oldest days or weeks to the newest, in no order within one.")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
-    target: Target,
-    /// Read key of the app
-    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
-    read_key: String,
-    /// Id of the app
-    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
-    app: String,
+    target: ReadTarget,
     /// File to write, replacing one of that name when the export is whole; - for standard output
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
@@ -70,8 +64,8 @@ enum Format {
 /// Runs `throng export`.
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let request = request(args)?;
-    let client = HttpClient::for_downloads(&args.target, &args.read_key)?;
-    let mut download = client.download(&format!("/api/v1/analytics/{}/export", args.app), request.to_string().as_bytes())?;
+    let client = args.target.download_client()?;
+    let mut download = client.download(&args.target.path("export"), request.to_string().as_bytes())?;
     if let Some(missing) = download.header("x-throng-missing") {
         output::note(&format!("INCOMPLETE: {missing} damaged files of the event store are left out; `throng check` names them"));
     }

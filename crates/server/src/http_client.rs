@@ -13,6 +13,36 @@ pub(crate) struct Target {
     pub(crate) url: String,
 }
 
+/// The app that a command reads, and the key for it.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ReadTarget {
+    #[command(flatten)]
+    server: Target,
+    /// Read key of the app
+    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
+    read_key: String,
+    /// Id of the app
+    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
+    app: String,
+}
+
+impl ReadTarget {
+    /// A client that waits for an answer at most so long.
+    pub(crate) fn client(&self, timeout: Duration) -> Result<HttpClient> {
+        HttpClient::new(&self.server, &self.read_key, timeout)
+    }
+
+    /// A client for answers that take as long as they are large.
+    pub(crate) fn download_client(&self) -> Result<HttpClient> {
+        HttpClient::for_downloads(&self.server, &self.read_key)
+    }
+
+    /// The path of a call about the app.
+    pub(crate) fn path(&self, call: &str) -> String {
+        format!("/api/v1/analytics/{}/{call}", self.app)
+    }
+}
+
 /// The write key of a command, or where to give one.
 pub(crate) fn write_key(given: Option<&str>) -> Result<&str> {
     given.context("there is no write key: give it with --write-key, or in the variable THRONG_WRITE_KEY")

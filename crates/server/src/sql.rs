@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::ask::{summary, table};
-use crate::http_client::{HttpClient, Target};
+use crate::http_client::ReadTarget;
 use crate::output;
 
 /// The server stops a statement after 10 s; this is for its answer to arrive.
@@ -27,13 +27,7 @@ pub(crate) struct SqlArgs {
     #[arg(value_name = "STATEMENT")]
     statement: String,
     #[command(flatten)]
-    target: Target,
-    /// Read key of the app
-    #[arg(long, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true)]
-    read_key: String,
-    /// Id of the app
-    #[arg(long, value_name = "APP_ID", env = "THRONG_APP")]
-    app: String,
+    target: ReadTarget,
     /// How to print the answer; by default a table on a terminal, else JSON. In CSV, text that a spreadsheet would run has a ' before it
     #[arg(long)]
     format: Option<Format>,
@@ -56,9 +50,9 @@ pub(crate) fn run(args: &SqlArgs) -> Result<()> {
         statement.clear();
         std::io::stdin().read_to_string(&mut statement).context("standard input cannot be read")?;
     }
-    let client = HttpClient::new(&args.target, &args.read_key, TIMEOUT)?;
+    let client = args.target.client(TIMEOUT)?;
     let request = json!({"sql": statement}).to_string();
-    let answer = client.post(&format!("/api/v1/analytics/{}/sql", args.app), request.as_bytes())?;
+    let answer = client.post(&args.target.path("sql"), request.as_bytes())?;
     if answer.status != 200 {
         bail!("{}", answer.error_text());
     }

@@ -3,58 +3,37 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{App, Client, Throng, cases};
+use e2e::cases;
 use serde_json::{Value, json};
+
+use super::asked::{Asked, Family, differs};
 
 /// The longest window of a request; longer ones of other products are none.
 const LONGEST_WINDOW_MS: u64 = 366 * 86_400_000;
 
 #[test]
 fn every_case_has_its_answer_or_a_reason() -> Result<()> {
-    let cases = cases::of_types(&["funnel"])?;
-    if cases.is_empty() {
-        return Ok(());
-    }
-    let listed: BTreeMap<String, Value> = serde_json::from_str(include_str!("funnels.json"))?;
-    let server = Throng::start(&[])?;
-    let client = server.client();
-    let (mut wrong, mut same, mut with_option) = (Vec::new(), 0, 0);
-    for (id, case) in &cases {
-        let app = cases::load(&server, &client, case, &[])?;
-        let asked = Asked { client: &client, app, case };
-        let outcome = match listed.get(id) {
-            None => asked.check(&json!({})).map(|()| same += 1),
-            Some(listed) => asked.check_listed(listed).map(|has_option| with_option += usize::from(has_option)),
-        };
-        if let Err(error) = outcome {
-            wrong.push(format!("{id}: {error:#}"));
-        }
-    }
-    println!(
-        "{} cases of funnels: {same} have the same answer, {} differ by choice, {with_option} of them are the same with an option",
-        cases.len(),
-        listed.len()
+    let listed = serde_json::from_str(include_str!("funnels.json"))?;
+    let (mut same, mut with_option) = (0, 0);
+    let checked = Family { types: &["funnel"], at_least: 97, listed }.check(
+        |_| &[],
+        |asked, listed| match listed {
+            None => FunnelCase(asked).check(&json!({})).map(|()| same += 1),
+            Some(listed) => FunnelCase(asked).check_listed(listed).map(|has_option| with_option += usize::from(has_option)),
+        },
     );
-    ensure!(listed.keys().all(|id| cases.contains_key(id)), "a listed case is gone");
-    ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() >= 97, "{}", cases.len());
-    Ok(())
+    println!("{same} have the same answer, {with_option} others with an option");
+    checked
 }
 
-/// One case on its way: its app has its events.
-struct Asked<'a> {
-    client: &'a Client,
-    app: App,
-    case: &'a Value,
-}
+struct FunnelCase<'a>(&'a Asked<'a>);
 
-impl Asked<'_> {
+impl FunnelCase<'_> {
     /// Our own answer is as listed and differs from the case's; with the option, where there is one, it is the case's.
     fn check_listed(&self, listed: &Value) -> Result<bool> {
-        listed["reason"].as_str().context("a reason")?;
-        ensure!(self.check(&json!({})).is_err(), "it is listed and has the expected answer");
+        differs(listed, &self.check(&json!({})))?;
         if let Some(counts) = listed.get("our_counts") {
-            let found = counts_of(&self.ask("funnel", &self.request()?)?["funnel"]);
+            let found = counts_of(&self.0.ask("funnel", &self.request()?)?["funnel"]);
             ensure!(json!(found) == *counts, "our counts are {found:?}, listed as {counts}");
         }
         let Some(option) = listed.get("option") else { return Ok(false) };
@@ -62,14 +41,8 @@ impl Asked<'_> {
         Ok(true)
     }
 
-    fn ask(&self, call: &str, request: &Value) -> Result<Value> {
-        let answer = self.client.ask(&self.app, call, request)?;
-        ensure!((&answer["exact"], &answer["complete"]) == (&json!(true), &json!(true)), "{answer}");
-        Ok(answer)
-    }
-
     fn request(&self) -> Result<Value> {
-        let query = &self.case["query"];
+        let query = &self.0.case["query"];
         let steps = query["steps"].as_array().context("steps")?;
         let mut request = json!({
             "steps": steps.iter().map(cases::step).collect::<Vec<_>>(),
@@ -90,7 +63,7 @@ impl Asked<'_> {
             _ => request["range"] = json!("all"),
         }
         // Products of one family hold every step in the range.
-        if self.case["id"].as_str().is_some_and(|id| id.starts_with("ph")) {
+        if self.0.case["id"].as_str().is_some_and(|id| id.starts_with("ph")) {
             request["preset"] = json!("posthog");
         }
         if query["within"].as_str().is_some_and(|within| within.contains("session_id")) {
@@ -132,9 +105,9 @@ impl Asked<'_> {
         for (key, value) in option.as_object().context("an option")? {
             request[key] = value.clone();
         }
-        let answer = self.ask("funnel", &request)?;
+        let answer = self.0.ask("funnel", &request)?;
         let steps = answer["funnel"].as_array().context("funnel")?;
-        for (key, expected) in self.case["expected"].as_object().context("expected")? {
+        for (key, expected) in self.0.case["expected"].as_object().context("expected")? {
             match key.as_str() {
                 "counts" => same(&json!(counts_of(&answer["funnel"])), expected, key)?,
                 "deepest_step_by_user" => self.check_deepest(&request, steps.len(), expected)?,
@@ -172,7 +145,7 @@ impl Asked<'_> {
     fn persons(&self, request: &Value, step: usize) -> Result<Vec<String>> {
         let mut request = request.clone();
         (request["step"], request["limit"]) = (json!(step), json!(1_000));
-        let answer = self.ask("funnel/persons", &request)?;
+        let answer = self.0.ask("funnel/persons", &request)?;
         let persons = answer["persons"].as_array().context("persons")?.iter().filter_map(|person| person["person"].as_str());
         let mut persons: Vec<String> = persons.map(|id| id.trim_start_matches("person-").to_owned()).collect();
         persons.sort();
@@ -199,14 +172,14 @@ impl Asked<'_> {
             // What a funnel says of one person is what it counts.
             let mut request = request.clone();
             request["person"] = json!(cases::person(person));
-            let story = self.ask("funnel/person", &request)?;
+            let story = self.0.ask("funnel/person", &request)?;
             same(&story["reached"], step, person)?;
         }
         Ok(())
     }
 
     fn check_periods(&self, trend: &Value, expected: &Value) -> Result<()> {
-        let conversion = &self.case["query"]["conversion"];
+        let conversion = &self.0.case["query"]["conversion"];
         let step = |key: &str| conversion[key].as_u64().map(|step| step as usize - 1).context("a step");
         let (from, to) = (step("from_step")?, step("to_step")?);
         for period in expected.as_array().context("periods")? {

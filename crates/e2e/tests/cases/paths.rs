@@ -3,60 +3,38 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{App, Client, Throng, cases};
+use e2e::cases;
 use serde_json::{Value, json};
+
+use super::asked::{Asked, Family, differs};
 
 #[test]
 fn every_case_has_its_answer_or_a_reason() -> Result<()> {
-    let cases = cases::of_types(&["paths"])?;
-    if cases.is_empty() {
-        return Ok(());
-    }
-    let listed: BTreeMap<String, Value> = serde_json::from_str(include_str!("paths.json"))?;
-    let server = Throng::start(&[])?;
-    let client = server.client();
-    let mut wrong = Vec::new();
-    for (id, case) in &cases {
-        let app = cases::load(&server, &client, case, &[])?;
-        let asked = Asked { client: &client, app, case };
-        let outcome = match listed.get(id) {
-            None => asked.check(&json!({})),
-            Some(listed) => asked.check_listed(listed),
-        };
-        if let Err(error) = outcome {
-            wrong.push(format!("{id}: {error:#}"));
-        }
-    }
-    println!("{} cases of paths: {} differ by choice and are the same with an option", cases.len(), listed.len());
-    ensure!(listed.keys().all(|id| cases.contains_key(id)), "a listed case is gone");
-    ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() >= 3, "{}", cases.len());
-    Ok(())
+    let listed = serde_json::from_str(include_str!("paths.json"))?;
+    Family { types: &["paths"], at_least: 3, listed }.check(
+        |_| &[],
+        |asked, listed| match listed {
+            None => PathsCase(asked).check(&json!({})),
+            Some(listed) => PathsCase(asked).check_listed(listed),
+        },
+    )
 }
 
-/// One case on its way: its app has its events.
-struct Asked<'a> {
-    client: &'a Client,
-    app: App,
-    case: &'a Value,
-}
+struct PathsCase<'a>(&'a Asked<'a>);
 
-impl Asked<'_> {
+impl PathsCase<'_> {
     /// Our own answer is not the case's; with the option it is.
     fn check_listed(&self, listed: &Value) -> Result<()> {
-        listed["reason"].as_str().context("a reason")?;
-        ensure!(self.check(&json!({})).is_err(), "it is listed and has the expected answer");
+        differs(listed, &self.check(&json!({})))?;
         self.check(&listed["option"]).with_context(|| format!("with {}", listed["option"]))
     }
 
     fn ask(&self, request: &Value) -> Result<Value> {
-        let answer = self.client.ask(&self.app, "paths", request)?;
-        ensure!((&answer["exact"], &answer["complete"]) == (&json!(true), &json!(true)), "{answer}");
-        Ok(answer)
+        self.0.ask("paths", request)
     }
 
     fn check(&self, option: &Value) -> Result<()> {
-        match self.case["query"].get("after") {
+        match self.0.case["query"].get("after") {
             None => self.check_edges(option),
             Some(_) => self.check_neighbours(),
         }
@@ -64,7 +42,7 @@ impl Asked<'_> {
 
     /// Edges `1_/` > `2_/about`: the nth and the next step of a session.
     fn check_edges(&self, option: &Value) -> Result<()> {
-        let query = &self.case["query"];
+        let query = &self.0.case["query"];
         let node = query["node"].as_str().context("node")?;
         let (property, event) = node.strip_suffix(" events").and_then(|node| node.split_once(" of ")).context("a node")?;
         ensure!(query["session_gap"] == "30 minute", "sessions of another kind");
@@ -86,7 +64,7 @@ impl Asked<'_> {
             let ends = (text(&edge["from_place"], &edge["from"]), text(&edge["to_place"], &edge["to"]));
             (ends, edge["sequences"].as_u64().unwrap_or_default())
         });
-        let expected = self.case["expected"]["edges"].as_array().context("expected edges")?.iter().map(|edge| {
+        let expected = self.0.case["expected"]["edges"].as_array().context("expected edges")?.iter().map(|edge| {
             let end = |key: &str| edge[key].as_str().unwrap_or_default().to_owned();
             ((end("source"), end("target")), edge["value"].as_u64().unwrap_or_default())
         });
@@ -97,7 +75,7 @@ impl Asked<'_> {
 
     /// For each person, what comes right after an event, right before one, and after both.
     fn check_neighbours(&self) -> Result<()> {
-        let (query, expected) = (&self.case["query"], &self.case["expected"]);
+        let (query, expected) = (&self.0.case["query"], &self.0.case["expected"]);
         let (after, before) = (&query["after"], &query["before"]);
         for (key, expected) in expected.as_object().context("expected")? {
             for (user, expected) in expected.as_object().context("persons")? {

@@ -1,56 +1,37 @@
 //! Retention, lifecycle and stickiness. Every case has its own answer with an option that says what its product means; none differs.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{App, Client, Throng, cases};
+use e2e::cases;
 use serde_json::{Value, json};
+
+use super::asked::{Asked, Family};
 
 const TYPES: [&str; 4] = ["retention", "week over week", "lifecycle", "stickiness"];
 const HOUR_MS: i64 = 3_600_000;
 
 #[test]
 fn every_case_has_its_answer() -> Result<()> {
-    let cases = cases::of_types(&TYPES)?;
-    if cases.is_empty() {
-        return Ok(());
-    }
-    let server = Throng::start(&[])?;
-    let client = server.client();
-    let mut wrong = Vec::new();
-    for (id, case) in &cases {
-        let options: &[&str] = if case["query"]["week_starts_on"] == "Sunday" { &["--week-start", "sunday"] } else { &[] };
-        let app = cases::load(&server, &client, case, options)?;
-        let asked = Asked { client: &client, app, case, query: &case["query"] };
-        if let Err(error) = asked.check() {
-            wrong.push(format!("{id}: {error:#}"));
-        }
-    }
-    println!("{} cases of retention, lifecycle and stickiness have the same answer", cases.len() - wrong.len());
-    ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() >= 24, "{}", cases.len());
-    Ok(())
+    let options = |case: &Value| -> &'static [&'static str] {
+        if case["query"]["week_starts_on"] == "Sunday" { &["--week-start", "sunday"] } else { &[] }
+    };
+    let family = Family { types: &TYPES, at_least: 24, listed: BTreeMap::new() };
+    family.check(options, |asked, _| PeriodsCase { asked, query: &asked.case["query"] }.check())
 }
 
-/// One case on its way: its app has its events.
-struct Asked<'a> {
-    client: &'a Client,
-    app: App,
-    case: &'a Value,
+struct PeriodsCase<'a> {
+    asked: &'a Asked<'a>,
     query: &'a Value,
 }
 
-impl Asked<'_> {
+impl PeriodsCase<'_> {
     fn check(&self) -> Result<()> {
         match self.query["type"].as_str().context("type")? {
             "lifecycle" => self.check_lifecycle(),
             "stickiness" => self.check_stickiness(),
             _ => self.check_retention(),
         }
-    }
-
-    fn ask(&self, call: &str, request: &Value) -> Result<Value> {
-        let answer = self.client.ask(&self.app, call, request)?;
-        ensure!((&answer["exact"], &answer["complete"]) == (&json!(true), &json!(true)), "{answer}");
-        Ok(answer)
     }
 
     fn text(&self, key: &str) -> Result<&str> {
@@ -76,7 +57,7 @@ impl Asked<'_> {
             return Ok((json!(first), to));
         }
         // Without a range: all of the data.
-        let times = self.case["events"].as_array().context("events")?.iter().filter_map(|event| event["timestamp"].as_str());
+        let times = self.asked.case["events"].as_array().context("events")?.iter().filter_map(|event| event["timestamp"].as_str());
         let last = times.clone().max().context("an event")?;
         Ok((json!(times.min()), json!(cases::end_after(&last[..10]))))
     }
@@ -103,11 +84,11 @@ impl Asked<'_> {
             "mode": if mode.starts_with("on or after") { "on_or_after" } else { "on" },
             "from": from, "to": to, "timezone": self.query["timezone"],
         });
-        if self.case["expected"].get("cohorts").is_some() {
+        if self.asked.case["expected"].get("cohorts").is_some() {
             // As many periods for each cohort, also behind the range.
             request["periods"] = json!(2);
         }
-        let answer = self.ask("retention", &request)?;
+        let answer = self.asked.ask("retention", &request)?;
         self.check_table(answer["retention"].as_array().context("retention")?)
     }
 
@@ -115,7 +96,7 @@ impl Asked<'_> {
     fn check_table(&self, rows: &[Value]) -> Result<()> {
         let members = || rows.iter().filter(|row| row["size"] != json!(0));
         let first = rows.first().context("a row")?;
-        for (key, expected) in self.case["expected"].as_object().context("expected")? {
+        for (key, expected) in self.asked.case["expected"].as_object().context("expected")? {
             match key.as_str() {
                 "matrix" => same(&rows.iter().map(with_size).collect(), expected)?,
                 "matrix_row" => same(&with_size(first), expected)?,
@@ -170,9 +151,9 @@ impl Asked<'_> {
     }
 
     fn check_lifecycle(&self) -> Result<()> {
-        let answer = self.ask("lifecycle", &self.activity_request()?)?;
+        let answer = self.asked.ask("lifecycle", &self.activity_request()?)?;
         let rows = answer["lifecycle"].as_array().context("lifecycle")?;
-        for (key, expected) in self.case["expected"].as_object().context("expected")? {
+        for (key, expected) in self.asked.case["expected"].as_object().context("expected")? {
             let name = if key == "resurrecting" { "resurrected" } else { key.as_str() };
             same(&rows.iter().map(|row| row[name].clone()).collect(), expected).with_context(|| key.clone())?;
         }
@@ -180,9 +161,9 @@ impl Asked<'_> {
     }
 
     fn check_stickiness(&self) -> Result<()> {
-        let answer = self.ask("stickiness", &self.activity_request()?)?;
+        let answer = self.asked.ask("stickiness", &self.activity_request()?)?;
         let rows = answer["stickiness"].as_array().context("stickiness")?;
-        for (number, users) in self.case["expected"]["users_active_in_exactly_n_periods"].as_object().context("users")? {
+        for (number, users) in self.asked.case["expected"]["users_active_in_exactly_n_periods"].as_object().context("users")? {
             let row = rows.get(number.parse::<usize>()? - 1).with_context(|| format!("{number} periods"))?;
             same(&row["users"], users).with_context(|| format!("{number} periods"))?;
         }

@@ -101,48 +101,48 @@ fn sorted(rows: &Value) -> Vec<String> {
 /// A question, the fields of its rows, and the statement that says the same.
 type Case = (Value, &'static [&'static str], &'static str);
 
+/// A question about all time.
+fn over_all(mut question: Value) -> Value {
+    question["range"] = json!("all");
+    question
+}
+
 fn counts() -> Vec<Case> {
-    let range = json!({"range": "all"});
-    let with = |fields: Value| {
-        let mut question = range.clone();
-        question.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        question
-    };
     vec![
         (
-            with(json!({"metrics": ["events", "unique_users"]})),
+            over_all(json!({"metrics": ["events", "unique_users"]})),
             &["events", "unique_users"],
             "SELECT count(*), count(DISTINCT person) FROM events",
         ),
-        (with(json!({"metric": "sessions"})), &["sessions"], "SELECT count(*) FROM sessions"),
-        (with(json!({"metric": "unique_users"})), &["unique_users"], "SELECT count(*) FROM persons"),
+        (over_all(json!({"metric": "sessions"})), &["sessions"], "SELECT count(*) FROM sessions"),
+        (over_all(json!({"metric": "unique_users"})), &["unique_users"], "SELECT count(*) FROM persons"),
         (
-            with(json!({"metrics": ["events", "unique_users"], "group_by": "event"})),
+            over_all(json!({"metrics": ["events", "unique_users"], "group_by": "event"})),
             &["event", "events", "unique_users"],
             "SELECT event, count(*), count(DISTINCT person) FROM events GROUP BY event",
         ),
         (
-            with(json!({"metric": "events", "group_by": ["country", "event"]})),
+            over_all(json!({"metric": "events", "group_by": ["country", "event"]})),
             &["country", "event", "events"],
             "SELECT properties['country'], event, count(*) FROM events GROUP BY 1, 2",
         ),
         (
-            with(json!({"metrics": ["sum:p", "avg:p", "min:p", "max:p", "median:p"]})),
+            over_all(json!({"metrics": ["sum:p", "avg:p", "min:p", "max:p", "median:p"]})),
             &["sum:p", "avg:p", "min:p", "max:p", "median:p"],
             "SELECT sum(properties['p']), avg(properties['p']), min(properties['p']), max(properties['p']), median(properties['p']) FROM events",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "gt", "value": 5}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "gt", "value": 5}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE properties['p'] > 5",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": 10}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": 10}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE properties.p = 10.0",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": "10"}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": "10"}]})),
             &["events"],
             "SELECT count(*) FROM events e WHERE text(e.properties['p']) = '10'",
         ),
@@ -150,35 +150,29 @@ fn counts() -> Vec<Case> {
 }
 
 fn filters_and_times() -> Vec<Case> {
-    let range = json!({"range": "all"});
-    let with = |fields: Value| {
-        let mut question = range.clone();
-        question.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        question
-    };
     vec![
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": true}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "eq", "value": true}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE properties['p'] = true",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "is_set"}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "is_set"}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE properties['p'] IS NOT NULL",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "p", "op": "neq", "value": "free"}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "p", "op": "neq", "value": "free"}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE text(properties['p']) IS DISTINCT FROM 'free'",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "country", "op": "in", "value": ["US", "DE"]}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "country", "op": "in", "value": ["US", "DE"]}]})),
             &["events"],
             "SELECT count(*) FROM events WHERE properties['country'] IN ('US', 'DE')",
         ),
         (
-            with(json!({"metric": "events", "filters": [{"property": "user.plan", "op": "eq", "value": "pro"}]})),
+            over_all(json!({"metric": "events", "filters": [{"property": "user.plan", "op": "eq", "value": "pro"}]})),
             &["events"],
             "SELECT count(*) FROM events JOIN persons USING (person) WHERE persons.properties['plan'] = 'pro'",
         ),
