@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use event::AppId;
 use event::limits::EARLIEST_TIME_MS;
-use event_store::{ActivityKind, ActivityPlan, ActivityTable, RetentionEntry, RetentionPlan, RetentionTable};
+use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
     FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
@@ -63,10 +63,20 @@ impl ParquetStore {
         Ok(())
     }
 
-    /// Adds what all answers about the periods of persons have in common; `read` is what they were made from.
-    fn account_periods(&self, query: &Query<'_>, read: &Scan, started: Instant, stats: &mut ScanStats) -> Result<(), QueryError> {
+    /// Adds what all answers about the periods of persons have in common; they were made from `read`, and from all before it where they look back.
+    fn account_periods(
+        &self,
+        query: &Query<'_>,
+        mut read: Scan,
+        looks_back: bool,
+        started: Instant,
+        stats: &mut ScanStats,
+    ) -> Result<(), QueryError> {
+        if looks_back {
+            read.from_ms = read.from_ms.min(EARLIEST_TIME_MS);
+        }
         stats.work.stage("read and follow persons", started);
-        self.explain(query, read, "the periods of each person are looked at together", stats)?;
+        self.explain(query, &read, "the periods of each person are looked at together", stats)?;
         self.note_lost((read.from_ms, read.to_ms), stats);
         Ok(())
     }
@@ -149,9 +159,8 @@ impl EventSource for ParquetStore {
         self.ask(context, |query| {
             let started = Instant::now();
             let mut table = exec::retention(query, plan)?;
-            let from_ms = if plan.entry == RetentionEntry::FirstTime { EARLIEST_TIME_MS.min(plan.scan.from_ms) } else { plan.scan.from_ms };
-            let read = Scan { from_ms, to_ms: plan.returns_to_ms, ..plan.scan.clone() };
-            self.account_periods(query, &read, started, &mut table.stats)?;
+            let read = Scan { to_ms: plan.returns_to_ms, ..plan.scan.clone() };
+            self.account_periods(query, read, plan.looks_back(), started, &mut table.stats)?;
             Ok(table)
         })
     }
@@ -160,8 +169,7 @@ impl EventSource for ParquetStore {
         self.ask(context, |query| {
             let started = Instant::now();
             let mut table = exec::activity(query, plan)?;
-            let from_ms = if plan.kind == ActivityKind::Lifecycle { EARLIEST_TIME_MS.min(plan.scan.from_ms) } else { plan.scan.from_ms };
-            self.account_periods(query, &Scan { from_ms, ..plan.scan.clone() }, started, &mut table.stats)?;
+            self.account_periods(query, plan.scan.clone(), plan.looks_back(), started, &mut table.stats)?;
             Ok(table)
         })
     }

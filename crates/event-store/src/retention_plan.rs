@@ -62,6 +62,13 @@ pub struct RetentionPlan {
     pub fold_keep: usize,
 }
 
+impl RetentionPlan {
+    /// Whether events before the range are looked at: the first ever may be one of them.
+    pub fn looks_back(&self) -> bool {
+        self.entry == RetentionEntry::FirstTime
+    }
+}
+
 /// Persons whose start event lies in one period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionCohort {
@@ -116,6 +123,13 @@ pub struct ActivityPlan {
     pub breakdown: Option<Field>,
     /// Groups by persons, largest first; the rest is one group, in which each person is once.
     pub fold_keep: usize,
+}
+
+impl ActivityPlan {
+    /// Whether events before the first period are looked at: they tell who is new.
+    pub fn looks_back(&self) -> bool {
+        self.kind == ActivityKind::Lifecycle
+    }
 }
 
 /// Persons of one period by what they were before.

@@ -23,7 +23,7 @@ use super::value::compare_values;
 /// # Errors
 /// As for [`event_store::EventSource::aggregate`].
 pub fn activity(query: &Query<'_>, plan: &ActivityPlan) -> Result<ActivityTable, QueryError> {
-    let is_lifecycle = plan.kind == ActivityKind::Lifecycle;
+    let is_lifecycle = plan.looks_back();
     let (least, most) = (1 + usize::from(is_lifecycle), MAX_PERIODS + usize::from(is_lifecycle));
     if !(least..=most).contains(&plan.periods.starts.len()) {
         return Err(QueryError::Invalid { field: "period".into(), message: format!("1 to {MAX_PERIODS} periods") });

@@ -33,12 +33,7 @@ const RETURN: u32 = 0;
 pub fn retention(query: &Query<'_>, plan: &RetentionPlan) -> Result<RetentionTable, QueryError> {
     check_plan(plan)?;
     query.with_persons(&plan.scan.app, |reading| {
-        let asked = Asked {
-            query,
-            plan,
-            reading,
-            periods: Periods::new(&plan.periods.starts, plan.entry == RetentionEntry::FirstTime, plan.returns_to_ms),
-        };
+        let asked = Asked { query, plan, reading, periods: Periods::new(&plan.periods.starts, plan.looks_back(), plan.returns_to_ms) };
         let mut stats = ScanStats::default();
         let is_plain = reading.has_ordinals() && plan.rolling_ms.is_none() && plan.breakdown.is_none();
         let (tallies, values) = if is_plain { asked.by_bits(&mut stats)? } else { asked.by_lists(&mut stats)? };
