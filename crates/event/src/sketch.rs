@@ -6,6 +6,8 @@
 //! Format: the `HllSketch` preamble of DataSketches (family 7, serial version 1); hash: MurmurHash3 x64 128, seed 9001, of the
 //! person hash as a little-endian 64-bit integer, as `update(long)` does in the Java library.
 
+mod packed;
+
 use datasketches::hll::HllSketch;
 
 use crate::ids::PersonHash;

@@ -53,8 +53,10 @@ impl<'s> SegmentCheck<'s> {
         check_entry(segment.info(), listed)?;
         let open = segment.open()?;
         open.verify_all().map_err(named)?;
-        if open.persons().map_err(named)?.is_some_and(|persons| !persons.ascends()) {
-            return Err(named("its persons are not in the order of their keys".into()));
+        if let Some((persons, ids)) = open.persons().map_err(named)?.zip(open.person_ids().map_err(named)?)
+            && !persons.are_of(&ids)
+        {
+            return Err(named("its table of persons has other ids than keys".into()));
         }
         let mut scan = WholeScan::new(open.clone(), HiddenRows::default(), BATCH_ROWS);
         let mut rows_of_deleted = 0;

@@ -88,7 +88,7 @@ impl Decoded {
             Self::Times(Times::Near(_, distances)) => distances.len() * 4,
             Self::Times(Times::Far(times)) => times.len() * 8,
             Self::Array(array) => array.get_array_memory_size(),
-            Self::Table(SegmentTable::Persons(persons)) => persons.memory_bytes(),
+            Self::Table(SegmentTable::Persons(persons)) => size_of_val(persons.keys()),
             Self::Table(SegmentTable::Sessions(sessions)) => sessions.memory_bytes(),
         };
         ENTRY_BYTES + values

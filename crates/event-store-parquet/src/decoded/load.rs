@@ -121,7 +121,7 @@ impl Loader<'_> {
             return Ok(Some(kept));
         }
         let Some(table) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
-        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < table.len() {
+        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < table.keys().len() {
             return Ok(Some(Decoded::Table(SegmentTable::Persons(table))));
         }
         let decoded = match self.persons {

@@ -12,7 +12,7 @@ use super::rows::Rows;
 use super::segment::Members;
 use super::text::{Text, TextMemo, Verdicts};
 use super::value::{OwnedScalar, Scalar};
-use crate::decoded::{Decoded, Times};
+use crate::decoded::{Decoded, SessionCodes, Times};
 
 /// A column by the form its values have.
 pub(super) enum Column {
@@ -138,6 +138,14 @@ impl Column {
             },
             Self::Person { codes, table } => table.value(codes[row]),
             Self::Member(codes) => Members::value(codes[row]),
+        }
+    }
+
+    /// The rows' session ids by their numbers in a segment's table, where they have such.
+    pub(super) fn session_codes(&self) -> Option<&SessionCodes> {
+        match self {
+            Self::Text(Text::Sessions(ids)) => Some(ids),
+            _ => None,
         }
     }
 

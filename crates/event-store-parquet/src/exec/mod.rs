@@ -41,6 +41,7 @@ mod scan;
 mod schema;
 mod segment;
 mod session_keys;
+mod session_table;
 mod sessions;
 mod sets;
 mod tally;

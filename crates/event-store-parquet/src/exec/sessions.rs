@@ -4,12 +4,15 @@
 //! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
 //! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
 
+use std::sync::{Mutex, PoisonError};
+
 use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
 
 use super::aggregate::{Prepared, SessionCounts, add_stats};
 use super::batch::Batch;
 use super::cells::cell_key;
+use super::column::Column;
 use super::column_scan::{ColumnScan, TimeUse};
 use super::filter::Memos;
 use super::group::GroupCoder;
@@ -18,6 +21,7 @@ use super::pairs::{self, PairList};
 use super::rows::{RowCells, Rows};
 use super::scan::Query;
 use super::session_keys::SessionKeys;
+use super::session_table::SessionTables;
 use super::timeline::{MAX_LABEL, Moment, Timeline};
 use super::value::compare_groups;
 
@@ -62,6 +66,8 @@ struct Worker<'p> {
     without_id: PairList,
     /// By a hash of person and session id.
     with_id: PairList,
+    /// Those with an id that is in a segment's table.
+    tables: SessionTables,
     rows: Vec<u32>,
     groups: Vec<u32>,
     labels: Vec<u32>,
@@ -88,11 +94,7 @@ impl Counting<'_> {
         let (workers, scanned) = self.query.scan_columns(&columns, &make, &each)?;
         add_stats(stats, scanned);
 
-        let (mut without_id, mut with_id) = (Vec::new(), Vec::new());
-        for worker in workers {
-            without_id.push(worker.without_id);
-            with_id.push(worker.with_id);
-        }
+        let (without_id, with_id) = self.lists(workers)?;
         let never = SessionRule { idle_ms: i64::MAX, max_ms: None };
         let order = self.group_order();
         let mut counts: FxHashMap<u64, u64> = FxHashMap::default();
@@ -124,15 +126,44 @@ impl Counting<'_> {
         order
     }
 
+    /// What the threads have read: the events without a session id by person, and those with one by session.
+    fn lists(&self, workers: Vec<Worker<'_>>) -> Result<(Vec<PairList>, Vec<PairList>), QueryError> {
+        let mut without_id = Vec::with_capacity(workers.len());
+        let mut with_id = Vec::with_capacity(workers.len());
+        for worker in workers {
+            without_id.push(worker.without_id);
+            with_id.push(Mutex::new(Some((worker.with_id, worker.tables))));
+        }
+        let drained = self.query.parallel(with_id.len(), &Vec::new, &|drained: &mut Vec<PairList>, task| {
+            let taken = with_id[task].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some((mut list, tables)) = taken else { return Ok(()) };
+            tables.drain_into(&mut list)?;
+            drained.push(list);
+            Ok(())
+        })?;
+        Ok((without_id, drained.into_iter().flatten().collect()))
+    }
+
     fn read(&self, worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>, timeline: Timeline) -> Result<(), QueryError> {
         worker.label(batch, wanted, self)?;
-        let Worker { labels, without_id, with_id, .. } = worker;
-        let mut keys = SessionKeys::new(self.prepared.session_ids.map(|field| batch.column(field)));
+        let Worker { labels, without_id, with_id, tables, .. } = worker;
+        let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
+        let mut keys = SessionKeys::new(session_ids);
+        let mut numbered = match session_ids.and_then(Column::session_codes) {
+            Some(ids) => Some((&ids.codes, tables.of(&ids.table)?)),
+            None => None,
+        };
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
             if wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let payload = timeline.payload(batch.time(row), labels[row]);
+            if let Some((codes, table)) = &mut numbered {
+                let code = codes.get(row) as usize;
+                if code > 0 && table.take(code - 1, person, payload) {
+                    return Ok(());
+                }
+            }
             match keys.key(person, row) {
                 Some(key) => with_id.push(key, payload),
                 None => without_id.push(person, payload),
@@ -148,6 +179,7 @@ impl<'p> Worker<'p> {
             coder: GroupCoder::new(&prepared.groups),
             without_id: PairList::distinct(context),
             with_id: PairList::leading(context),
+            tables: SessionTables::new(context),
             rows: Vec::new(),
             groups: Vec::new(),
             labels: Vec::new(),

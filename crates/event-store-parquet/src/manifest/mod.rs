@@ -30,7 +30,7 @@ pub(crate) use view::{ManifestView, RollupRange};
 pub(crate) const FILE: &str = "manifest.db";
 
 /// Layout of the database; a later one is refused, earlier ones are brought to this one.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// Of a new database. With SQLite's 4 KiB a sketch of more than 1 KiB has an overflow page of its own, and the rollups of a busy shop
 /// take 2.3 times the room.
@@ -85,8 +85,11 @@ CREATE TABLE tiered (segment INTEGER PRIMARY KEY, object TEXT NOT NULL);
 CREATE TABLE tier_garbage (object TEXT PRIMARY KEY, segment INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// From version 3 to 4: sketches in their packed form, which an older program cannot read. Those that are there stay as they are.
+const PACKED_SKETCHES: &str = "";
+
 /// What brings a manifest of each version, from 1 on, to the next.
-const UPGRADES: [&str; 2] = [DELETIONS, TIERS];
+const UPGRADES: [&str; 3] = [DELETIONS, TIERS, PACKED_SKETCHES];
 
 /// Everything a flush makes durable.
 pub(crate) struct FlushRecord<'a> {

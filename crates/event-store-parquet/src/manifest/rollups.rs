@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::{Manifest, sql_error};
 use crate::rollup::{AppRollups, MAX_NAMES_PER_PERIOD, PeriodCells, RollupCell, TOTAL, period_start, size_ms};
 
-/// Rows that compress worse than this stay as they are: few coupons are close to random.
-const COMPRESSED_FROM_BYTES: usize = 2_048;
+/// A packed sketch of fewer bytes is not worth a frame.
+const COMPRESSED_FROM_BYTES: usize = 64;
 /// A dense sketch has 4,136 bytes.
 const MAX_SKETCH_BYTES: usize = 8 * 1024;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -140,7 +140,7 @@ pub(super) fn size_code(size: RollupSize) -> i64 {
 }
 
 fn encode_sketch(sketch: &UniqueSketch) -> Vec<u8> {
-    let bytes = sketch.to_bytes();
+    let bytes = sketch.to_packed();
     if bytes.len() < COMPRESSED_FROM_BYTES {
         return bytes;
     }
@@ -160,10 +160,12 @@ impl SketchReader {
 
     /// `None` for bytes that are no sketch.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Option<UniqueSketch> {
+        // Until version 3 of the manifest they were stored as DataSketches has them.
+        let read = |bytes: &[u8]| UniqueSketch::from_packed(bytes).or_else(|| UniqueSketch::from_bytes(bytes));
         if bytes.starts_with(&ZSTD_MAGIC) {
-            return UniqueSketch::from_bytes(&self.decompressor.as_mut()?.decompress(bytes, MAX_SKETCH_BYTES).ok()?);
+            return read(&self.decompressor.as_mut()?.decompress(bytes, MAX_SKETCH_BYTES).ok()?);
         }
-        UniqueSketch::from_bytes(bytes)
+        read(bytes)
     }
 }
 
@@ -188,7 +190,10 @@ mod tests {
         for persons in [0u64, 1, 100, 1_000, 50_000] {
             let mut sketch = UniqueSketch::default();
             (0..persons).for_each(|p| sketch.insert(PersonHash(p.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
-            assert_eq!(reader.read(&encode_sketch(&sketch)), Some(sketch), "{persons}");
+            assert_eq!(reader.read(&encode_sketch(&sketch)).as_ref(), Some(&sketch), "{persons}");
+            // As versions 1 to 3 of the manifest have them.
+            assert_eq!(reader.read(&sketch.to_bytes()).as_ref(), Some(&sketch), "{persons}");
+            assert_eq!(reader.read(&zstd::bulk::compress(&sketch.to_bytes(), 1).unwrap()), Some(sketch), "{persons}");
         }
     }
 

@@ -70,6 +70,7 @@ impl IdGatherer {
 
     /// The tables; `None` where there can be none.
     pub(crate) fn finish(self) -> Option<IdTables> {
-        Some(IdTables { persons: self.persons.finish()?, sessions: self.sessions.finish() })
+        let (persons, person_ids) = self.persons.finish()?;
+        Some(IdTables { persons, person_ids, sessions: self.sessions.finish() })
     }
 }

@@ -31,7 +31,7 @@ pub(crate) use cache::OpenSegments;
 pub(crate) use failure::SegmentFailure;
 pub(crate) use file::BLOCK_BYTES;
 use file::VerifiedFile;
-use persons::PersonPlace;
+use persons::KeysPlace;
 pub(crate) use persons::{PersonGatherer, SegmentPersons};
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
 pub(crate) use sessions::{SegmentSessions, SessionGatherer};
@@ -344,22 +344,31 @@ impl Drop for SegmentFile {
 pub(crate) struct Footer {
     pub(crate) runs: RunIndex,
     pub(crate) overflow: OverflowNames,
-    /// The table of the persons, where rows have numbers of it.
-    pub(crate) persons: Option<PersonPlace>,
-    /// The table of the session ids, where rows have numbers of it.
-    pub(crate) sessions: Option<TextsPlace>,
+    pub(crate) tables: TablePlaces,
+}
+
+/// Where in its file the tables are that a segment's rows have numbers of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TablePlaces {
+    /// The persons' keys: formats 2 and 3.
+    persons: Option<KeysPlace>,
+    /// The persons' ids: format 3.
+    person_ids: Option<TextsPlace>,
+    /// Session ids: format 3, where rows have no ids of their own.
+    sessions: Option<TextsPlace>,
 }
 
 const FORMAT_KEY: &str = "throng.format";
 const RUNS_KEY: &str = "throng.runs";
 const OVERFLOW_KEY: &str = "throng.overflow";
 const PERSONS_KEY: &str = "throng.persons";
+const PERSON_IDS_KEY: &str = "throng.person_ids";
 const SESSIONS_KEY: &str = "throng.sessions";
 /// Rows have their persons' keys and ids: a segment of several apps, and every one that was written before there were tables.
 const FORMAT_KEYS: &str = "1";
-/// Rows have numbers of the segment's table of persons' keys, and ids. Read, and not written any more.
+/// Rows have numbers of the segment's table of persons, and ids. Read, and not written any more.
 const FORMAT_NUMBERS: &str = "2";
-/// Rows have numbers of the segment's table of persons' ids, and of its table of session ids where it has one.
+/// Rows have numbers of the segment's tables of persons and their ids, and of session ids where there is one.
 const FORMAT_IDS: &str = "3";
 
 /// `throng.runs`: `(app, [(first event, last event or null when equal, rows, min ms, max ms)])`.
@@ -382,17 +391,16 @@ impl Footer {
         };
         let json = |result: serde_json::Result<String>| result.map_err(|error| error.to_string());
         let (runs, overflow) = (json(serde_json::to_string(&apps))?, json(serde_json::to_string(&overflow))?);
-        let format = match self.persons {
-            None => FORMAT_KEYS,
-            Some(PersonPlace::Keys { .. }) => FORMAT_NUMBERS,
-            Some(PersonPlace::Ids(_)) => FORMAT_IDS,
-        };
+        let TablePlaces { persons, person_ids, sessions } = &self.tables;
+        let format = if persons.is_some() { FORMAT_IDS } else { FORMAT_KEYS };
         let mut pairs = vec![(FORMAT_KEY, format.to_owned()), (RUNS_KEY, runs), (OVERFLOW_KEY, overflow)];
-        if let Some(place) = &self.persons {
+        if let Some(place) = persons {
             pairs.push((PERSONS_KEY, json(serde_json::to_string(place))?));
         }
-        if let Some(place) = &self.sessions {
-            pairs.push((SESSIONS_KEY, json(serde_json::to_string(place))?));
+        for (key, place) in [(PERSON_IDS_KEY, person_ids), (SESSIONS_KEY, sessions)] {
+            if let Some(place) = place {
+                pairs.push((key, json(serde_json::to_string(place))?));
+            }
         }
         Ok(pairs)
     }
@@ -408,11 +416,9 @@ impl Footer {
         let damaged = |error: serde_json::Error| format!("the footer is damaged: {error}");
         let apps: EncodedRuns = serde_json::from_str(&text(RUNS_KEY)?).map_err(damaged)?;
         let overflow: Option<Vec<String>> = serde_json::from_str(&text(OVERFLOW_KEY)?).map_err(damaged)?;
-        let persons = match format.as_str() {
-            FORMAT_KEYS => None,
-            _ => Some(serde_json::from_str(&text(PERSONS_KEY)?).map_err(damaged)?),
-        };
-        let sessions = get(SESSIONS_KEY).map(|place| serde_json::from_str(&place)).transpose().map_err(damaged)?;
+        let texts = |key| get(key).map(|place| serde_json::from_str(&place)).transpose().map_err(damaged);
+        let persons = get(PERSONS_KEY).map(|place| serde_json::from_str(&place)).transpose().map_err(damaged)?;
+        let tables = TablePlaces { persons, person_ids: texts(PERSON_IDS_KEY)?, sessions: texts(SESSIONS_KEY)? };
         let mut runs = RunIndex::default();
         let mut start = 0;
         for (app, entries) in apps {
@@ -423,6 +429,6 @@ impl Footer {
                 start = end;
             }
         }
-        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed), persons, sessions })
+        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed), tables })
     }
 }

@@ -1,58 +1,32 @@
-//! The persons of a segment of one app: their ids once, in the order of their keys, and numbers in the rows.
+//! The persons of a segment of one app: their keys and ids once, ascending by key, and numbers in the rows.
 //!
-//! A person has rows in many runs of a segment, one for each event name. Numbers of a table shared by all runs ascend by small steps,
-//! which pack into a bit or two a row; keys are hashes of ids, so that a table of ids is one of keys as well; and a reader looks each
-//! person up once a segment and not once a run (`docs/decisions/0017-persons-once-a-segment.md`).
+//! A person has rows in many runs of a segment, one for each event name. Keys are 8 bytes that look random, and ids not much better. Numbers of
+//! a table shared by all runs ascend by small steps, which pack into a bit or two a row, and a reader looks each key up once a segment
+//! and not once a run (`docs/decisions/0017-persons-once-a-segment.md`, `docs/decisions/0019-ids-once-a-segment.md`).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, Int32Array, StringArray, UInt64Array};
 use event::person_hash;
 use rustc_hash::FxHashMap;
 
-use super::texts::{self, MAX_TEXT_BYTES, TextList, TextsPlace};
+use super::texts::{MAX_TEXT_BYTES, TextList};
 
 /// Most bytes of the ids of a table.
 const MAX_ID_BYTES: usize = 256 << 20;
+/// Level for the bytes of distances, of which most look random.
+const ZSTD_LEVEL: i32 = 1;
 
-/// Persons of one segment by number. Invariant: keys ascend, each once.
-#[derive(Clone, Debug)]
-pub(crate) struct SegmentPersons(Arc<Table>);
+/// Person keys of one segment by number. Invariant: ascending, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentPersons(Arc<[u64]>);
 
-#[derive(Debug)]
-struct Table {
-    /// `None` in a segment of format 2, whose table has keys alone.
-    ids: Option<StringArray>,
-    /// Made of the ids when all are asked for.
-    keys: OnceLock<Box<[u64]>>,
-}
-
-/// Where in its file the table of the persons is.
+/// Where in its file the table of the persons' keys is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-pub(crate) enum PersonPlace {
-    /// Ids: format 3.
-    Ids(TextsPlace),
-    /// Keys: format 2.
-    Keys { start: u64, bytes: usize, persons: usize },
-}
-
-impl PersonPlace {
-    /// Number of persons.
-    pub(super) fn persons(&self) -> usize {
-        match self {
-            Self::Ids(place) => place.texts,
-            Self::Keys { persons, .. } => *persons,
-        }
-    }
-
-    /// First byte in the file, and number of bytes.
-    pub(super) fn bytes(&self) -> (u64, usize) {
-        match self {
-            Self::Ids(place) => (place.start, place.bytes),
-            Self::Keys { start, bytes, .. } => (*start, *bytes),
-        }
-    }
+pub(crate) struct KeysPlace {
+    pub(super) start: u64,
+    pub(super) bytes: usize,
+    pub(super) persons: usize,
 }
 
 /// Gathers the persons of a table.
@@ -86,93 +60,80 @@ impl PersonGatherer {
         }
     }
 
-    /// The table; `None` where there can be none: more ids than it may have, or two with one key. Rows keep their ids and keys then.
-    pub(crate) fn finish(self) -> Option<SegmentPersons> {
+    /// The keys, and the ids by number. `None` where there can be no table: ids too long or too many for one, or two with one key. Rows keep
+    /// their ids and keys then.
+    pub(crate) fn finish(self) -> Option<(SegmentPersons, StringArray)> {
         if self.impossible {
             return None;
         }
         let mut ascending: Vec<(u64, u32)> = self.places.into_iter().collect();
         ascending.sort_unstable();
         let ids = self.ids.in_order(ascending.iter().map(|(_, place)| *place));
-        let keys = OnceLock::from(ascending.into_iter().map(|(key, _)| key).collect::<Box<[u64]>>());
-        Some(SegmentPersons(Arc::new(Table { ids: Some(ids), keys })))
+        Some((SegmentPersons(ascending.into_iter().map(|(key, _)| key).collect()), ids))
     }
 }
 
 impl SegmentPersons {
-    /// Number of persons.
-    pub(crate) fn len(&self) -> usize {
-        match &self.0.ids {
-            Some(ids) => ids.len(),
-            None => self.keys().len(),
-        }
-    }
-
     /// The keys by number.
     pub(crate) fn keys(&self) -> &[u64] {
-        self.0.keys.get_or_init(|| self.ids().iter().flat_map(|ids| ids.iter().map(key_of)).collect())
+        &self.0
     }
 
-    /// The key of a number; `None` for one that the table lacks. All keys are made only by [`SegmentPersons::keys`].
+    /// The key of a number; `None` for one that the table lacks.
     pub(crate) fn key(&self, number: i32) -> Option<u64> {
-        let number = usize::try_from(number).ok()?;
-        match (self.0.keys.get(), &self.0.ids) {
-            (Some(keys), _) => keys.get(number).copied(),
-            (None, Some(ids)) => (number < ids.len()).then(|| key_of(Some(ids.value(number)))),
-            (None, None) => None,
-        }
-    }
-
-    /// The ids by number; `None` where the table has keys alone.
-    pub(crate) fn ids(&self) -> Option<&StringArray> {
-        self.0.ids.as_ref()
-    }
-
-    /// Bytes of memory with all keys.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.ids().map_or(0, Array::get_array_memory_size) + self.len() * size_of::<u64>()
+        self.0.get(usize::try_from(number).ok()?).copied()
     }
 
     /// The number of a person; `None` where the segment has no row of it.
     pub(crate) fn number(&self, key: u64) -> Option<i32> {
-        let (mut low, mut high) = (0, self.len() as i32);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.key(middle)?.cmp(&key) {
-                std::cmp::Ordering::Equal => return Some(middle),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
+        self.0.binary_search(&key).ok().map(|number| number as i32)
+    }
+
+    /// True where these are the ids of the keys.
+    pub(crate) fn are_of(&self, ids: &StringArray) -> bool {
+        ids.len() == self.0.len() && ids.iter().zip(&*self.0).all(|(id, &key)| key_of(id) == key)
+    }
+
+    /// The bytes of the table in a file: distances from key to key, 8 bytes little-endian each, the first bytes of all, then the second
+    /// ones and so on, compressed by zstd. The upper bytes of distances are zeros.
+    pub(super) fn encode(&self) -> std::io::Result<Vec<u8>> {
+        let mut planes = vec![0; self.0.len() * 8];
+        let mut last = 0;
+        for (number, &key) in self.0.iter().enumerate() {
+            for (plane, byte) in (key - last).to_le_bytes().into_iter().enumerate() {
+                planes[plane * self.0.len() + number] = byte;
             }
+            last = key;
         }
-        None
+        zstd::bulk::compress(&planes, ZSTD_LEVEL)
     }
 
-    /// The bytes of the table in a file, and its place but for the start.
-    pub(super) fn encode(&self) -> std::io::Result<(Vec<u8>, TextsPlace)> {
-        let ids = self.ids().ok_or_else(|| std::io::Error::other("persons without ids"))?;
-        let bytes = texts::encode(ids)?;
-        let place = TextsPlace { start: 0, bytes: bytes.len(), texts: ids.len(), text_bytes: texts::text_bytes(ids).len() };
-        Ok((bytes, place))
-    }
-
-    /// The table from its bytes.
+    /// The table of `persons` keys from its bytes.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn decode(bytes: &[u8], place: &PersonPlace) -> Result<Self, String> {
-        let table = match place {
-            PersonPlace::Ids(place) => {
-                let ids = texts::decode(bytes, place).map_err(|reason| format!("its persons: {reason}"))?;
-                Table { ids: Some(ids), keys: OnceLock::new() }
+    pub(super) fn decode(bytes: &[u8], persons: usize) -> Result<Self, String> {
+        let planes = zstd::bulk::decompress(bytes, persons.saturating_mul(8)).map_err(|error| format!("its persons: {error}"))?;
+        if planes.len() != persons * 8 {
+            return Err(format!("its persons are {} bytes, not {}", planes.len(), persons * 8));
+        }
+        let mut distances = vec![0u64; persons];
+        for (plane, bytes) in planes.chunks(persons.max(1)).enumerate() {
+            for (distance, &byte) in distances.iter_mut().zip(bytes) {
+                *distance |= u64::from(byte) << (8 * plane);
             }
-            PersonPlace::Keys { persons, .. } => Table { ids: None, keys: OnceLock::from(decode_keys(bytes, *persons)?) },
-        };
-        Ok(Self(Arc::new(table)))
-    }
-
-    /// True where the keys ascend, as numbers are looked up by.
-    pub(crate) fn ascends(&self) -> bool {
-        self.keys().windows(2).all(|pair| pair[0] < pair[1])
+        }
+        let mut last = None;
+        for distance in &mut distances {
+            let key = match last {
+                None => Some(*distance),
+                Some(_) if *distance == 0 => None,
+                Some(last) => distance.checked_add(last),
+            };
+            let key = key.ok_or("its persons do not ascend")?;
+            (*distance, last) = (key, Some(key));
+        }
+        Ok(Self(distances.into()))
     }
 
     /// The keys of numbers.
@@ -180,12 +141,11 @@ impl SegmentPersons {
     /// # Errors
     /// A number that the table lacks.
     pub(super) fn keys_of(&self, numbers: &Int32Array) -> Result<UInt64Array, String> {
-        let keys = self.keys();
-        if numbers.iter().flatten().any(|number| number as usize >= keys.len()) {
+        if numbers.iter().flatten().any(|number| number as usize >= self.0.len()) {
             return Err("a row has a person that its table lacks".to_owned());
         }
         // What lies under a null is not looked at.
-        let key = |&number: &i32| keys.get(number as usize).copied().unwrap_or(0);
+        let key = |&number: &i32| self.0.get(number as usize).copied().unwrap_or(0);
         Ok(UInt64Array::new(numbers.values().iter().map(key).collect(), numbers.nulls().cloned()))
     }
 }
@@ -194,96 +154,51 @@ fn key_of(id: Option<&str>) -> u64 {
     person_hash(id, None).map_or(0, |person| person.0)
 }
 
-/// The keys of a table of format 2: distances from key to key, 8 bytes little-endian each, the first bytes of all, then the second ones
-/// and so on, compressed by zstd.
-fn decode_keys(bytes: &[u8], persons: usize) -> Result<Box<[u64]>, String> {
-    let planes = zstd::bulk::decompress(bytes, persons.saturating_mul(8)).map_err(|error| format!("its persons: {error}"))?;
-    if planes.len() != persons * 8 {
-        return Err(format!("its persons are {} bytes, not {}", planes.len(), persons * 8));
-    }
-    let mut distances = vec![0u64; persons];
-    for (plane, bytes) in planes.chunks(persons.max(1)).enumerate() {
-        for (distance, &byte) in distances.iter_mut().zip(bytes) {
-            *distance |= u64::from(byte) << (8 * plane);
-        }
-    }
-    let mut last = None;
-    for distance in &mut distances {
-        let key = match last {
-            None => Some(*distance),
-            Some(_) if *distance == 0 => None,
-            Some(last) => distance.checked_add(last),
-        };
-        let key = key.ok_or("its persons do not ascend")?;
-        (*distance, last) = (key, Some(key));
-    }
-    Ok(distances.into())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
 
-    fn table<'i>(ids: impl IntoIterator<Item = &'i String>) -> SegmentPersons {
-        let mut gatherer = PersonGatherer::default();
-        ids.into_iter().for_each(|id| gatherer.add(key_of(Some(id)), id));
-        gatherer.finish().unwrap()
-    }
-
-    /// As tables of format 2 were written.
-    fn encode_keys(keys: &[u64]) -> Vec<u8> {
-        let mut planes = vec![0; keys.len() * 8];
-        let mut last = 0;
-        for (number, &key) in keys.iter().enumerate() {
-            for (plane, byte) in (key - last).to_le_bytes().into_iter().enumerate() {
-                planes[plane * keys.len() + number] = byte;
-            }
-            last = key;
-        }
-        zstd::bulk::compress(&planes, 1).unwrap()
-    }
-
     proptest! {
         #[test]
         fn a_table_comes_back_from_its_bytes(ids in prop::collection::vec("[a-z0-9-]{1,12}", 0..300)) {
-            let table = table(&ids);
-            let mut keys: Vec<u64> = ids.iter().map(|id| key_of(Some(id))).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            prop_assert_eq!(table.keys(), &keys[..]);
-            let (bytes, place) = table.encode().unwrap();
-            let read = SegmentPersons::decode(&bytes, &PersonPlace::Ids(place)).unwrap();
-            prop_assert_eq!(read.ids(), table.ids());
+            let mut gatherer = PersonGatherer::default();
+            ids.iter().for_each(|id| gatherer.add(key_of(Some(id)), id));
+            let (persons, of_number) = gatherer.finish().unwrap();
+            let keys: Vec<u64> = ids.iter().map(|id| key_of(Some(id))).collect::<BTreeSet<u64>>().into_iter().collect();
+            prop_assert_eq!(persons.keys(), &keys[..]);
+            prop_assert!(persons.are_of(&of_number));
+            prop_assert!(ids.is_empty() || !persons.are_of(&of_number.slice(1, of_number.len() - 1)));
             for (number, &key) in keys.iter().enumerate() {
-                prop_assert_eq!(read.key(number as i32), Some(key));
-                prop_assert_eq!(read.number(key), Some(number as i32));
-                prop_assert_eq!(read.number(key ^ 1), keys.binary_search(&(key ^ 1)).ok().map(|number| number as i32));
+                prop_assert_eq!(persons.key(number as i32), Some(key));
+                prop_assert_eq!(persons.number(key), Some(number as i32));
             }
-            prop_assert_eq!(read.key(-1), None);
-            prop_assert_eq!(read.key(keys.len() as i32), None);
-            prop_assert_eq!(read.keys(), &keys[..]);
-            prop_assert!(read.ascends());
+            prop_assert_eq!(persons.key(-1), None);
+            prop_assert_eq!(persons.key(keys.len() as i32), None);
         }
 
         #[test]
-        fn keys_of_format_2_come_back(mut keys in prop::collection::vec(any::<u64>(), 0..300), edges in any::<bool>()) {
+        fn keys_come_back_from_their_bytes(mut keys in prop::collection::vec(any::<u64>(), 0..300), edges in any::<bool>()) {
             if edges {
                 keys.extend([0, 1, u64::MAX]);
             }
             keys.sort_unstable();
             keys.dedup();
-            let bytes = encode_keys(&keys);
-            prop_assert_eq!(&decode_keys(&bytes, keys.len()).unwrap()[..], &keys[..]);
-            prop_assert!(decode_keys(&bytes, keys.len() + 1).is_err());
-            prop_assert!(keys.is_empty() || decode_keys(&bytes, keys.len() - 1).is_err());
+            let table = SegmentPersons(keys.clone().into());
+            let bytes = table.encode().unwrap();
+            prop_assert_eq!(&SegmentPersons::decode(&bytes, keys.len()).unwrap(), &table);
+            prop_assert!(SegmentPersons::decode(&bytes, keys.len() + 1).is_err());
+            prop_assert!(keys.is_empty() || SegmentPersons::decode(&bytes, keys.len() - 1).is_err());
         }
 
         #[test]
         fn any_bytes_are_keys_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), persons in 0usize..50) {
-            for keys in [decode_keys(&bytes, persons), decode_keys(&zstd::bulk::compress(&bytes, 1).unwrap(), bytes.len() / 8)] {
-                prop_assert!(keys.is_err() || keys.unwrap().windows(2).all(|pair| pair[0] < pair[1]));
+            let planes = zstd::bulk::compress(&bytes, 1).unwrap();
+            for table in [SegmentPersons::decode(&bytes, persons), SegmentPersons::decode(&planes, bytes.len() / 8)] {
+                prop_assert!(table.is_err() || table.unwrap().keys().windows(2).all(|pair| pair[0] < pair[1]));
             }
         }
     }
@@ -307,6 +222,6 @@ mod tests {
         let mut gatherer = PersonGatherer::default();
         (0..2_000_000).map(|row| &ids[row % 1_000]).for_each(|id| gatherer.add(key_of(Some(id)), id));
         assert!(gatherer.places.capacity() < 4_000 && gatherer.ids.len() == 1_000);
-        assert_eq!(gatherer.finish().unwrap().len(), 1_000);
+        assert_eq!(gatherer.finish().unwrap().0.keys().len(), 1_000);
     }
 }

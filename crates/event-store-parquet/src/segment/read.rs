@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use bytes::{Buf, Bytes};
 use event_store::QueryError;
@@ -20,11 +20,11 @@ use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
-use super::persons::{PersonPlace, SegmentPersons};
+use super::persons::SegmentPersons;
 use super::sessions::SegmentSessions;
-use super::stored::{PERSON_NUMBER, SESSION_NUMBER, Stored, Tables};
-use super::texts::TextsPlace;
-use super::{Footer, Segment};
+use super::stored::{IS_USER, PERSON_NUMBER, SESSION_NUMBER, Stored, Tables};
+use super::texts::{self, TextsPlace};
+use super::{Footer, Segment, TablePlaces};
 use crate::columns::{self, OverflowNames};
 use crate::decoded::Shape;
 use crate::hidden::HiddenRows;
@@ -41,8 +41,7 @@ pub(crate) struct OpenSegment {
     /// As rows are given out: with ids and persons' keys, also where the file has numbers.
     shape: Arc<Shape>,
     stored: Arc<Stored>,
-    persons: Option<PersonPlace>,
-    sessions: Option<TextsPlace>,
+    tables: TablePlaces,
     /// The table of session ids, while somebody uses it.
     shared: Mutex<Weak<SegmentSessions>>,
 }
@@ -64,12 +63,14 @@ impl OpenSegment {
         let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
         let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
         let stored = Arc::new(Stored::of_file(names.iter().map(|field| field.name())));
-        if stored.has(PERSON_NUMBER) != footer.persons.is_some() || stored.has(SESSION_NUMBER) != footer.sessions.is_some() {
+        let TablePlaces { persons, person_ids, sessions } = &footer.tables;
+        let has = [PERSON_NUMBER, IS_USER, SESSION_NUMBER].map(|name| stored.has(name));
+        if has != [persons.is_some(), person_ids.is_some(), sessions.is_some()] {
             return Err("its numbers and their tables are not together".into());
         }
         // So memory for a table is not what a damaged footer asks for.
-        let rows = footer.runs.rows();
-        if footer.persons.is_some_and(|place| place.persons() > rows) || footer.sessions.is_some_and(|place| place.texts > rows) {
+        let entries = [persons.map(|place| place.persons), person_ids.map(|place| place.texts), sessions.map(|place| place.texts)];
+        if entries.into_iter().flatten().any(|entries| entries > footer.runs.rows()) {
             return Err("it has more persons or sessions than rows".into());
         }
         let mut group_starts = vec![0];
@@ -82,34 +83,46 @@ impl OpenSegment {
         let fields = stored.given().to_vec();
         let options = ArrowReaderOptions::new().with_schema(stored.schema());
         let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
-        let Footer { runs, overflow, persons, sessions } = footer;
+        let Footer { runs, overflow, tables } = footer;
         let shape = Arc::new(Shape { runs, group_starts, fields, overflow });
-        Ok(Self { file, metadata, shape, stored, persons, sessions, shared: Mutex::default() })
+        Ok(Self { file, metadata, shape, stored, tables, shared: Mutex::default() })
     }
 
     /// The table of its persons, read anew; `None` where its rows have keys.
     pub(crate) fn persons(&self) -> Result<Option<SegmentPersons>, SegmentFailure> {
-        let Some(place) = &self.persons else { return Ok(None) };
-        let (start, bytes) = place.bytes();
-        Ok(Some(SegmentPersons::decode(&self.file.read(start, bytes)?, place)?))
+        let Some(place) = &self.tables.persons else { return Ok(None) };
+        Ok(Some(SegmentPersons::decode(&self.file.read(place.start, place.bytes)?, place.persons)?))
+    }
+
+    /// The ids of its persons by number, read anew; `None` where its rows have ids.
+    pub(crate) fn person_ids(&self) -> Result<Option<StringArray>, SegmentFailure> {
+        self.tables.person_ids.as_ref().map(|place| self.texts(place)).transpose()
+    }
+
+    fn texts(&self, place: &TextsPlace) -> Result<StringArray, SegmentFailure> {
+        Ok(texts::decode(&self.file.read(place.start, place.bytes)?, place)?)
     }
 
     /// The table of its session ids, read anew where nobody has it; `None` where its rows have ids.
     pub(crate) fn sessions(&self) -> Result<Option<Arc<SegmentSessions>>, SegmentFailure> {
-        let Some(place) = &self.sessions else { return Ok(None) };
+        let Some(place) = &self.tables.sessions else { return Ok(None) };
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sessions) = shared.upgrade() {
             return Ok(Some(sessions));
         }
-        let sessions = Arc::new(SegmentSessions::decode(&self.file.read(place.start, place.bytes)?, place)?);
+        let sessions = Arc::new(SegmentSessions::new(self.texts(place)?));
         *shared = Arc::downgrade(&sessions);
         Ok(Some(sessions))
     }
 
     /// The tables that columns need to be given out; persons and sessions themselves as numbers, if so wanted.
     pub(super) fn tables_for(&self, columns: &[usize], with_numbers: bool) -> Result<Tables, SegmentFailure> {
-        let (persons, sessions) = self.stored.needs_tables(columns, with_numbers);
-        Ok(Tables { persons: if persons { self.persons()? } else { None }, sessions: if sessions { self.sessions()? } else { None } })
+        let needed = self.stored.needed_tables(columns, with_numbers);
+        Ok(Tables {
+            persons: if needed.persons { self.persons()? } else { None },
+            person_ids: if needed.person_ids { self.person_ids()? } else { None },
+            sessions: if needed.sessions { self.sessions()? } else { None },
+        })
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {

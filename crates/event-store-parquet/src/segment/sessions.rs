@@ -9,7 +9,7 @@ use arrow::array::{Array, Int32Array, StringArray};
 use event::session_id_hash;
 use hashbrown::HashTable;
 
-use super::texts::{self, MAX_TEXT_BYTES, TextList, TextsPlace};
+use super::texts::{MAX_TEXT_BYTES, TextList};
 
 /// Most bytes of the ids of a table.
 const MAX_ID_BYTES: usize = 256 << 20;
@@ -83,7 +83,7 @@ impl SessionGatherer {
 }
 
 impl SegmentSessions {
-    fn new(ids: StringArray) -> Self {
+    pub(super) fn new(ids: StringArray) -> Self {
         Self { ids, hashes: OnceLock::new() }
     }
 
@@ -100,21 +100,6 @@ impl SegmentSessions {
     /// Bytes of memory with all hashes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.ids.get_array_memory_size() + self.ids.len() * size_of::<u64>()
-    }
-
-    /// The bytes of the table in a file, and its place but for the start.
-    pub(super) fn encode(&self) -> std::io::Result<(Vec<u8>, TextsPlace)> {
-        let bytes = texts::encode(&self.ids)?;
-        let place = TextsPlace { start: 0, bytes: bytes.len(), texts: self.ids.len(), text_bytes: texts::text_bytes(&self.ids).len() };
-        Ok((bytes, place))
-    }
-
-    /// The table from its bytes.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub(super) fn decode(bytes: &[u8], place: &TextsPlace) -> Result<Self, String> {
-        texts::decode(bytes, place).map(Self::new).map_err(|reason| format!("its sessions: {reason}"))
     }
 
     /// The ids of numbers.
@@ -181,10 +166,7 @@ mod tests {
         }
         let sessions = gatherer.finish().unwrap();
         assert_eq!(sessions.ids(), &StringArray::from(vec!["n", "a", "b", "c", "d"]));
-        let (bytes, place) = sessions.encode().unwrap();
-        let read = SegmentSessions::decode(&bytes, &place).unwrap();
-        assert_eq!(read.ids(), sessions.ids());
-        assert_eq!(read.hashes()[1], session_id_hash("a"));
+        assert_eq!(sessions.hashes()[1], session_id_hash("a"));
 
         let numbers = SessionNumbers::new(sessions.clone());
         let ids = StringArray::from(vec![Some("d"), None, Some("n"), Some("n")]);

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef, 
 
 use super::persons::SegmentPersons;
 use super::sessions::{SegmentSessions, SessionNumbers};
+use super::write::IdTables;
 use crate::columns;
 
 /// Place of the row's person in the table of persons, from 0, `Int32`; null for a system event.
@@ -31,7 +32,15 @@ const LEAST_SHARED_BYTES: usize = 4;
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     pub(super) persons: Option<SegmentPersons>,
+    pub(super) person_ids: Option<StringArray>,
     pub(super) sessions: Option<Arc<SegmentSessions>>,
+}
+
+/// Which tables columns need.
+pub(super) struct NeededTables {
+    pub(super) persons: bool,
+    pub(super) person_ids: bool,
+    pub(super) sessions: bool,
 }
 
 /// The columns of a file by their relation to those that are given out.
@@ -85,16 +94,14 @@ impl Stored {
         needed
     }
 
-    /// Whether columns that are given out need the table of persons, and that of sessions. Numbers are given out as they are by
-    /// [`Stored::with_numbers`].
-    pub(super) fn needs_tables(&self, given: &[usize], with_numbers: bool) -> (bool, bool) {
-        let name = |&column: &usize| self.fields[column].name().as_str();
-        let is_any = |of_numbers: &str, others: &[&str]| {
-            given.iter().map(name).any(|name| others.contains(&name) || (!with_numbers && name == of_numbers))
-        };
-        let persons =
-            self.has(PERSON_NUMBER) && is_any(PERSON_NUMBER, if self.has(IS_USER) { &[IS_USER, columns::ANONYMOUS_ID] } else { &[] });
-        (persons, is_any(SESSION_NUMBER, &[INSERT_REST]))
+    /// The tables that columns which are given out need. With numbers, persons and sessions themselves need none.
+    pub(super) fn needed_tables(&self, given: &[usize], with_numbers: bool) -> NeededTables {
+        let has = |name: &str| given.iter().any(|&column| self.fields[column].name() == name);
+        NeededTables {
+            persons: !with_numbers && has(PERSON_NUMBER),
+            person_ids: has(IS_USER) || (has(columns::ANONYMOUS_ID) && self.has(IS_USER)),
+            sessions: has(INSERT_REST) || (!with_numbers && has(SESSION_NUMBER)),
+        }
     }
 
     /// Columns as they are given out, of what was read of [`Stored::needed`].
@@ -119,16 +126,17 @@ impl Stored {
         let array = |name: &str| self.place(name).and_then(of_place).ok_or_else(|| format!("lacks the column {name}"));
         let numbers = |name: &str| array(name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| format!("{name} has no numbers"));
         let persons = || tables.persons.as_ref().ok_or("its persons were not read");
+        let person_ids = || tables.person_ids.as_ref().ok_or("the ids of its persons were not read");
         let sessions = || tables.sessions.as_ref().ok_or("its sessions were not read");
         let each = |&column: &usize| -> Result<ArrayRef, String> {
             let stored = of_place(column).ok_or_else(|| format!("lacks column {column}"))?;
             Ok(match self.fields[column].name().as_str() {
                 PERSON_NUMBER if !with_numbers => Arc::new(persons()?.keys_of(numbers(PERSON_NUMBER)?)?),
                 SESSION_NUMBER if !with_numbers => Arc::new(sessions()?.ids_of(numbers(SESSION_NUMBER)?)?),
-                IS_USER => Arc::new(ids(persons()?, numbers(PERSON_NUMBER)?, array(IS_USER)?, true, None)?),
+                IS_USER => Arc::new(ids(person_ids()?, numbers(PERSON_NUMBER)?, array(IS_USER)?, true, None)?),
                 columns::ANONYMOUS_ID if self.has(IS_USER) => {
                     let own = stored.as_string_opt::<i32>().ok_or("anonymous ids are no text")?;
-                    Arc::new(ids(persons()?, numbers(PERSON_NUMBER)?, array(IS_USER)?, false, Some(own))?)
+                    Arc::new(ids(person_ids()?, numbers(PERSON_NUMBER)?, array(IS_USER)?, false, Some(own))?)
                 }
                 INSERT_REST => {
                     let rest = stored.as_string_opt::<i32>().ok_or("insert ids are no text")?;
@@ -165,13 +173,12 @@ fn given_name(name: &str) -> &str {
 
 /// The persons' ids of the rows in which `is_user` is `wanted`; of the other rows those of `others`.
 fn ids(
-    persons: &SegmentPersons,
+    table: &StringArray,
     numbers: &Int32Array,
     is_user: &ArrayRef,
     wanted: bool,
     others: Option<&StringArray>,
 ) -> Result<StringArray, String> {
-    let table = persons.ids().ok_or("its table of persons has no ids")?;
     let is_user = is_user.as_boolean_opt().ok_or("is_user is no truth value")?;
     let mut ids = StringBuilder::with_capacity(numbers.len(), numbers.len() * 16);
     for row in 0..numbers.len() {
@@ -213,24 +220,27 @@ fn insert_ids(sessions: &SegmentSessions, numbers: &Int32Array, shared: &Int32Ar
 /// Brings rows into the form of a segment of one app.
 pub(super) struct Numbering {
     persons: SegmentPersons,
+    person_ids: StringArray,
     sessions: Option<SessionNumbers>,
     /// Whether insert ids are stored without what they share; told by the first rows.
     cuts_insert_ids: bool,
 }
 
 impl Numbering {
-    /// For rows whose persons and session ids (where there is a table of them) are all in these tables. `sample` has some of them.
-    pub(super) fn new(persons: SegmentPersons, sessions: Option<Arc<SegmentSessions>>, sample: &RecordBatch) -> Self {
+    /// For rows whose ids are all in these tables. `sample` has some of them.
+    pub(super) fn new(tables: IdTables, sample: &RecordBatch) -> Self {
+        let IdTables { persons, person_ids, sessions } = tables;
         let cuts_insert_ids = sessions.is_some() && share_beginnings(sample);
-        Self { persons, sessions: sessions.map(SessionNumbers::new), cuts_insert_ids }
+        Self { persons, person_ids, sessions: sessions.map(SessionNumbers::new), cuts_insert_ids }
     }
 
     pub(super) fn persons(&self) -> &SegmentPersons {
         &self.persons
     }
 
-    pub(super) fn sessions(&self) -> Option<&SegmentSessions> {
-        self.sessions.as_ref().map(SessionNumbers::sessions)
+    /// Texts by person and by session, the latter where there is a table of them.
+    pub(super) fn texts(&self) -> (&StringArray, Option<&StringArray>) {
+        (&self.person_ids, self.sessions.as_ref().map(|sessions| sessions.sessions().ids()))
     }
 
     /// Rows as they are written.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use arrow::array::{StringArray, StringBuilder};
+use arrow::array::{Array, StringArray, StringBuilder};
 use arrow::buffer::{Buffer, OffsetBuffer};
 
 /// Most bytes of a text in a table: a length is one byte. No id is longer.
@@ -56,19 +56,17 @@ impl TextList {
     }
 }
 
-/// The bytes of a table: a zstd frame of the length of each text, one byte each, and then the texts. All are at most [`MAX_TEXT_BYTES`] long.
-pub(super) fn encode(texts: &StringArray) -> io::Result<Vec<u8>> {
+/// The bytes of a table that begins at `start`, and its place: a zstd frame of the length of each text, one byte each, and then the texts. All
+/// are at most [`MAX_TEXT_BYTES`] long.
+pub(super) fn encode(texts: &StringArray, start: u64) -> io::Result<(Vec<u8>, TextsPlace)> {
     let lengths = texts.offsets().lengths().map(|length| u8::try_from(length).map_err(io::Error::other));
     let mut plain = lengths.collect::<io::Result<Vec<u8>>>()?;
-    plain.extend_from_slice(text_bytes(texts));
-    zstd::bulk::compress(&plain, ZSTD_LEVEL)
-}
-
-/// The bytes of all texts, one after the other.
-pub(super) fn text_bytes(texts: &StringArray) -> &[u8] {
     let (first, last) = (texts.value_offsets().first(), texts.value_offsets().last());
     let range = first.zip(last).map_or(0..0, |(&first, &last)| first as usize..last as usize);
-    &texts.values()[range]
+    plain.extend_from_slice(&texts.values()[range]);
+    let bytes = zstd::bulk::compress(&plain, ZSTD_LEVEL)?;
+    let place = TextsPlace { start, bytes: bytes.len(), texts: texts.len(), text_bytes: plain.len() - texts.len() };
+    Ok((bytes, place))
 }
 
 /// The texts of a table from its bytes.
@@ -94,7 +92,6 @@ pub(super) fn decode(bytes: &[u8], place: &TextsPlace) -> Result<StringArray, St
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Array;
     use proptest::prelude::*;
 
     use super::*;
@@ -103,18 +100,17 @@ mod tests {
         #[test]
         fn texts_come_back_from_their_bytes(texts in prop::collection::vec("\\PC{0,60}", 0..200)) {
             let array = StringArray::from(texts.clone());
-            let bytes = encode(&array).unwrap();
+            let (bytes, place) = encode(&array, 7).unwrap();
             let text_bytes = texts.iter().map(String::len).sum();
-            let place = TextsPlace { start: 0, bytes: bytes.len(), texts: texts.len(), text_bytes };
+            prop_assert_eq!(place, TextsPlace { start: 7, bytes: bytes.len(), texts: texts.len(), text_bytes });
             prop_assert_eq!(decode(&bytes, &place).unwrap(), array.clone());
             let others = [TextsPlace { texts: texts.len() + 1, ..place }, TextsPlace { text_bytes: text_bytes + 1, ..place }];
             for other in others {
                 prop_assert!(decode(&bytes, &other).is_err(), "{:?}", other);
             }
             let slice = array.slice(texts.len() / 2, texts.len() - texts.len() / 2);
-            let text_bytes = texts[texts.len() / 2..].iter().map(String::len).sum();
-            let bytes = encode(&slice).unwrap();
-            prop_assert_eq!(decode(&bytes, &TextsPlace { texts: slice.len(), text_bytes, ..place }).unwrap(), slice);
+            let (bytes, place) = encode(&slice, 0).unwrap();
+            prop_assert_eq!(decode(&bytes, &place).unwrap(), slice);
         }
 
         #[test]
@@ -132,7 +128,7 @@ mod tests {
     #[test]
     fn too_long_a_text_is_an_error() {
         let text = |length: usize| StringArray::from(vec!["x".repeat(length)]);
-        assert!(encode(&text(MAX_TEXT_BYTES)).is_ok());
-        assert!(encode(&text(MAX_TEXT_BYTES + 1)).is_err());
+        assert!(encode(&text(MAX_TEXT_BYTES), 0).is_ok());
+        assert!(encode(&text(MAX_TEXT_BYTES + 1), 0).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -14,11 +14,11 @@ use parquet::file::metadata::KeyValue;
 
 use super::encoding;
 use super::file::HashingWriter;
-use super::persons::SegmentPersons;
+use super::persons::{KeysPlace, SegmentPersons};
 use super::sessions::SegmentSessions;
 use super::stored::Numbering;
-use super::texts::TextsPlace;
-use super::{AppRows, Footer, PersonPlace, SegmentInfo};
+use super::texts;
+use super::{AppRows, Footer, SegmentInfo, TablePlaces};
 use crate::columns::OverflowNames;
 use crate::memory::RunCutter;
 use crate::runs::{Run, RunIndex};
@@ -58,6 +58,8 @@ pub(crate) fn day_name(day: i64) -> String {
 #[derive(Clone)]
 pub(crate) struct IdTables {
     pub(crate) persons: SegmentPersons,
+    /// The persons' ids by number.
+    pub(crate) person_ids: StringArray,
     /// `None` where rows keep their session ids.
     pub(crate) sessions: Option<Arc<SegmentSessions>>,
 }
@@ -125,8 +127,8 @@ impl SegmentWriter {
     /// Appends rows that sort after those before.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let runs = self.cutter.cut(batch);
-        if let Some(IdTables { persons, sessions }) = self.tables.take() {
-            self.numbering = Some(Numbering::new(persons, sessions, batch));
+        if let Some(tables) = self.tables.take() {
+            self.numbering = Some(Numbering::new(tables, batch));
         }
         let numbered = self.numbering.as_ref().map(|numbering| numbering.stored(batch).map_err(io::Error::other)).transpose()?;
         let batch = numbered.as_ref().unwrap_or(batch);
@@ -169,11 +171,8 @@ impl SegmentWriter {
     /// Writes the footer and syncs the file; its folder is the caller's to sync.
     pub(crate) fn finish(mut self) -> io::Result<SegmentInfo> {
         let mut writer = self.begin(&RecordBatch::new_empty(self.schema.clone()), 0)?;
-        let (persons, sessions) = match &self.numbering {
-            Some(numbering) => add_tables(&mut writer, numbering)?,
-            None => (None, None),
-        };
-        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone(), persons, sessions };
+        let tables = self.numbering.as_ref().map(|numbering| add_tables(&mut writer, numbering)).transpose()?.unwrap_or_default();
+        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone(), tables };
         // `into_inner` writes the footer; `finish` before it would be an error.
         let finished = add_metadata(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(parquet_error));
         let written = finished.and_then(|file| {
@@ -226,18 +225,17 @@ fn remove(path: &Path) {
 }
 
 /// Writes the tables after the last row group; readers that do not know of them pass over them.
-fn add_tables(
-    writer: &mut ArrowWriter<HashingWriter<File>>,
-    numbering: &Numbering,
-) -> io::Result<(Option<PersonPlace>, Option<TextsPlace>)> {
+fn add_tables(writer: &mut ArrowWriter<HashingWriter<File>>, numbering: &Numbering) -> io::Result<TablePlaces> {
     writer.flush().map_err(parquet_error)?;
-    let mut add = |(bytes, place): (Vec<u8>, TextsPlace)| {
-        let start = writer.bytes_written() as u64;
-        writer.write_all(&bytes).map(|()| TextsPlace { start, ..place })
+    let (start, bytes) = (writer.bytes_written() as u64, numbering.persons().encode()?);
+    writer.write_all(&bytes)?;
+    let persons = KeysPlace { start, bytes: bytes.len(), persons: numbering.persons().keys().len() };
+    let mut add = |texts: &StringArray| {
+        let (bytes, place) = texts::encode(texts, writer.bytes_written() as u64)?;
+        writer.write_all(&bytes).map(|()| place)
     };
-    let persons = add(numbering.persons().encode()?)?;
-    let sessions = numbering.sessions().map(|sessions| sessions.encode().and_then(&mut add)).transpose()?;
-    Ok((Some(PersonPlace::Ids(persons)), sessions))
+    let (person_ids, session_ids) = numbering.texts();
+    Ok(TablePlaces { persons: Some(persons), person_ids: Some(add(person_ids)?), sessions: session_ids.map(&mut add).transpose()? })
 }
 
 fn add_metadata(writer: &mut ArrowWriter<HashingWriter<File>>, footer: &Footer) -> io::Result<()> {

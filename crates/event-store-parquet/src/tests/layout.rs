@@ -126,7 +126,7 @@ fn to_format(format: u32, dir: &Path, segments: Vec<Written>) -> usize {
         for pair in pairs {
             match pair.key.as_str() {
                 "throng.persons" if format == 2 => writer.append_key_value_metadata(KeyValue::new(pair.key, place.clone())),
-                "throng.persons" | "throng.sessions" => {}
+                "throng.persons" | "throng.person_ids" | "throng.sessions" => {}
                 "throng.format" => writer.append_key_value_metadata(KeyValue::new(pair.key, format.to_string())),
                 _ => writer.append_key_value_metadata(pair),
             }
