@@ -62,6 +62,8 @@ pub(crate) struct ReceiptAnswer {
     app_id: String,
     /// SHA-256 of the person's id.
     person_sha256: String,
+    /// SHA-256 of each other id that was linked with it; their events are deleted with the person's.
+    linked_sha256: Vec<String>,
     /// `rewriting`, `blocked` or `finished`. The rows are hidden from every answer in each of them.
     #[schema(example = "rewriting")]
     state: &'static str,
@@ -100,6 +102,7 @@ impl ReceiptAnswer {
             deletion_id: receipt.id,
             app_id: receipt.app.to_string(),
             person_sha256: receipt.person_sha256,
+            linked_sha256: receipt.linked_sha256,
             state: receipt.state.as_str(),
             requested_at: iso_utc(receipt.requested_at_ms),
             later_events: receipt.later_events.as_str(),

@@ -128,7 +128,7 @@ fn shop(folder: &std::path::Path, event_count: u64) -> Snapshot {
         bytes += info.bytes;
         Arc::new(Part::Segment(Segment::new(info, Arc::from(folder), open.clone())))
     });
-    let snapshot = Snapshot { parts: parts.collect() };
+    let snapshot = Snapshot { parts: parts.collect(), ..Snapshot::default() };
     println!("{event_count} events, {:.1} bytes each", bytes as f64 / event_count as f64);
     snapshot
 }
