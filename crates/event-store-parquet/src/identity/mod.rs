@@ -15,6 +15,8 @@
 mod extract;
 mod links;
 mod resolved;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use extract::links_of;
 pub use links::LinkFigures;
