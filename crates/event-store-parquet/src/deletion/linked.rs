@@ -26,7 +26,8 @@ impl State {
     /// The ids of the person that are known here, and the sources whose ids are not.
     fn ids_of(&self, mark: &PersonMark) -> (BTreeSet<String>, Vec<u64>) {
         let (keys, mut sources) = self.links.person(&mark.app, mark.key);
-        let mut ids: BTreeSet<String> = keys.iter().filter_map(|&key| self.links.target_id(&mark.app, key)).map(|id| id.to_string()).collect();
+        let mut ids: BTreeSet<String> =
+            keys.iter().filter_map(|&key| self.links.target_id(&mark.app, key)).map(|id| id.to_string()).collect();
         for links in self.unflushed().filter_map(|pending| pending.links.apps.get(&mark.app)) {
             ids.extend(sources.iter().filter_map(|source| links.get(source)).map(|link| link.source_id.to_string()));
         }

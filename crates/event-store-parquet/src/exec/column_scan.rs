@@ -14,7 +14,9 @@ use super::scan::{Query, Reserved};
 use super::segment::Members;
 use super::value::Scalar;
 use crate::columns::{self, ColumnRequest};
-use crate::decoded::{AppSpace, CanonicalOrdinals, Codes, Decoded, LoadFailure, Loaded, Loader, PersonForm, Piece, ScanTask, SharedText, plan_tasks};
+use crate::decoded::{
+    AppSpace, CanonicalOrdinals, Codes, Decoded, LoadFailure, Loaded, Loader, PersonForm, Piece, ScanTask, SharedText, plan_tasks,
+};
 use crate::identity::Identity;
 use crate::part::{Part, SCAN_BATCH_ROWS, ScanRequest};
 

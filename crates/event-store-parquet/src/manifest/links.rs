@@ -53,7 +53,8 @@ impl Manifest {
         if !has_table(&reader, "links").map_err(sql_error)? {
             return Ok(());
         }
-        let mut statement = reader.prepare("SELECT app, source_id, target_id, time_ms, received_at_ms, source FROM links").map_err(sql_error)?;
+        let mut statement =
+            reader.prepare("SELECT app, source_id, target_id, time_ms, received_at_ms, source FROM links").map_err(sql_error)?;
         let mut rows = statement.query([]).map_err(sql_error)?;
         while let Some(row) = rows.next().map_err(sql_error)? {
             let app: Arc<str> = row.get(0).map_err(sql_error)?;

@@ -27,8 +27,7 @@ fn commit(events: &[Event<'_>], end: u64) -> Commit {
             builder.property("alias", PropertyValue::Str(alias));
         }
         let name = if alias.is_some() { "$alias" } else { "view" };
-        let fields =
-            EventFields { name, time_ms, client_time_ms: time_ms, user_id, anonymous_id, insert_id: None, session_id: None };
+        let fields = EventFields { name, time_ms, client_time_ms: time_ms, user_id, anonymous_id, insert_id: None, session_id: None };
         builder.finish_event(&fields);
         AppendedBatch { batch: builder.build(&AppId::new("A").unwrap()), duplicates: Vec::new() }
     };

@@ -97,7 +97,15 @@ pub(super) fn read(reading: &Reading, outlet: &Outlet) -> ReadResult {
                 let values: Vec<OwnedCell> = (0..values).map(|i| OwnedCell::of(block.cell(FIXED_FIELDS + i, row))).collect();
                 bytes += block.linked_id(row).map_or(0, str::len);
                 bytes += PERSON_BYTES + values.iter().map(|value| VALUE_BYTES + value.text_bytes()).sum::<usize>();
-                Person { linked_id: block.linked_id(row).map(Box::from), user_id: None, anonymous_id: None, first_ms: time_ms, last_ms: time_ms, events: 0, values }
+                Person {
+                    linked_id: block.linked_id(row).map(Box::from),
+                    user_id: None,
+                    anonymous_id: None,
+                    first_ms: time_ms,
+                    last_ms: time_ms,
+                    events: 0,
+                    values,
+                }
             });
             person.events += 1;
             person.first_ms = person.first_ms.min(time_ms);
@@ -136,7 +144,7 @@ fn append(reading: &Reading, person: &Person, maker: &mut BatchMaker<'_>) {
             ViewColumn::Person => {
                 let id = person.linked_id.as_deref().or(person.user_id.as_deref());
                 maker.text(i, id.or(person.anonymous_id.as_deref()));
-            },
+            }
             ViewColumn::UserId => maker.text(i, person.user_id.as_deref()),
             ViewColumn::AnonymousId => maker.text(i, person.anonymous_id.as_deref()),
             ViewColumn::FirstSeen => maker.integer(i, Some(person.first_ms)),

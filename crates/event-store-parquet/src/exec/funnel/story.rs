@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use event::AppId;
 use event_store::{
-    Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Segment, SegmentRule, Value,
+    Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Segment,
+    SegmentRule, Value,
 };
 
 use super::side::Side;

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, quarters, selected};
 use super::world::{
-    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_world, any_names, app, cache, context, snapshot,
+    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_names, any_world, app, cache, context,
+    snapshot,
 };
 use crate::exec::value::{OwnedScalar, compare_groups};
 use crate::exec::{Query, aggregate};

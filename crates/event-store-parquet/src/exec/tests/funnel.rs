@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::aggregate::any_scan;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, selected};
-use super::world::{Keeping, MINUTE_MS, PlainEvent, any_event, any_forms, any_keeping, any_world, any_names, cache, context, snapshot};
+use super::world::{Keeping, MINUTE_MS, PlainEvent, any_event, any_forms, any_keeping, any_names, any_world, cache, context, snapshot};
 use crate::exec::attempt::{Attempt, EXCLUSION_SHIFT, NOT_DONE, Rule, Scope, StepEvent, oracle};
 use crate::exec::value::compare_values;
 use crate::exec::{Query, funnel, funnel_person, funnel_persons};

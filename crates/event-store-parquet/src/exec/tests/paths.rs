@@ -243,7 +243,7 @@ fn same(table: &PathsTable, expected: &PathsTable, round: &str) -> Result<(), Te
 #[test]
 fn every_option_agrees_with_nested_loops() {
     const WORLDS: u32 = 10_000;
-    let worlds = (any_world(any_dense_event(), 0..24), any_plan(), (0i64..4, 1i64..14), any_forms(), any_keeping());
+    let worlds = (any_world(any_dense_event(), 0..28), any_plan(), (0i64..4, 1i64..14), any_forms(), any_keeping());
     let telling = Cell::new(0);
     let run = TestRunner::new(ProptestConfig::with_cases(WORLDS)).run(&worlds, |(world, plan, range, forms, keeping)| {
         let paths = check(&world, plan, range, &forms, keeping)?;

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, selected};
 use super::funnel::any_selections;
 use super::world::{
-    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_names, any_world, app, cache, context, snapshot,
+    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_names, any_world, app, cache, context,
+    snapshot,
 };
 use crate::exec::value::compare_values;
 use crate::exec::{Query, activity, retention};

@@ -12,7 +12,9 @@ use event_store::{
 use proptest::prelude::*;
 
 use super::filter_oracle::{any_rule, in_segment};
-use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_world, app, cache, context, snapshot};
+use super::world::{
+    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_world, app, cache, context, snapshot,
+};
 use crate::exec::{Query, aggregate, segment_persons};
 use crate::snapshot::Snapshot;
 
