@@ -13,7 +13,8 @@ use event_store::{Commit, EventSink, LostRecords, StoreError};
 use crate::columnize::columnize;
 use crate::decoded::{DecodedCache, DecodedFigures};
 use crate::deletion::{Blocked, PersonMark, Tombstones, tombstones_of};
-use crate::identity::{LinkFigures, Links, links_of};
+use crate::exec::said_links;
+use crate::identity::{LinkDelta, LinkFigures, Links, links_of};
 use crate::ledger::LedgerDelta;
 use crate::manifest::Manifest;
 use crate::merge::Resident;
@@ -138,7 +139,7 @@ impl State {
 }
 
 impl ParquetStore {
-    /// Opens the store in `dir`, which is made when it does not exist. Reads no segment.
+    /// Opens the store in `dir`, which is made when it does not exist. Reads no segment, but for a store from before links were kept.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the folder cannot be used or another process has it open, [`StoreError::Damaged`] for another format.
@@ -171,10 +172,13 @@ impl ParquetStore {
             };
             Arc::new(Part::Segment(segment.covered(cover.hidden, cover.unsearched)))
         };
-        let segments = infos.into_iter().map(part).collect();
+        let segments: Vec<Arc<Part>> = infos.into_iter().map(part).collect();
         let active = Pending::starting_at(durable);
         let lost = manifest.lost()?;
-        let links = manifest.load_links(options.max_links)?;
+        let mut links = manifest.load_links(options.max_links)?;
+        if manifest.links_unread()? {
+            read_links(&manifest, &segments, &mut links)?;
+        }
         let snapshot = Arc::default();
         let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, lost, links, snapshot };
         state.publish();
@@ -381,6 +385,22 @@ impl ParquetStore {
 /// The lock's guard. A panic while it was held left nothing half-done: every change of guarded state is a few assignments.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Brings the links of stored rows into a store from before links were kept.
+fn read_links(manifest: &Manifest, segments: &[Arc<Part>], links: &mut Links) -> Result<(), StoreError> {
+    tracing::info!(segments = segments.len(), "reading the ids of all stored events once, for the links between them");
+    let snapshot = Snapshot { parts: segments.to_vec(), ..Snapshot::default() };
+    let mut delta = LinkDelta::default();
+    let tombstones = tombstones_of(manifest)?;
+    let missing = said_links(&snapshot, &mut |app, mut said| {
+        said.retain(|link| !link.is_of_deleted(app, &tombstones));
+        links.add(&[(app.clone(), said)], &mut delta);
+    });
+    for reason in missing.map_err(|error| StoreError::Damaged(error.to_string()))? {
+        tracing::warn!(reason, "links of these events are not known: their ids stay persons of their own");
+    }
+    manifest.insert_read_links(&delta)
 }
 
 /// Makes the entry of the store's own folder durable.

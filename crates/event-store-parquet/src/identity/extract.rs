@@ -10,8 +10,8 @@ use super::links::LinkOrder;
 use crate::deletion::Tombstones;
 
 /// The event that links two user ids, and its property with the other one.
-const ALIAS: &str = "$alias";
-const ALIAS_PROPERTY: &str = "alias";
+pub(crate) const ALIAS: &str = "$alias";
+pub(crate) const ALIAS_PROPERTY: &str = "alias";
 
 /// A link as an event says it.
 #[derive(Clone, Copy, Debug)]
@@ -59,17 +59,17 @@ impl<'b> Found<'b> {
             if alias_name == Some(event.name_id)
                 && let Some(alias) = alias_of(&event)
             {
-                self.add(said(alias, user_id, event.time_ms, received_at_ms), batch, tombstones);
+                self.add(SaidLink::new(alias, user_id, event.time_ms, received_at_ms), batch, tombstones);
             }
             let Some(anonymous_id) = event.anonymous_id else { continue };
             match last {
                 Some((source_id, target_id, at)) if (source_id, target_id) == (anonymous_id, user_id) => {
                     if event.time_ms <= self.links[at].order.time_ms {
-                        self.add(said(anonymous_id, user_id, event.time_ms, received_at_ms), batch, tombstones);
+                        self.add(SaidLink::new(anonymous_id, user_id, event.time_ms, received_at_ms), batch, tombstones);
                     }
                 }
                 _ => {
-                    let at = self.add(said(anonymous_id, user_id, event.time_ms, received_at_ms), batch, tombstones);
+                    let at = self.add(SaidLink::new(anonymous_id, user_id, event.time_ms, received_at_ms), batch, tombstones);
                     last = at.map(|at| (anonymous_id, user_id, at));
                 }
             }
@@ -81,8 +81,7 @@ impl<'b> Found<'b> {
         if link.source == link.order.target {
             return None;
         }
-        let is_deleted = |key: u64, id: &str| tombstones.covers_id(batch.app().as_str(), key, id, batch.received_at_ms());
-        if is_deleted(link.source, link.source_id) || is_deleted(link.order.target, link.target_id) {
+        if link.is_of_deleted(batch.app().as_str(), tombstones) {
             return None;
         }
         let at = *self.places.entry(link.source).or_insert(self.links.len());
@@ -95,16 +94,29 @@ impl<'b> Found<'b> {
     }
 }
 
-fn said<'b>(source_id: &'b str, target_id: &'b str, time_ms: i64, received_at_ms: i64) -> SaidLink<'b> {
-    let key = |id| person_hash(Some(id), None).map_or(0, |hash| hash.0);
-    SaidLink { source: key(source_id), source_id, target_id, order: LinkOrder { time_ms, received_at_ms, target: key(target_id) } }
+impl<'b> SaidLink<'b> {
+    pub(crate) fn new(source_id: &'b str, target_id: &'b str, time_ms: i64, received_at_ms: i64) -> Self {
+        let key = |id| person_hash(Some(id), None).map_or(0, |hash| hash.0);
+        Self { source: key(source_id), source_id, target_id, order: LinkOrder { time_ms, received_at_ms, target: key(target_id) } }
+    }
+
+    /// Whether one of its ids is of a person whose deletion covers the event.
+    pub(crate) fn is_of_deleted(&self, app: &str, tombstones: &Tombstones) -> bool {
+        let ids = [(self.source, self.source_id), (self.order.target, self.target_id)];
+        ids.into_iter().any(|(key, id)| tombstones.covers_id(app, key, id, self.order.received_at_ms))
+    }
+}
+
+/// Whether the property of an `$alias` event can be the id of an event.
+pub(crate) fn is_alias(text: &str) -> bool {
+    check_id(ALIAS_PROPERTY, text).is_ok()
 }
 
 /// The id that an `$alias` event names, where it could be the id of an event.
 fn alias_of<'b>(event: &EventView<'b>) -> Option<&'b str> {
     let value = event.properties.clone().filter(|(_, name, _)| *name == ALIAS_PROPERTY).last();
     match value {
-        Some((_, _, PropertyValue::Str(alias))) if check_id(ALIAS_PROPERTY, alias).is_ok() => Some(alias),
+        Some((_, _, PropertyValue::Str(alias))) if is_alias(alias) => Some(alias),
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ mod resolved;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use extract::links_of;
+pub(crate) use extract::{ALIAS, ALIAS_PROPERTY, SaidLink, is_alias, links_of};
 pub use links::LinkFigures;
 pub(crate) use links::{LinkDelta, LinkOrder, Links, StoredLink};
 pub(crate) use resolved::{Changes, Identities, Identity};

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use event::person_hash;
 use event_store::StoreError;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Manifest, has_table, sql_error};
 use crate::identity::{LinkDelta, LinkOrder, Links, StoredLink};
@@ -31,6 +31,20 @@ impl Manifest {
             links.load(&app, of_app);
         }
         Ok(links)
+    }
+
+    /// True for a store from before there were links, until those of its rows were written.
+    pub(crate) fn links_unread(&self) -> Result<bool, StoreError> {
+        let found = self.reader().query_row("SELECT 1 FROM meta WHERE key = 'links_unread'", [], |_| Ok(())).optional();
+        found.map(|found| found.is_some()).map_err(sql_error)
+    }
+
+    /// Writes the links of all rows so far.
+    pub(crate) fn insert_read_links(&self, links: &LinkDelta) -> Result<(), StoreError> {
+        self.transaction(|tx| {
+            merge(tx, links)?;
+            tx.execute("DELETE FROM meta WHERE key = 'links_unread'", []).map(|_| ())
+        })
     }
 
     /// The ids of these sources of links, as far as they are here.

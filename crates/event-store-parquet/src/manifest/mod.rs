@@ -96,6 +96,7 @@ CREATE TABLE links (
 CREATE TABLE deletion_ids (
     deletion TEXT NOT NULL, person INTEGER NOT NULL, person_sha256 BLOB NOT NULL, PRIMARY KEY (deletion, person)
 ) WITHOUT ROWID;
+INSERT INTO meta (key, value) SELECT 'links_unread', 1 WHERE EXISTS (SELECT 1 FROM segments);
 ";
 
 /// What brings a manifest of each version, from 1 on, to the next.

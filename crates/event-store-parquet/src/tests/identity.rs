@@ -211,6 +211,24 @@ fn one_link_too_many_leaves_ids_apart_after_a_restart_too() {
 }
 
 #[test]
+fn a_store_from_before_has_the_links_of_its_rows_at_the_first_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append_story(&store, 0);
+    store.flush().unwrap();
+    drop(store);
+    let manifest = rusqlite::Connection::open(dir.path().join(crate::manifest::FILE)).unwrap();
+    manifest.execute_batch("DROP TABLE links; DROP TABLE deletion_ids; PRAGMA user_version = 3").unwrap();
+    drop(manifest);
+    for _ in 0..2 {
+        let store = open(dir.path());
+        assert_eq!((users(&store), store.link_figures().links), (3, 4));
+        assert!(!store.manifest.links_unread().unwrap());
+        assert_sound(&store);
+    }
+}
+
+#[test]
 fn a_check_finds_links_that_cannot_be() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
