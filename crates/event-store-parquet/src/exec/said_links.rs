@@ -47,7 +47,9 @@ struct Reader {
 impl Reader {
     fn new(fields: &[Field; 3]) -> Self {
         let mut all = Fields::default();
-        fields.iter().for_each(|field| drop(all.add(field)));
+        for field in fields {
+            all.add(field);
+        }
         Self { fields: all }
     }
 

@@ -145,6 +145,25 @@ fn sketches_of_rollups_do_not_answer_for_an_app_with_links() {
 }
 
 #[test]
+fn where_raw_events_are_gone_sketches_answer_and_say_what_they_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_with(dir.path(), Default::default(), Arc::new(|_: &AppId| Some(DAY_MS))).unwrap();
+    append_story(&store, 0);
+    store.flush().unwrap();
+    maintain_all(&store, BASE_MS + 5 * DAY_MS / 2);
+    let asked = |from_ms: i64| {
+        let plan = plan(MeasureFn::UniqueUsersApprox);
+        let plan = AggregatePlan { scan: Scan { from_ms, ..plan.scan }, ..plan };
+        let answer = store.aggregate(&plan, &context()).unwrap();
+        let Measured::Number(Some(users)) = answer.totals[0].measures[0] else { panic!("{answer:?}") };
+        (users.round() as u64, answer.stats.work.reason.contains("count once for each"), answer.stats.missing.is_empty())
+    };
+    // d1 to d4, u1, u2 and u9; of the raw events that are left, all are of u9.
+    assert_eq!(asked(BASE_MS), (7, true, true));
+    assert_eq!(asked(BASE_MS + 2 * DAY_MS), (1, false, true));
+}
+
+#[test]
 fn a_deleted_person_goes_with_all_its_ids_and_their_links() {
     for (flushed, named) in [(0, "u9"), (2, "u1"), (3, "d4"), (4, "d1")] {
         let dir = tempfile::tempdir().unwrap();
