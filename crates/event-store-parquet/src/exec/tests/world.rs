@@ -142,8 +142,11 @@ fn identities(events: &[PlainEvent], commits: usize) -> Identities {
     links.identities()
 }
 
-/// Every link that the events say: source, and what orders links with the id of the target.
-fn said(events: &[PlainEvent]) -> Vec<(&str, (i64, i64, u64, &str))> {
+/// A link as it is ordered among those of its source: time, receipt, key of the target, and the target.
+type SaidLink<'w> = (i64, i64, u64, &'w str);
+
+/// Every link that the events say, with its source.
+fn said(events: &[PlainEvent]) -> Vec<(&str, SaidLink<'_>)> {
     let mut said = Vec::new();
     for event in events {
         let alias = match event.property("alias") {
