@@ -10,7 +10,7 @@ use super::extract::SaidLink;
 use super::resolved::{Identities, Identity};
 
 /// Ids of one person at most: what is known of a person is gathered whenever one of its ids is linked, and deleted in one transaction.
-pub(crate) const MAX_PERSON_IDS: usize = 10_000;
+pub(crate) const MAX_PERSON_IDS: usize = 1_000;
 /// Memory of a link beside its texts, near enough.
 const LINK_BYTES: usize = 160;
 

@@ -37,7 +37,7 @@ pub(super) fn register(store: &Arc<ParquetStore>, registry: &Registry) -> Result
         links: IntGauge::new("throng_store_id_links", "Ids that count as another: links between ids, of all apps")?,
         links_refused: IntCounter::new(
             "throng_store_id_links_refused_total",
-            "Times that an event wanted to link an id, and its app had max_links links or the person 10,000 ids",
+            "Times that an event wanted to link an id, and its app had max_id_links links or the person 1,000 ids",
         )?,
     }))
 }
