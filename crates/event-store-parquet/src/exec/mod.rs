@@ -41,6 +41,7 @@ mod said_links;
 mod scan;
 mod schema;
 mod segment;
+mod session_keys;
 mod sessions;
 mod sets;
 mod tally;

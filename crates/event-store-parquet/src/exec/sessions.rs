@@ -4,7 +4,6 @@
 //! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
 //! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
 
-use event::session_key;
 use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
 
@@ -18,8 +17,9 @@ use super::mask::Mask;
 use super::pairs::{self, PairList};
 use super::rows::{RowCells, Rows};
 use super::scan::Query;
+use super::session_keys::SessionKeys;
 use super::timeline::{MAX_LABEL, Moment, Timeline};
-use super::value::{Scalar, compare_groups};
+use super::value::compare_groups;
 
 /// How far before the range a session's beginning is looked for, at least.
 const LOOK_BACK_MS: i64 = 86_400_000;
@@ -126,17 +126,16 @@ impl Counting<'_> {
 
     fn read(&self, worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>, timeline: Timeline) -> Result<(), QueryError> {
         worker.label(batch, wanted, self)?;
-        let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
         let Worker { labels, without_id, with_id, .. } = worker;
-        let mut keys = SessionKeys::default();
+        let mut keys = SessionKeys::new(self.prepared.session_ids.map(|field| batch.column(field)));
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
             if wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let payload = timeline.payload(batch.time(row), labels[row]);
-            match session_ids.map_or(Scalar::Null, |ids| ids.get(row)) {
-                Scalar::Str(id) => with_id.push(keys.key(person, id), payload),
-                _ => without_id.push(person, payload),
+            match keys.key(person, row) {
+                Some(key) => with_id.push(key, payload),
+                None => without_id.push(person, payload),
             }
         })
     }
@@ -181,27 +180,6 @@ impl<'p> Worker<'p> {
             self.labels[row as usize] = group + 1;
         }
         Ok(())
-    }
-}
-
-/// Keys of sessions with an id: a hash of person and id.
-///
-/// Rows of one session lie one after the other, and texts of a dictionary in one place: few have to be hashed.
-#[derive(Default)]
-pub(super) struct SessionKeys<'b> {
-    last: Option<(u64, &'b str, u64)>,
-}
-
-impl<'b> SessionKeys<'b> {
-    /// The key of one session.
-    #[inline]
-    pub(super) fn key(&mut self, person: u64, id: &'b str) -> u64 {
-        let key = match self.last {
-            Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
-            _ => session_key(person, id),
-        };
-        self.last = Some((person, id, key));
-        key
     }
 }
 

@@ -14,9 +14,8 @@ use crate::exec::group::GroupCoder;
 use crate::exec::mask::Mask;
 use crate::exec::rows::{RowCells, Rows};
 use crate::exec::scan::Query;
-use crate::exec::sessions::SessionKeys;
+use crate::exec::session_keys::SessionKeys;
 use crate::exec::timeline::{MAX_LABEL, Timeline};
-use crate::exec::value::Scalar;
 
 /// The label of an event that is no step; those of steps follow.
 const NOT_A_STEP: u32 = 0;
@@ -154,18 +153,17 @@ impl<R: Record> Worker<'_, R> {
         if rows.is_empty() && session_ids.is_none() {
             return Ok(());
         }
-        let mut keys = SessionKeys::default();
+        let mut keys = SessionKeys::new(session_ids);
         R::for_each_row(batch, gathering.reading, |row, person| {
             if !slice.has(person) || wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let label = labels[row];
-            let session = match (session_ids.map(|ids| ids.get(row)), label) {
-                // Other events cut those without an id only, and only as events without one.
-                (None | Some(Scalar::Str(_)), NOT_A_STEP) => return Ok(()),
-                (Some(Scalar::Str(id)), _) => keys.key(person, id),
-                _ => NO_SESSION,
-            };
+            // Other events cut those without an id only, and only as events without one.
+            if label == NOT_A_STEP && (session_ids.is_none() || keys.is_set(row)) {
+                return Ok(());
+            }
+            let session = keys.key(person, row).unwrap_or(NO_SESSION);
             lists.push(person, R::new(person, session, timeline.payload(batch.time(row), label)))
         })
     }
