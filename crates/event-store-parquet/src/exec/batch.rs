@@ -1,7 +1,7 @@
 //! A batch of rows with the columns of a plan's fields.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{FieldRef, TimestampMillisecondType, UInt64Type};
@@ -14,7 +14,7 @@ use super::person_property::PersonTable;
 use super::text::Text;
 use super::value::OwnedScalar;
 use crate::columns::{self, ColumnRequest, PropertyKind, parse_property_column, property_column};
-use crate::decoded::{Decoded, NO_PERSON, Ordinals, SharedText, Times};
+use crate::decoded::{CanonicalOrdinals, Decoded, NO_PERSON, Ordinals, SharedText, Times};
 use crate::identity::Identity;
 
 /// The distinct fields of a plan; a position stands for a field.
@@ -131,7 +131,11 @@ pub(super) struct Batch {
     rows: usize,
     columns: Vec<Column>,
     times: Option<Times>,
-    persons: Persons,
+    /// As they were read.
+    own: Persons,
+    /// What makes persons of them, where that has to be done.
+    canonical: Option<Arc<CanonicalOrdinals>>,
+    persons: OnceLock<Persons>,
     span_ms: Option<(i64, i64)>,
 }
 
@@ -161,7 +165,9 @@ impl Batch {
             rows: batch.num_rows(),
             columns,
             times: time.map(|time| Times::Far(time.as_primitive::<TimestampMillisecondType>().values().clone())),
-            persons,
+            own: persons,
+            canonical: None,
+            persons: OnceLock::new(),
             span_ms: None,
         }
     }
@@ -181,8 +187,12 @@ impl Batch {
     }
 
     /// The persons; the scan must have read them.
+    #[inline]
     pub(super) fn persons(&self) -> &Persons {
-        &self.persons
+        match (&self.canonical, &self.own) {
+            (Some(canonical), Persons::Ordinals(own)) => self.persons.get_or_init(|| Persons::Ordinals(canonical.apply(own))),
+            _ => &self.own,
+        }
     }
 
     /// Two times between which all are, where that is known without looking.
@@ -275,11 +285,28 @@ impl BatchRows<'_> {
             Decoded::Array(array) => array.as_primitive_opt::<UInt64Type>().map_or(Persons::None, |keys| Persons::Keys(keys.clone())),
             _ => Persons::None,
         };
-        let persons = reading.resolve(persons);
+        let own = match persons {
+            Persons::Keys(keys) => Persons::of_keys(&keys, &reading.identity),
+            persons => persons,
+        };
+        let times = match self.decoded(places.time) {
+            Decoded::Times(times) => Some(times),
+            _ => None,
+        };
+        let canonical = reading.canonical.clone();
+        let mut batch = Batch {
+            rows: self.rows.len(),
+            columns: Vec::new(),
+            times,
+            own,
+            canonical,
+            persons: OnceLock::new(),
+            span_ms: Some(self.span_ms),
+        };
         let column = |((field, table), place): (&(Field, Option<PersonTable>), &FieldPlace)| match place {
             FieldPlace::Event => self.event.map_or_else(|| Column::decoded(self.decoded(places.event)), EventName::column),
             FieldPlace::Fixed(place) => Column::decoded(self.decoded(*place)),
-            FieldPlace::Person => table.as_ref().map_or(Column::Absent, |table| table.column(&persons, self.rows.len())),
+            FieldPlace::Person => table.as_ref().map_or(Column::Absent, |table| table.column(batch.persons(), self.rows.len())),
             FieldPlace::Property(places) => {
                 let name = if let Field::Property(name) = field { name } else { "" };
                 let mut column = PropertyColumn { overflow: overflow.get(name), ..PropertyColumn::default() };
@@ -288,11 +315,8 @@ impl BatchRows<'_> {
             }
         };
         let columns = fields.entries.iter().zip(&places.fields).map(column).collect();
-        let times = match self.decoded(places.time) {
-            Decoded::Times(times) => Some(times),
-            _ => None,
-        };
-        Batch { rows: self.rows.len(), columns, times, persons, span_ms: Some(self.span_ms) }
+        batch.columns = columns;
+        batch
     }
 }
 

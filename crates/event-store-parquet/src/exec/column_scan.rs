@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use event::AppId;
 use event_store::{QueryError, ScanStats, Segment, Table};
 
-use super::batch::{Batch, BatchRows, EventName, Fields, Persons, Places};
+use super::batch::{Batch, BatchRows, EventName, Fields, Places};
 use super::bucket::BucketFinder;
 use super::column::Column;
 use super::mask::Mask;
@@ -29,7 +29,7 @@ pub(super) struct Reading {
     pub(super) persons: PersonForm,
     pub(super) identity: Arc<Identity>,
     /// Where persons are ordinals and some have several ids.
-    canonical: Option<Arc<CanonicalOrdinals>>,
+    pub(super) canonical: Option<Arc<CanonicalOrdinals>>,
     persons_full: AtomicBool,
     /// Who is in the segments of the question, as far as they were asked for.
     members: Mutex<Vec<(Arc<Segment>, Arc<Members>)>>,
@@ -44,15 +44,6 @@ impl Reading {
 
     fn new(space: Arc<AppSpace>, persons: PersonForm, identity: Arc<Identity>) -> Self {
         Self { space, persons, identity, canonical: None, persons_full: AtomicBool::new(false), members: Mutex::default() }
-    }
-
-    /// The rows with the persons that their ids count as.
-    pub(super) fn resolve(&self, persons: Persons) -> Persons {
-        match (persons, &self.canonical) {
-            (Persons::Ordinals(ordinals), Some(canonical)) => Persons::Ordinals(canonical.apply(&ordinals)),
-            (Persons::Keys(keys), _) => Persons::of_keys(&keys, &self.identity),
-            (persons, _) => persons,
-        }
     }
 
     /// For a question that reads keys, whatever there is of ordinals.
