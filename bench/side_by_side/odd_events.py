@@ -45,7 +45,8 @@ def _person(draw: random.Random) -> dict[str, Any]:
         [
             {"user_id": f"odd-{number}"},
             {"anonymous_id": f"anon-{number}"},
-            {"user_id": f"odd-{number}", "anonymous_id": f"anon-{number}"},
+            # Linked to a visitor without events of its own: the other engines know no identity.
+            {"user_id": f"odd-{number}", "anonymous_id": f"device-{number}"},
             {"user_id": None},
         ]
     )

@@ -62,6 +62,8 @@ pub(crate) struct ReceiptAnswer {
     app_id: String,
     /// SHA-256 of the person's id.
     person_sha256: String,
+    /// SHA-256 of each other id that was linked with it; their events are deleted with the person's.
+    linked_sha256: Vec<String>,
     /// `rewriting`, `blocked` or `finished`. The rows are hidden from every answer in each of them.
     #[schema(example = "rewriting")]
     state: &'static str,
@@ -100,6 +102,7 @@ impl ReceiptAnswer {
             deletion_id: receipt.id,
             app_id: receipt.app.to_string(),
             person_sha256: receipt.person_sha256,
+            linked_sha256: receipt.linked_sha256,
             state: receipt.state.as_str(),
             requested_at: iso_utc(receipt.requested_at_ms),
             later_events: receipt.later_events.as_str(),
@@ -124,9 +127,11 @@ pub(crate) struct DeletionsAnswer {
     deletions: Vec<ReceiptAnswer>,
 }
 
-/// Deletes a person: hidden from every answer when this returns, removed from the files in the background.
+/// Deletes a person, named by any of its linked ids, with the events of all of them: hidden from every answer when this returns, removed from
+/// the files in the background.
 #[utoipa::path(delete, path = "/api/v1/analytics/{app_id}/persons/{person_id}", tag = "administration",
-    description = "The person is the `user_id` of its events, or the `anonymous_id` of events without a `user_id`. Events already in the \
+    description = "The person is the `user_id` of its events, or the `anonymous_id` of events without a `user_id`, with every id that is \
+        linked with it: their events and links go too, and `linked_sha256` names them. Events already in the \
         log are covered. Counts of rollups are right at once, their distinct users once their days were counted again; live windows keep \
         their totals until they end. Ask for the receipt until it is `finished`.",
     params(("app_id" = String, Path), ("person_id" = String, Path, description = "1 to 255 bytes, percent-encoded"), DeleteParams),

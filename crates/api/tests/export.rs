@@ -136,7 +136,7 @@ fn damage_under_way_cuts_the_file_and_is_told_before_the_next_one() {
     // Hardly compressible, so that the footer lies in another block than the damage and is found whole.
     let noise = |n: usize| (1..5).map(|k| format!("{:016x}", ((n * 5 + k) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     store(&running, &running.ours, 3, 2_000, &noise, 1);
-    store(&running, &running.ours, 2, 5_000, &noise, 2);
+    store(&running, &running.ours, 2, 6_000, &noise, 2);
     running.store.flush().unwrap();
     let files = segments(&running.folder().join("store"));
     assert_eq!(files.len(), 2, "a segment a day");

@@ -37,14 +37,36 @@ pub fn of_types(types: &[&str]) -> Result<BTreeMap<String, Value>> {
     Ok(cases)
 }
 
-/// An app with the events of a case, all stored. Persons are sent by their merged id, each with a prefix: some cases call one `0`.
+/// An app with the events of a case, all stored. Every id is sent with a prefix: some cases call one `0`. Events of a person under another id are
+/// sent as those of an anonymous visitor who signs in.
 pub fn load(server: &Throng, client: &Client, case: &Value, options: &[&str]) -> Result<App> {
     let id = case["id"].as_str().context("id")?;
     let app = server.create_app(id, &[&["--raw-retention", "forever"], options].concat())?;
     let mut events = Vec::new();
-    for event in case["events"].as_array().context("events")? {
-        let user = person(event["user_id"].as_str().context("user_id")?);
-        events.push(json!({"name": event["name"], "user_id": user, "timestamp": event["timestamp"], "properties": event["properties"]}));
+    // By user and other id: whether an event has linked them.
+    let mut links: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    let told = case["events"].as_array().context("events")?;
+    for event in told {
+        if let (Some(user), Some(other)) = (event["user_id"].as_str(), event["sent_as"].as_str()) {
+            links.insert((user, other), false);
+        }
+    }
+    // An event under the user's own id links one of the others, so that no event is needed for that alone.
+    for is_own in [true, false] {
+        for event in told.iter().filter(|event| event["sent_as"].is_null() == is_own) {
+            let user_id = event["user_id"].as_str().context("user_id")?;
+            let mut sent = json!({"name": event["name"], "timestamp": event["timestamp"], "properties": event["properties"]});
+            let sent_as = event["sent_as"].as_str();
+            let link = links.iter_mut().find(|((user, id), linked)| !**linked && *user == user_id && sent_as.is_none_or(|own| own == *id));
+            if is_own || link.is_some() {
+                sent["user_id"] = json!(person(user_id));
+            }
+            if let Some(other) = sent_as.or(link.as_ref().map(|((_, id), _)| *id)) {
+                sent["anonymous_id"] = json!(person(other));
+            }
+            link.into_iter().for_each(|(_, linked)| *linked = true);
+            events.push(sent);
+        }
     }
     if case["query"].to_string().contains("\"on\":\"person\"") {
         let first = case["events"][0]["timestamp"].clone();

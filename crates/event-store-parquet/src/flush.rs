@@ -49,6 +49,7 @@ impl ParquetStore {
             segments: &written.segments,
             rollups: &rollups,
             ledger: &pending.ledger,
+            links: &pending.links,
             position: pending.end,
             lost: (!pending.lost.is_empty()).then_some(&*lost),
         };

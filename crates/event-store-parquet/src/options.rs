@@ -31,6 +31,8 @@ pub struct ParquetStoreOptions {
     pub query_threads: usize,
     /// Bytes of decoded columns kept for the next question, with the numbers of persons and the codes of texts; 0 keeps nothing.
     pub max_decoded_bytes: usize,
+    /// Links between ids of one app; ids that would need one more stay persons of their own.
+    pub max_links: usize,
     /// Persons of one app that have numbers; the questions of an app with more of them sort 64-bit keys instead.
     pub max_ordinal_persons: usize,
 }
@@ -50,6 +52,7 @@ impl Default for ParquetStoreOptions {
             tier: None,
             query_threads: std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(8),
             max_decoded_bytes: 1 << 30,
+            max_links: 1_000_000,
             max_ordinal_persons: 8 << 20,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use event_store::LostRecords;
 
+use crate::identity::LinkDelta;
 use crate::ledger::LedgerDelta;
 use crate::memory::MemoryPart;
 use crate::part::Part;
@@ -20,6 +21,7 @@ const SMALL_PART_ROWS: usize = 2_048;
 pub(crate) struct Pending {
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) ledger: LedgerDelta,
+    pub(crate) links: LinkDelta,
     pub(crate) rows: usize,
     pub(crate) part_bytes: usize,
     pub(crate) ledger_bytes: usize,
@@ -40,7 +42,7 @@ impl Pending {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.part_bytes + self.ledger_bytes
+        self.part_bytes + self.ledger_bytes + self.links.bytes
     }
 
     pub(crate) fn memory_parts(&self) -> impl Iterator<Item = &MemoryPart> + Clone {
@@ -63,6 +65,7 @@ impl Pending {
     pub(crate) fn append(&mut self, later: Self) {
         self.parts.extend(later.parts);
         self.ledger.merge(later.ledger);
+        self.links.append(later.links);
         self.lost.extend(later.lost);
         self.rows += later.rows;
         self.part_bytes += later.part_bytes;

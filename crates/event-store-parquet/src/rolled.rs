@@ -67,9 +67,11 @@ pub(crate) fn aggregate(
 
     let started = Instant::now();
     let in_memory = moment.snapshot.parts.iter().filter(|part| matches!(&***part, Part::Memory(_))).cloned().collect();
-    let unflushed = Snapshot { parts: in_memory };
+    let unflushed = Snapshot { parts: in_memory, ..Snapshot::default() };
     let of_periods = (&unflushed, (rollup.from_ms(), rollup.to_ms()));
-    for (snapshot, range) in std::iter::once(of_periods).chain(rollup.edges.iter().map(|edge| (&*moment.snapshot, *edge))) {
+    // Sketches have ids as they came, so that what is added to them must have them too.
+    let raw = Snapshot { parts: moment.snapshot.parts.clone(), ..Snapshot::default() };
+    for (snapshot, range) in std::iter::once(of_periods).chain(rollup.edges.iter().map(|edge| (&raw, *edge))) {
         let query = Query { snapshot, context, threads, decoded: moment.decoded };
         for (name, bucket, cell) in count_raw(&query, plan, range, rollup.needs_users, &mut stats)? {
             if let Some(name) = cells.name(&name)? {
@@ -82,6 +84,9 @@ pub(crate) fn aggregate(
     stats.work.threads = threads;
     let floor_ms = moment.view.raw_floor(plan.scan.app.as_str()).map_err(store_error)?;
     stats.work.reason = reason(rollup, floor_ms);
+    if rollup.needs_users && !moment.snapshot.identity(&plan.scan.app).is_empty() {
+        stats.work.reason.push_str("; raw events of the range are not all kept any more, so persons with several ids count once for each");
+    }
     if rollup.edges.iter().any(|(from_ms, _)| *from_ms < floor_ms) {
         stats.missing.push(dropped_before(floor_ms));
     }

@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use event::AppId;
 use event_store::{QueryContext, QueryError, ScanStats, Work};
 
+use crate::identity::{Identities, Identity};
 use crate::part::{Part, PartScan, ScanRequest};
 
 /// Every row that was visible when it was taken, each in exactly one part. Files of its segments live as long as it does.
@@ -13,12 +14,19 @@ use crate::part::{Part, PartScan, ScanRequest};
 pub struct Snapshot {
     /// Segments first, then what is in memory, each by age.
     pub parts: Vec<Arc<Part>>,
+    /// Who counts as whom.
+    pub(crate) identities: Identities,
 }
 
 impl Snapshot {
     /// The parts that may hold rows of the app in `[from_ms, to_ms)`.
     pub fn parts_of(&self, app: &AppId, from_ms: i64, to_ms: i64) -> impl Iterator<Item = &Arc<Part>> {
         self.parts.iter().filter(move |part| part.may_hold(app, from_ms, to_ms))
+    }
+
+    /// Which ids of the app are one person.
+    pub(crate) fn identity(&self, app: &AppId) -> Arc<Identity> {
+        self.identities.of(app.as_str())
     }
 
     /// Notes in `work` how many parts of each kind were there to be read.

@@ -89,6 +89,12 @@ impl ParquetStore {
         Ok(Moment { view, snapshot: self.snapshot(), decoded: &self.decoded })
     }
 
+    /// Whether raw events of the whole range are kept.
+    fn covers_range(&self, plan: &AggregatePlan) -> Result<bool, QueryError> {
+        let floor_ms = self.manifest.raw_floor(plan.scan.app.as_str()).map_err(|error| QueryError::Store(error.to_string()))?;
+        Ok(floor_ms <= plan.scan.from_ms)
+    }
+
     /// From rollups where they have the same numbers as raw events; else why they have not.
     fn try_rollups(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<Rolled, QueryError> {
         let rollup = match RollupPlan::of(plan) {
@@ -98,6 +104,9 @@ impl ParquetStore {
         let moment = self.moment().map_err(|error| QueryError::Store(error.to_string()))?;
         if rollup.needs_users && self.has_stale_sketches(&plan.scan.app, (rollup.from_ms(), rollup.to_ms()))? {
             return Ok(Rolled::NeedsRaw("a deleted person is still to be counted out of the sketches".to_owned()));
+        }
+        if rollup.needs_users && self.covers_range(plan)? && !moment.snapshot.identity(&plan.scan.app).is_empty() {
+            return Ok(Rolled::NeedsRaw("persons of the app have several ids, which sketches count apart".to_owned()));
         }
         rolled::aggregate(&moment, plan, &rollup, context, self.options.query_threads)
     }

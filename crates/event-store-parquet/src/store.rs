@@ -13,6 +13,8 @@ use event_store::{Commit, EventSink, LostRecords, StoreError};
 use crate::columnize::columnize;
 use crate::decoded::{DecodedCache, DecodedFigures};
 use crate::deletion::{Blocked, PersonMark, Tombstones, tombstones_of};
+use crate::exec::said_links;
+use crate::identity::{LinkDelta, LinkFigures, Links, links_of};
 use crate::ledger::LedgerDelta;
 use crate::manifest::Manifest;
 use crate::merge::Resident;
@@ -66,6 +68,8 @@ pub(crate) struct State {
     deletions: u64,
     /// Losses that are durably known.
     pub(crate) lost: Vec<LostRecords>,
+    /// Of all of the above.
+    pub(crate) links: Links,
     snapshot: Arc<Snapshot>,
 }
 
@@ -73,7 +77,8 @@ impl State {
     /// Makes the current parts what the next snapshot sees.
     pub(crate) fn publish(&mut self) {
         let in_memory = self.unflushed().flat_map(|pending| &pending.parts);
-        self.snapshot = Arc::new(Snapshot { parts: self.segments.iter().chain(in_memory).cloned().collect() });
+        let parts = self.segments.iter().chain(in_memory).cloned().collect();
+        self.snapshot = Arc::new(Snapshot { parts, identities: self.links.identities() });
     }
 
     /// Takes a loss in, to be made durable by the next flush.
@@ -91,9 +96,15 @@ impl State {
         self.flushing.as_deref().into_iter().chain(&self.sealed).chain([&self.active])
     }
 
-    /// Takes a person's rows out of what is in memory, while no flush runs; returns how many rows and refused events.
+    /// What no flush writes yet.
+    pub(crate) fn for_each_pending(&mut self, each: impl FnMut(&mut Pending)) {
+        self.sealed.iter_mut().chain([&mut self.active]).for_each(each);
+    }
+
+    /// Takes a person's rows and links out of what is in memory, while no flush runs; returns how many rows and refused events.
     pub(crate) fn forget_person(&mut self, mark: &PersonMark) -> (u64, u64) {
         self.deletions += 1;
+        self.forget_links(mark);
         let forgotten = self.sealed.iter_mut().chain([&mut self.active]).map(|pending| pending.forget_person(mark));
         forgotten.fold((0, 0), |sum, (rows, refused)| (sum.0 + rows, sum.1 + refused))
     }
@@ -128,7 +139,7 @@ impl State {
 }
 
 impl ParquetStore {
-    /// Opens the store in `dir`, which is made when it does not exist. Reads no segment.
+    /// Opens the store in `dir`, which is made when it does not exist. Reads no segment, but for a store from before links were kept.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the folder cannot be used or another process has it open, [`StoreError::Damaged`] for another format.
@@ -161,10 +172,15 @@ impl ParquetStore {
             };
             Arc::new(Part::Segment(segment.covered(cover.hidden, cover.unsearched)))
         };
-        let segments = infos.into_iter().map(part).collect();
+        let segments: Vec<Arc<Part>> = infos.into_iter().map(part).collect();
         let active = Pending::starting_at(durable);
         let lost = manifest.lost()?;
-        let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, lost, snapshot: Arc::default() };
+        let mut links = manifest.load_links(options.max_links)?;
+        if manifest.links_unread()? {
+            read_links(&manifest, &segments, &mut links)?;
+        }
+        let snapshot = Arc::default();
+        let mut state = State { segments, flushing: None, sealed: None, active, durable, deletions: 0, lost, links, snapshot };
         state.publish();
         let tombstones = tombstones_of(&manifest)?;
         Ok(Arc::new(Self {
@@ -196,6 +212,11 @@ impl ParquetStore {
     /// What is kept of decoded columns.
     pub fn decoded_figures(&self) -> DecodedFigures {
         self.decoded.figures()
+    }
+
+    /// Links between ids: how many there are, and how many were refused since the start.
+    pub fn link_figures(&self) -> LinkFigures {
+        self.state().links.figures()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -281,12 +302,18 @@ impl EventSink for ParquetStore {
         let mut ledger = LedgerDelta::of(&batches);
         loop {
             let deletions = self.state().deletions;
-            self.tombstones().screen(&mut batches, &mut ledger);
+            let said = {
+                let tombstones = self.tombstones();
+                tombstones.screen(&mut batches, &mut ledger);
+                links_of(&batches, &tombstones)
+            };
             let part = columnize(&batches).map_err(|error| column_error(&error))?;
             let mut state = self.state();
             // A deletion that came meanwhile covers these rows as well.
             if state.deletions == deletions {
-                state.active.push(part, ledger, end);
+                let State { links, active, .. } = &mut *state;
+                links.add(&said, &mut active.links);
+                active.push(part, ledger, end);
                 state.publish();
                 break;
             }
@@ -358,6 +385,22 @@ impl ParquetStore {
 /// The lock's guard. A panic while it was held left nothing half-done: every change of guarded state is a few assignments.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Brings the links of stored rows into a store from before links were kept.
+fn read_links(manifest: &Manifest, segments: &[Arc<Part>], links: &mut Links) -> Result<(), StoreError> {
+    tracing::info!(segments = segments.len(), "reading the ids of all stored events once, for the links between them");
+    let snapshot = Snapshot { parts: segments.to_vec(), ..Snapshot::default() };
+    let mut delta = LinkDelta::default();
+    let tombstones = tombstones_of(manifest)?;
+    let missing = said_links(&snapshot, &mut |app, mut said| {
+        said.retain(|link| !link.is_of_deleted(app, &tombstones));
+        links.add(&[(app.clone(), said)], &mut delta);
+    });
+    for reason in missing.map_err(|error| StoreError::Damaged(error.to_string()))? {
+        tracing::warn!(reason, "links of these events are not known: their ids stay persons of their own");
+    }
+    manifest.insert_read_links(&delta)
 }
 
 /// Makes the entry of the store's own folder durable.

@@ -84,6 +84,8 @@ pub struct DeletionReceipt {
     pub app: AppId,
     /// SHA-256 of the person's id, in hex.
     pub person_sha256: String,
+    /// SHA-256 of each other id that was linked with it, in the order of their keys: their events are deleted too.
+    pub linked_sha256: Vec<String>,
     /// When it was asked for, and since when the rows are hidden.
     pub requested_at_ms: TimestampMs,
     /// What becomes of later events.

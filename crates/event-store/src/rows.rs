@@ -44,8 +44,11 @@ pub trait RowBlock {
     /// The value of the plan's field `field` in row `row`.
     fn cell(&self, field: usize, row: usize) -> Cell<'_>;
 
-    /// The key of the row's person, by which distinct persons are counted; `None` for an event without one.
+    /// The key of the person that the row's id counts as, by which distinct persons are counted; `None` for an event without one.
     fn person(&self, row: usize) -> Option<u64>;
+
+    /// The id that stands for the person, where that has several; else it is the row's own.
+    fn linked_id(&self, row: usize) -> Option<&str>;
 
     /// The row's event time.
     fn time_ms(&self, row: usize) -> TimestampMs;

@@ -80,6 +80,12 @@ impl Finding {
             .remedy("stop the server and restore the data folder from a backup: throng restore")
     }
 
+    pub(super) fn link(place: &str, found: &str) -> Self {
+        Self::problem("link", place, found)
+            .means("ids may count as a person that they are not, or a deleted person's id is still there")
+            .remedy("restore from a backup: throng restore; a deleted person is deleted again by the same request")
+    }
+
     pub(super) fn unbalanced(path: &Path, minute: &UnbalancedMinute) -> Self {
         let UnbalancedMinute { app, minute_ms, received, stored, duplicate, rejected } = minute;
         let found = format!("{received} received are not {stored} stored + {duplicate} duplicate + {rejected} rejected");

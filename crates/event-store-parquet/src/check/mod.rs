@@ -6,6 +6,7 @@
 //! from there, never from the server's copies of them.
 
 mod finding;
+mod links;
 mod objects;
 mod rollups;
 mod segment;
@@ -62,7 +63,7 @@ pub struct CheckSummary {
 }
 
 /// Verifies the store in `dir`: the manifest, length, hashes, order, run index and times of every segment, files and objects that nobody
-/// names, the ledger's sums, and every rollup of which the raw events are still there against a recount. Reports findings and progress.
+/// names, the links between ids, the ledger's sums, and every rollup of which the raw events are still there against a recount. Reports findings and progress.
 ///
 /// # Errors
 /// [`StoreError`] when the manifest cannot be read at all; damage to anything else is a finding.
@@ -81,7 +82,9 @@ pub fn check_store(dir: &Path, options: &CheckOptions, report: &mut dyn FnMut(Ch
     (check.report)(CheckStep::Total { bytes: moment.segments.infos.iter().map(|info| info.bytes).sum() });
     check.segments = check.parts(moment.segments);
     let mut summary = CheckSummary { position: moment.position, ..CheckSummary::default() };
-    let counted = check.all_segments(counted_from_ms, &Tombstones::of(&moment.deletions), &mut summary)?;
+    let tombstones = Tombstones::of(&moment.deletions);
+    links::check(&mut check, &tombstones)?;
+    let counted = check.all_segments(counted_from_ms, &tombstones, &mut summary)?;
     let deleted_from: BTreeSet<Arc<str>> = moment.deletions.iter().map(|deletion| deletion.mark.app.clone()).collect();
     check.accounts(&moment.stored, &counted, &deleted_from)?;
     summary.apps = RollupCheck::new(&mut check).run()?;

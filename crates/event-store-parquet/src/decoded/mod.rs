@@ -7,6 +7,7 @@
 
 mod block;
 mod cache;
+mod canonical;
 mod column;
 mod decode;
 mod dictionary;
@@ -17,6 +18,7 @@ mod space;
 pub(crate) use block::{GROUP_ROWS, Piece, ScanTask, Shape, plan_tasks};
 pub use cache::DecodedFigures;
 pub(crate) use cache::{DecodedCache, Residence};
+pub(crate) use canonical::CanonicalOrdinals;
 pub(crate) use column::{Codes, Decoded, Ordinals, SessionCodes, SharedText, Times};
 pub(crate) use dictionary::TextCodes;
 pub(crate) use load::{LoadFailure, Loaded, Loader, PersonForm};

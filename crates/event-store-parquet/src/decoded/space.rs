@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use event::AppId;
 use rustc_hash::FxHashMap;
 
+use super::canonical::{CanonicalOrdinals, Latest};
 use super::dictionary::TextCodes;
 use super::persons::PersonIndex;
+use crate::identity::Identity;
 
 /// Bytes of an app's space that nothing was added to, near enough.
 const EMPTY_SPACE_BYTES: usize = 1_024;
@@ -21,6 +23,7 @@ pub(crate) struct AppSpace {
     /// Unlike that of every other space of the process.
     id: u32,
     persons: PersonIndex,
+    canonical: Latest,
     texts: Mutex<FxHashMap<String, Arc<TextCodes>>>,
     /// What is left for texts of all columns.
     text_bytes_left: Arc<AtomicUsize>,
@@ -29,7 +32,7 @@ pub(crate) struct AppSpace {
 impl AppSpace {
     fn new(id: u32, max_persons: usize, max_text_bytes: usize) -> Self {
         let text_bytes_left = Arc::new(AtomicUsize::new(max_text_bytes));
-        Self { id, persons: PersonIndex::new(max_persons), texts: Mutex::default(), text_bytes_left }
+        Self { id, persons: PersonIndex::new(max_persons), canonical: Latest::default(), texts: Mutex::default(), text_bytes_left }
     }
 
     /// Tells this space's columns from others.
@@ -40,6 +43,11 @@ impl AppSpace {
     /// The app's persons.
     pub(crate) fn persons(&self) -> &PersonIndex {
         &self.persons
+    }
+
+    /// The ordinals of the persons that have several ids; `None` where the app has more persons than ordinals.
+    pub(crate) fn canonical(&self, identity: &Identity) -> Option<Arc<CanonicalOrdinals>> {
+        self.canonical.get(identity, &self.persons)
     }
 
     /// The codes of a stored column's texts.
@@ -56,7 +64,8 @@ impl AppSpace {
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        EMPTY_SPACE_BYTES + self.persons.bytes() + texts.values().map(|codes| EMPTY_SPACE_BYTES + codes.bytes()).sum::<usize>()
+        let persons = self.persons.bytes() + self.canonical.bytes();
+        EMPTY_SPACE_BYTES + persons + texts.values().map(|codes| EMPTY_SPACE_BYTES + codes.bytes()).sum::<usize>()
     }
 }
 

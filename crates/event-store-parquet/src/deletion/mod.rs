@@ -5,6 +5,7 @@
 //! new or from the log after a crash, is compared with the tombstones before it becomes visible. So a segment written after a deletion
 //! holds no row that it covers, and the deletion is done when the segments it named are gone.
 
+mod linked;
 mod person;
 mod receipt;
 mod search;
@@ -47,11 +48,18 @@ impl PersonDeletions for ParquetStore {
         if self.tombstones().persons() >= MAX_DELETED_PERSONS {
             return Err(StoreError::Full(format!("{MAX_DELETED_PERSONS} persons are remembered as deleted, which is the limit")));
         }
-        let mark = PersonMark::of(request.app, request.person);
+        let mut mark = self.mark_of(request)?;
         let mut findings = Findings::new();
         let id = loop {
             self.search_segments(&mark, &mut findings);
             let _flushing = locked(&self.flushing);
+            let now = self.mark_of(request)?;
+            if now != mark {
+                // Ids were linked meanwhile.
+                findings.clear();
+                mark = now;
+                continue;
+            }
             match self.commit_deletion(request, &mark, &findings) {
                 Ok(id) => break id,
                 Err(NotCommitted::Unsearched) => {}
@@ -107,7 +115,7 @@ impl ParquetStore {
                 hide_in_segments(state, findings);
                 forgotten = state.forget_person(mark);
                 let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
-                tombstones.add(&mark.app, mark.key, mark.tombstone(request.now_ms, request.later_events == LaterEvents::Refuse));
+                tombstones.add_person(mark, request.now_ms, request.later_events == LaterEvents::Refuse);
             },
         )?;
         kill_point::reach("deletion.committed");

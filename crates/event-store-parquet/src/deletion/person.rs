@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use event::{AppId, person_hash};
@@ -23,24 +24,53 @@ pub(crate) struct PersonMark {
     pub(crate) app: Arc<str>,
     pub(crate) key: u64,
     pub(crate) id: IdHash,
+    /// The person's other ids, by key.
+    pub(crate) linked: Vec<(u64, IdHash)>,
 }
 
 impl PersonMark {
+    /// A person with one id.
     pub(crate) fn of(app: &AppId, id: &str) -> Self {
-        // An id is never empty, so it has a key.
-        let key = person_hash(Some(id), None).map_or(0, |hash| hash.0);
-        Self { app: Arc::from(app.as_str()), key, id: id_hash(id) }
+        Self { app: Arc::from(app.as_str()), key: key_of(id), id: id_hash(id), linked: Vec::new() }
     }
 
-    /// Whether an event with these ids, whose key is the person's, is the person's.
+    /// The same person with other ids as well.
+    pub(super) fn with(self, others: &BTreeSet<String>) -> Self {
+        let mut linked: Vec<(u64, IdHash)> = others.iter().map(|id| (key_of(id), id_hash(id))).collect();
+        linked.retain(|(key, _)| *key != self.key);
+        linked.sort_unstable();
+        Self { linked, ..self }
+    }
+
+    /// All ids of the person.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (u64, IdHash)> + '_ {
+        std::iter::once((self.key, self.id)).chain(self.linked.iter().copied())
+    }
+
+    fn has(&self, id: &str) -> bool {
+        let key = key_of(id);
+        let known = match self.linked.binary_search_by_key(&key, |(key, _)| *key) {
+            _ if key == self.key => Some(self.id),
+            Ok(at) => Some(self.linked[at].1),
+            Err(_) => None,
+        };
+        known.is_some_and(|known| known == id_hash(id))
+    }
+
+    /// Whether an event with these ids is the person's.
     pub(crate) fn is_of(&self, user_id: Option<&str>, anonymous_id: Option<&str>) -> bool {
-        user_id.or(anonymous_id).is_some_and(|id| id_hash(id) == self.id)
+        user_id.or(anonymous_id).is_some_and(|id| self.has(id))
     }
 
     /// Whether a refused event names the person.
     pub(crate) fn is_in_refused(&self, raw: &[u8]) -> bool {
-        ids_in_refused(raw, &mut |id| person_hash(Some(id), None).is_some_and(|hash| hash.0 == self.key) && id_hash(id) == self.id)
+        ids_in_refused(raw, &mut |id| self.has(id))
     }
+}
+
+/// An id is never empty, so it has a key.
+pub(super) fn key_of(id: &str) -> u64 {
+    person_hash(Some(id), None).map_or(0, |hash| hash.0)
 }
 
 /// Whether `is_wanted` holds for an id of a refused event: its `user_id` and `anonymous_id` where it is a JSON object, else every text and

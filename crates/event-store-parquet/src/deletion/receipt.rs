@@ -22,6 +22,7 @@ impl ParquetStore {
             id: stored.id,
             app: app.clone(),
             person_sha256: hex(&stored.mark.id),
+            linked_sha256: stored.mark.linked.iter().map(|(_, id)| hex(id)).collect(),
             requested_at_ms: stored.requested_at_ms,
             later_events: if stored.refuse_later { LaterEvents::Refuse } else { LaterEvents::Accept },
             state,
@@ -42,8 +43,9 @@ fn text_of(stored: &StoredDeletion, segments: &[StoredDeletionSegment]) -> Strin
     let later = if stored.refuse_later { LaterEvents::Refuse } else { LaterEvents::Accept };
     let segments: String =
         segments.iter().map(|s| format!("segment={} {}\n", s.path, s.rows.map_or("unread".to_owned(), |rows| rows.to_string()))).collect();
+    let linked: String = stored.mark.linked.iter().map(|(_, id)| format!("linked_sha256={}\n", hex(id))).collect();
     format!(
-        "throng deletion receipt 1\nid={}\napp={}\nperson_sha256={}\nrequested_at_ms={}\nlater_events={}\nrows={}\nrejected_events={}\n{segments}finished_at_ms={}\n",
+        "throng deletion receipt 1\nid={}\napp={}\nperson_sha256={}\n{linked}requested_at_ms={}\nlater_events={}\nrows={}\nrejected_events={}\n{segments}finished_at_ms={}\n",
         stored.id,
         stored.mark.app,
         hex(&stored.mark.id),

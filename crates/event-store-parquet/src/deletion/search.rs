@@ -1,6 +1,6 @@
 //! Finding a person's rows: their places in a part, and what they count in the rollups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,12 +31,14 @@ impl FoundRows {
     pub(crate) fn in_segment(mark: &PersonMark, open: &OpenSegment) -> Result<Self, SegmentFailure> {
         let of_app: Vec<Range<usize>> = open.runs().select(&mark.app, i64::MIN, i64::MAX, None).map(|run| run.rows.clone()).collect();
         let mut places = Vec::new();
-        open.read_places_near_person(mark.key, &[columns::PERSON], &of_app, &mut |rows, batch| {
-            let Some(persons) = batch.column_by_name(columns::PERSON) else { return };
-            let persons = persons.as_primitive::<UInt64Type>();
-            let with_key = (0..persons.len()).filter(|&row| persons.is_valid(row) && persons.values()[row] == mark.key);
-            places.extend(with_key.map(|row| rows[row]..rows[row] + 1));
-        })?;
+        for (key, _) in mark.ids() {
+            open.read_places_near_person(key, &[columns::PERSON], &of_app, &mut |rows, batch| {
+                let Some(persons) = batch.column_by_name(columns::PERSON) else { return };
+                let persons = persons.as_primitive::<UInt64Type>();
+                let with_key = (0..persons.len()).filter(|&row| persons.is_valid(row) && persons.values()[row] == key);
+                places.extend(with_key.map(|row| rows[row]..rows[row] + 1));
+            })?;
+        }
         let with_key = HiddenRows::new(places);
         let mut found = Collector::new(mark);
         open.read_places(&TOLD_BY, with_key.ranges(), &mut |rows, batch| found.add(batch, |row| rows[row]))?;
@@ -46,10 +48,11 @@ impl FoundRows {
     /// In memory.
     pub(crate) fn in_memory(mark: &PersonMark, part: &MemoryPart) -> Self {
         let mut found = Collector::new(mark);
+        let keys: HashSet<u64> = mark.ids().map(|(key, _)| key).collect();
         for run in part.runs().select(&mark.app, i64::MIN, i64::MAX, None) {
             let Some(persons) = part.batch().column_by_name(columns::PERSON) else { continue };
             let persons = persons.as_primitive::<UInt64Type>();
-            let with_key = run.rows.clone().filter(|&row| persons.is_valid(row) && persons.values()[row] == mark.key);
+            let with_key = run.rows.clone().filter(|&row| persons.is_valid(row) && keys.contains(&persons.values()[row]));
             for rows in HiddenRows::new(with_key.map(|row| row..row + 1).collect()).ranges() {
                 found.add(&part.batch().slice(rows.start, rows.len()), |row| rows.start + row);
             }
@@ -69,7 +72,7 @@ impl<'m> Collector<'m> {
         Self { mark, places: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// Takes those of the rows, which have the person's key, that are the person's.
+    /// Takes those of the rows, which have keys of the person's, that are the person's.
     fn add(&mut self, batch: &RecordBatch, place: impl Fn(usize) -> usize) {
         let [Some(events), Some(_), Some(times), Some(users), Some(anonymous)] = TOLD_BY.map(|name| batch.column_by_name(name)) else {
             return;

@@ -39,8 +39,7 @@ impl Tombstones {
     pub(crate) fn of(deletions: &[StoredDeletion]) -> Self {
         let mut tombstones = Self::default();
         for deletion in deletions {
-            let mark = &deletion.mark;
-            tombstones.add(&mark.app, mark.key, mark.tombstone(deletion.requested_at_ms, deletion.refuse_later));
+            tombstones.add_person(&deletion.mark, deletion.requested_at_ms, deletion.refuse_later);
         }
         tombstones
     }
@@ -50,8 +49,12 @@ impl Tombstones {
         self.persons
     }
 
-    /// Adds a deletion that is newer than those before it.
-    pub(crate) fn add(&mut self, app: &Arc<str>, key: u64, tombstone: Tombstone) {
+    /// Adds a deletion that is newer than those before it, for every id of the person.
+    pub(crate) fn add_person(&mut self, mark: &PersonMark, requested_at_ms: i64, refuse_later: bool) {
+        mark.ids().for_each(|(key, id)| self.add(&mark.app, key, Tombstone { id, requested_at_ms, refuse_later }));
+    }
+
+    fn add(&mut self, app: &Arc<str>, key: u64, tombstone: Tombstone) {
         let of_key = self.apps.entry(app.clone()).or_default().entry(key).or_default();
         match of_key.iter_mut().find(|known| known.id == tombstone.id) {
             Some(known) => {
@@ -68,6 +71,15 @@ impl Tombstones {
     /// The persons of an app by key; `None` for an app without deletions.
     pub(crate) fn of_app(&self, app: &str) -> Option<&HashMap<u64, Vec<Tombstone>>> {
         self.apps.get(app)
+    }
+
+    /// Whether an event of this id, received then, is covered.
+    pub(crate) fn covers_id(&self, app: &str, key: u64, id: &str, received_at_ms: i64) -> bool {
+        let of_key = self.of_app(app).and_then(|persons| persons.get(&key));
+        of_key.is_some_and(|of_key| {
+            let id = id_hash(id);
+            of_key.iter().any(|tombstone| tombstone.id == id && tombstone.covers(received_at_ms))
+        })
     }
 
     /// Indices, ascending, of events in the batch that are covered.
@@ -122,12 +134,5 @@ impl Tombstones {
                 of_key.iter().any(|tombstone| tombstone.id == id && tombstone.covers(received_at_ms))
             })
         })
-    }
-}
-
-impl PersonMark {
-    /// The tombstone of this person.
-    pub(crate) fn tombstone(&self, requested_at_ms: i64, refuse_later: bool) -> Tombstone {
-        Tombstone { id: self.id, requested_at_ms, refuse_later }
     }
 }

@@ -1,7 +1,7 @@
 //! A batch of rows with the columns of a plan's fields.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{FieldRef, TimestampMillisecondType, UInt64Type};
@@ -14,7 +14,8 @@ use super::person_property::PersonTable;
 use super::text::Text;
 use super::value::OwnedScalar;
 use crate::columns::{self, ColumnRequest, PropertyKind, parse_property_column, property_column};
-use crate::decoded::{Decoded, NO_PERSON, Ordinals, SharedText, Times};
+use crate::decoded::{CanonicalOrdinals, Decoded, NO_PERSON, Ordinals, SharedText, Times};
+use crate::identity::Identity;
 
 /// The distinct fields of a plan; a position stands for a field.
 #[derive(Default)]
@@ -96,6 +97,19 @@ impl Persons {
 }
 
 impl Persons {
+    /// By the keys that these count as.
+    pub(super) fn of_keys(keys: &UInt64Array, identity: &Identity) -> Self {
+        if identity.is_empty() {
+            return Self::Keys(keys.clone());
+        }
+        let mut last: Option<(u64, u64)> = None;
+        let mut canonical = |&key: &u64| match last {
+            Some((known, canonical)) if known == key => canonical,
+            _ => last.insert((key, identity.canonical(key))).1,
+        };
+        Self::Keys(UInt64Array::new(keys.values().iter().map(&mut canonical).collect(), keys.nulls().cloned()))
+    }
+
     /// Calls `each` with every row that has a person, and the person's key.
     ///
     /// # Errors
@@ -117,16 +131,21 @@ pub(super) struct Batch {
     rows: usize,
     columns: Vec<Column>,
     times: Option<Times>,
-    persons: Persons,
+    /// As they were read.
+    own: Persons,
+    /// What makes persons of them, where that has to be done.
+    canonical: Option<Arc<CanonicalOrdinals>>,
+    persons: OnceLock<Persons>,
     span_ms: Option<(i64, i64)>,
 }
 
 impl Batch {
     /// Looks the fields up in what a part gave. Overflow objects are parsed once, for all properties that may be in them.
-    pub(super) fn of_record_batch(batch: &RecordBatch, fields: &Fields) -> Self {
+    pub(super) fn of_record_batch(batch: &RecordBatch, fields: &Fields, identity: &Identity) -> Self {
         let overflow = batch.column_by_name(columns::OVERFLOW).map(|column| column.as_string::<i32>());
         let overflow = OverflowValues::read(overflow, fields);
         let person = batch.column_by_name(columns::PERSON).map(|person| person.as_primitive::<UInt64Type>());
+        let persons = person.map_or(Persons::None, |person| Persons::of_keys(person, identity));
         let columns = fields.entries.iter().map(|(field, table)| match field {
             Field::Property(name) => {
                 let mut column = PropertyColumn { overflow: overflow.get(name), ..PropertyColumn::default() };
@@ -134,18 +153,21 @@ impl Batch {
                 stored.for_each(|array| column.set_array(array));
                 column.simplify()
             }
-            Field::UserProperty(_) | Field::InSegment(_) => match (person, table) {
-                (Some(person), Some(table)) => table.column(&Persons::Keys(person.clone()), batch.num_rows()),
+            Field::UserProperty(_) | Field::InSegment(_) => match (&persons, table) {
+                (Persons::Keys(_), Some(table)) => table.column(&persons, batch.num_rows()),
                 _ => Column::Absent,
             },
             other => batch.column_by_name(fixed_column(other)).map_or(Column::Absent, Column::array),
         });
+        let columns = columns.collect();
         let time = batch.column_by_name(columns::TIME);
         Self {
             rows: batch.num_rows(),
-            columns: columns.collect(),
+            columns,
             times: time.map(|time| Times::Far(time.as_primitive::<TimestampMillisecondType>().values().clone())),
-            persons: person.map_or(Persons::None, |person| Persons::Keys(person.clone())),
+            own: persons,
+            canonical: None,
+            persons: OnceLock::new(),
             span_ms: None,
         }
     }
@@ -165,8 +187,12 @@ impl Batch {
     }
 
     /// The persons; the scan must have read them.
+    #[inline]
     pub(super) fn persons(&self) -> &Persons {
-        &self.persons
+        match (&self.canonical, &self.own) {
+            (Some(canonical), Persons::Ordinals(own)) => self.persons.get_or_init(|| Persons::Ordinals(canonical.apply(own))),
+            _ => &self.own,
+        }
     }
 
     /// Two times between which all are, where that is known without looking.
@@ -249,7 +275,7 @@ impl BatchRows<'_> {
     }
 
     /// The batch. Overflow objects are parsed once, for all properties that may be in them.
-    pub(super) fn batch(&self, fields: &Fields, places: &Places) -> Batch {
+    pub(super) fn batch(&self, fields: &Fields, places: &Places, reading: &Reading) -> Batch {
         let overflow = match self.decoded(places.overflow) {
             Decoded::Array(array) => OverflowValues::read(array.as_string_opt::<i32>(), fields),
             _ => OverflowValues::default(),
@@ -259,10 +285,28 @@ impl BatchRows<'_> {
             Decoded::Array(array) => array.as_primitive_opt::<UInt64Type>().map_or(Persons::None, |keys| Persons::Keys(keys.clone())),
             _ => Persons::None,
         };
+        let own = match persons {
+            Persons::Keys(keys) => Persons::of_keys(&keys, &reading.identity),
+            persons => persons,
+        };
+        let times = match self.decoded(places.time) {
+            Decoded::Times(times) => Some(times),
+            _ => None,
+        };
+        let canonical = reading.canonical.clone();
+        let mut batch = Batch {
+            rows: self.rows.len(),
+            columns: Vec::new(),
+            times,
+            own,
+            canonical,
+            persons: OnceLock::new(),
+            span_ms: Some(self.span_ms),
+        };
         let column = |((field, table), place): (&(Field, Option<PersonTable>), &FieldPlace)| match place {
             FieldPlace::Event => self.event.map_or_else(|| Column::decoded(self.decoded(places.event)), EventName::column),
             FieldPlace::Fixed(place) => Column::decoded(self.decoded(*place)),
-            FieldPlace::Person => table.as_ref().map_or(Column::Absent, |table| table.column(&persons, self.rows.len())),
+            FieldPlace::Person => table.as_ref().map_or(Column::Absent, |table| table.column(batch.persons(), self.rows.len())),
             FieldPlace::Property(places) => {
                 let name = if let Field::Property(name) = field { name } else { "" };
                 let mut column = PropertyColumn { overflow: overflow.get(name), ..PropertyColumn::default() };
@@ -271,11 +315,8 @@ impl BatchRows<'_> {
             }
         };
         let columns = fields.entries.iter().zip(&places.fields).map(column).collect();
-        let times = match self.decoded(places.time) {
-            Decoded::Times(times) => Some(times),
-            _ => None,
-        };
-        Batch { rows: self.rows.len(), columns, times, persons, span_ms: Some(self.span_ms) }
+        batch.columns = columns;
+        batch
     }
 }
 

@@ -14,7 +14,10 @@ use super::scan::{Query, Reserved};
 use super::segment::Members;
 use super::value::Scalar;
 use crate::columns::{self, ColumnRequest};
-use crate::decoded::{AppSpace, Codes, Decoded, LoadFailure, Loaded, Loader, PersonForm, Piece, ScanTask, SharedText, plan_tasks};
+use crate::decoded::{
+    AppSpace, CanonicalOrdinals, Codes, Decoded, LoadFailure, Loaded, Loader, PersonForm, Piece, ScanTask, SharedText, plan_tasks,
+};
+use crate::identity::Identity;
 use crate::part::{Part, SCAN_BATCH_ROWS, ScanRequest};
 
 /// Fewer rows than this are not worth a second thread; tests have few, and mean all threads.
@@ -24,19 +27,28 @@ const MIN_ROWS_PER_THREAD: usize = if cfg!(test) { 1 } else { 65_536 };
 pub(super) struct Reading {
     pub(super) space: Arc<AppSpace>,
     pub(super) persons: PersonForm,
+    pub(super) identity: Arc<Identity>,
+    /// Where persons are ordinals and some have several ids.
+    pub(super) canonical: Option<Arc<CanonicalOrdinals>>,
     persons_full: AtomicBool,
     /// Who is in the segments of the question, as far as they were asked for.
     members: Mutex<Vec<(Arc<Segment>, Arc<Members>)>>,
 }
 
 impl Reading {
-    fn new(space: Arc<AppSpace>, persons: PersonForm) -> Self {
-        Self { space, persons, persons_full: AtomicBool::new(false), members: Mutex::default() }
+    /// With ordinals; `None` where there are not enough of them.
+    fn of_ordinals(space: &Arc<AppSpace>, identity: &Arc<Identity>) -> Option<Self> {
+        let canonical = if identity.is_empty() { None } else { Some(space.canonical(identity)?) };
+        Some(Self { canonical, ..Self::new(space.clone(), PersonForm::Ordinals, identity.clone()) })
+    }
+
+    fn new(space: Arc<AppSpace>, persons: PersonForm, identity: Arc<Identity>) -> Self {
+        Self { space, persons, identity, canonical: None, persons_full: AtomicBool::new(false), members: Mutex::default() }
     }
 
     /// For a question that reads keys, whatever there is of ordinals.
     pub(super) fn of_keys(query: &Query<'_>, app: &AppId) -> Self {
-        Self::new(query.decoded.space(app), PersonForm::Keys)
+        Self::new(query.decoded.space(app), PersonForm::Keys, query.snapshot.identity(app))
     }
 
     /// Who is in a segment, where that was found before.
@@ -99,15 +111,15 @@ impl Query<'_> {
     /// # Errors
     /// Those of `ask`.
     pub(super) fn with_persons<T>(&self, app: &AppId, ask: impl Fn(&Reading) -> Result<T, QueryError>) -> Result<T, QueryError> {
-        let space = self.decoded.space(app);
-        if !space.persons().is_full() {
-            let reading = Reading::new(space.clone(), PersonForm::Ordinals);
+        let (space, identity) = (self.decoded.space(app), self.snapshot.identity(app));
+        let with_ordinals = if space.persons().is_full() { None } else { Reading::of_ordinals(&space, &identity) };
+        if let Some(reading) = with_ordinals {
             let answer = ask(&reading);
             if !reading.persons_full.load(Ordering::Relaxed) {
                 return answer;
             }
         }
-        ask(&Reading::new(space, PersonForm::Keys))
+        ask(&Reading::new(space, PersonForm::Keys, identity))
     }
 
     /// Reads batches of decoded columns on several threads, each with a state of its own. A row group comes to one thread in row order.
@@ -305,7 +317,7 @@ impl ColumnScan<'_> {
                 for start in piece.rows.clone().step_by(SCAN_BATCH_ROWS) {
                     let rows = start..piece.rows.end.min(start + SCAN_BATCH_ROWS);
                     let rows = BatchRows { columns, rows, event: name.as_ref(), span_ms: (piece.earliest_ms, piece.latest_ms) };
-                    let batch = rows.batch(self.fields, &places);
+                    let batch = rows.batch(self.fields, &places, self.reading);
                     let wanted = self.wanted(piece, &batch, events.map(|events| events.slice(rows.rows.clone())));
                     if wanted.as_ref().is_none_or(|wanted| !wanted.is_none()) {
                         give(&batch, wanted.as_ref())?;

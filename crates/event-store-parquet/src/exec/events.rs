@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use event_store::{EventRow, EventsPage, EventsPlan, QueryContext, QueryError, ScanStats};
 
@@ -12,6 +13,7 @@ use super::person_property::PersonProperty;
 use super::row_reader::RowReader;
 use super::scan::{Query, Reserved};
 use crate::columns::{self, ColumnRequest, FIXED};
+use crate::identity::Identity;
 use crate::part::ScanRequest;
 
 /// The first look back from the newest event; each further one is this many times longer.
@@ -33,7 +35,8 @@ pub fn events(query: &Query<'_>, plan: &EventsPlan) -> Result<EventsPage, QueryE
     let stats = PersonProperty::load_all(query, &plan.scan.app, &mut fields, None)?;
     // One more than the page shows whether more remain.
     let wanted = plan.limit.saturating_add(plan.skip).saturating_add(1);
-    let mut reading = Reading { query, plan, fields, filter, memo_count, wanted, stats };
+    let identity = query.snapshot.identity(&plan.scan.app);
+    let mut reading = Reading { query, plan, identity, fields, filter, memo_count, wanted, stats };
     let Some(from_ms) = reading.oldest_time()? else {
         return Ok(EventsPage { stats: reading.stats, ..EventsPage::default() });
     };
@@ -48,6 +51,7 @@ pub fn events(query: &Query<'_>, plan: &EventsPlan) -> Result<EventsPage, QueryE
 struct Reading<'r> {
     query: &'r Query<'r>,
     plan: &'r EventsPlan,
+    identity: Arc<Identity>,
     fields: Fields,
     filter: Predicate,
     memo_count: usize,
@@ -104,7 +108,7 @@ impl Reading<'_> {
             memory: Reserved::new(self.query.context),
         };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, batch| {
-            let batch = Batch::of_record_batch(batch, &self.fields);
+            let batch = Batch::of_record_batch(batch, &self.fields, &self.identity);
             let mask = self.filter.evaluate(&batch, None, &mut newest.memos);
             mask.iter().for_each(|row| newest.push(batch.time(row as usize), self.wanted));
             newest.memory.set(newest.times.capacity() * size_of::<i64>())
@@ -131,7 +135,7 @@ impl Reading<'_> {
             memory: Reserved::new(self.query.context),
         };
         let (newest, stats) = self.query.scan(&request, &make, &|newest, record_batch| {
-            let batch = Batch::of_record_batch(record_batch, &self.fields);
+            let batch = Batch::of_record_batch(record_batch, &self.fields, &self.identity);
             let mask = self.filter.evaluate(&batch, None, &mut newest.memos);
             if mask.is_none() {
                 return Ok(());

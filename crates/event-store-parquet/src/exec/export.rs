@@ -11,6 +11,7 @@ use super::person_property::PersonProperty;
 use super::row_reader::RowReader;
 use super::scan::Query;
 use crate::columns::{ColumnRequest, FIXED};
+use crate::identity::Identity;
 use crate::part::{Part, ScanRequest};
 use crate::snapshot::account;
 
@@ -41,7 +42,8 @@ pub fn export(query: &Query<'_>, scan: &Scan, visit: &mut ExportVisitor<'_>) -> 
     requests.push(ColumnRequest::AllProperties);
     let request =
         ScanRequest { app: &scan.app, from_ms: scan.from_ms, to_ms: scan.to_ms, events: scan.events.as_deref(), columns: &requests };
-    let mut reading = Reading { query, fields, filter, memos, rows: Vec::new(), bytes: 0 };
+    let identity = query.snapshot.identity(&scan.app);
+    let mut reading = Reading { query, identity, fields, filter, memos, rows: Vec::new(), bytes: 0 };
     for part in parts {
         let mut scan = part.scan(&request);
         for batch in scan.by_ref() {
@@ -62,6 +64,7 @@ fn note_missing(stats: &mut ScanStats, missing: &str) {
 
 struct Reading<'r> {
     query: &'r Query<'r>,
+    identity: Arc<Identity>,
     fields: Fields,
     filter: Predicate,
     memos: Memos,
@@ -72,7 +75,7 @@ struct Reading<'r> {
 
 impl Reading<'_> {
     fn read(&mut self, record_batch: &RecordBatch, stats: &ScanStats, visit: &mut ExportVisitor<'_>) -> Result<(), QueryError> {
-        let batch = Batch::of_record_batch(record_batch, &self.fields);
+        let batch = Batch::of_record_batch(record_batch, &self.fields, &self.identity);
         let mask = self.filter.evaluate(&batch, None, &mut self.memos);
         self.query.context.check()?;
         if mask.is_none() {

@@ -117,12 +117,13 @@ impl PersonProperty {
         let events = ["$identify".to_string(), "$set".to_string()];
         let request = ScanRequest { app, from_ms: i64::MIN, to_ms: before_ms, events: Some(&events), columns: &requests };
 
+        let identity = query.snapshot.identity(app);
         let mut values = ValueTable::default();
         values.intern(Scalar::Null);
         let mut settings: FxHashMap<u64, Setting> = FxHashMap::default();
         let mut memory = Reserved::new(query.context);
         query.snapshot.scan(&request, query.context, stats, &mut |batch| {
-            let batch = Batch::of_record_batch(&batch, &fields);
+            let batch = Batch::of_record_batch(&batch, &fields, &identity);
             let Persons::Keys(persons) = batch.persons() else { return Ok(()) };
             let known = settings.len();
             let mut bytes = 0;

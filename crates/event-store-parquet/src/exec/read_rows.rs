@@ -11,6 +11,7 @@ use super::row_reader::RowReader;
 use super::scan::Query;
 use super::value::Scalar;
 use crate::columns::{self, ColumnRequest, FIXED};
+use crate::identity::Identity;
 use crate::part::ScanRequest;
 
 /// Gives the rows of a plan to `visit`, on the query's threads, in no order.
@@ -34,9 +35,10 @@ pub fn read_rows(query: &Query<'_>, plan: &RowsPlan, visit: &RowVisitor<'_>) -> 
     }
     let request =
         ScanRequest { app: &scan.app, from_ms: scan.from_ms, to_ms: scan.to_ms, events: scan.events.as_deref(), columns: &requests };
+    let identity = query.snapshot.identity(&scan.app);
     let make = || Memos::new(memo_count, query.context);
     let each = |memos: &mut Memos, record_batch: &RecordBatch| {
-        let batch = Batch::of_record_batch(record_batch, &fields);
+        let batch = Batch::of_record_batch(record_batch, &fields, &identity);
         let mask = filter.evaluate(&batch, None, memos);
         query.context.check()?;
         if mask.is_none() {
@@ -44,7 +46,7 @@ pub fn read_rows(query: &Query<'_>, plan: &RowsPlan, visit: &RowVisitor<'_>) -> 
         }
         let chosen = (!filter.is_always()).then(|| mask.iter().collect());
         let reader = plan.is_whole.then(|| RowReader::new(record_batch));
-        visit(&Block { batch: &batch, chosen, positions: &positions, fields: &plan.fields, reader })
+        visit(&Block { batch: &batch, chosen, positions: &positions, fields: &plan.fields, identity: &identity, reader })
     };
     let (_, scanned) = query.scan(&request, &make, &each)?;
     add_stats(&mut stats, scanned);
@@ -57,6 +59,7 @@ struct Block<'b> {
     chosen: Option<Vec<u32>>,
     positions: &'b [usize],
     fields: &'b [Field],
+    identity: &'b Identity,
     reader: Option<RowReader<'b>>,
 }
 
@@ -98,6 +101,10 @@ impl RowBlock for Block<'_> {
             Persons::Keys(keys) if row < keys.len() && keys.is_valid(row) => Some(keys.value(row)),
             _ => None,
         }
+    }
+
+    fn linked_id(&self, row: usize) -> Option<&str> {
+        self.identity.id(self.person(row)?)
     }
 
     fn time_ms(&self, row: usize) -> i64 {

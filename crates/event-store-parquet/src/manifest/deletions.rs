@@ -3,9 +3,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use event_store::{RollupSize, StoreError};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Manifest, rollups, sql_error};
+use super::{Manifest, has_table, links, rollups, sql_error};
 use crate::deletion::{FoundRows, PersonMark};
 use crate::hidden::HiddenRows;
 use crate::rollup::{AppRollups, TOTAL, period_start, size_ms};
@@ -77,6 +77,9 @@ impl Manifest {
                 log_until_ms
             ];
             tx.execute(&sql, values)?;
+            let mut insert = tx.prepare_cached("INSERT INTO deletion_ids (deletion, person, person_sha256) VALUES (?1, ?2, ?3)")?;
+            mark.linked.iter().try_for_each(|(key, hash)| insert.execute(params![id, *key as i64, hash.as_slice()]).map(|_| ()))?;
+            links::forget(tx, &mark.app, &mark.ids().map(|(key, _)| key).collect::<Vec<_>>())?;
             for finding in findings {
                 insert_finding(tx, id, finding)?;
                 if let Some(found) = finding.found {
@@ -101,7 +104,7 @@ impl Manifest {
         let mut statement =
             reader.prepare_cached(&format!("SELECT {COLUMNS} FROM deletions {filter} ORDER BY number")).map_err(sql_error)?;
         let rows = statement.query_map([], read_deletion).map_err(sql_error)?;
-        rows.collect::<Result<_, _>>().map_err(sql_error)
+        rows.map(|row| row.and_then(|deletion| with_ids(&reader, deletion)).map_err(sql_error)).collect()
     }
 
     /// The newest deletions of an app, newest first.
@@ -110,13 +113,15 @@ impl Manifest {
         let sql = format!("SELECT {COLUMNS} FROM deletions WHERE app = ?1 ORDER BY number DESC LIMIT ?2");
         let mut statement = reader.prepare_cached(&sql).map_err(sql_error)?;
         let rows = statement.query_map(params![app, limit as i64], read_deletion).map_err(sql_error)?;
-        rows.collect::<Result<_, _>>().map_err(sql_error)
+        rows.map(|row| row.and_then(|deletion| with_ids(&reader, deletion)).map_err(sql_error)).collect()
     }
 
     /// One deletion of an app.
     pub(crate) fn deletion(&self, app: &str, id: &str) -> Result<Option<StoredDeletion>, StoreError> {
         let sql = format!("SELECT {COLUMNS} FROM deletions WHERE app = ?1 AND id = ?2");
-        self.reader().query_row(&sql, params![app, id], read_deletion).optional().map_err(sql_error)
+        let reader = self.reader();
+        let stored = reader.query_row(&sql, params![app, id], read_deletion).and_then(|deletion| with_ids(&reader, deletion));
+        stored.optional().map_err(sql_error)
     }
 
     /// The segments of a deletion, by path.
@@ -251,7 +256,7 @@ fn read_deletion(row: &Row<'_>) -> rusqlite::Result<StoredDeletion> {
     let days = serde_json::from_str(row.get_ref(8)?.as_str()?).map_err(|error| wrong(8, &error.to_string()))?;
     Ok(StoredDeletion {
         id: row.get(0)?,
-        mark: PersonMark { app, key: row.get::<_, i64>(2)? as u64, id },
+        mark: PersonMark { app, key: row.get::<_, i64>(2)? as u64, id, linked: Vec::new() },
         requested_at_ms: row.get(4)?,
         refuse_later: row.get(5)?,
         rows: row.get::<_, i64>(6)? as u64,
@@ -260,6 +265,23 @@ fn read_deletion(row: &Row<'_>) -> rusqlite::Result<StoredDeletion> {
         log_until_ms: row.get(9)?,
         finished_at_ms: row.get(10)?,
     })
+}
+
+/// The deletion with the other ids of its person.
+fn with_ids(reader: &Connection, mut deletion: StoredDeletion) -> rusqlite::Result<StoredDeletion> {
+    let sql = "SELECT person, person_sha256 FROM deletion_ids WHERE deletion = ?1";
+    if !has_table(reader, "deletion_ids")? {
+        return Ok(deletion);
+    }
+    let mut statement = reader.prepare_cached(sql)?;
+    let ids = statement.query_map(params![deletion.id], |row| {
+        let hash = row.get_ref(1)?.as_blob()?.try_into();
+        let hash = hash.map_err(|_| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Blob, "not a hash".into()))?;
+        Ok((row.get::<_, i64>(0)? as u64, hash))
+    })?;
+    deletion.mark.linked = ids.collect::<rusqlite::Result<_>>()?;
+    deletion.mark.linked.sort_unstable();
+    Ok(deletion)
 }
 
 fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {

@@ -3,6 +3,7 @@
 mod deletions;
 mod inspect;
 mod ledger;
+mod links;
 mod lost;
 mod rollups;
 mod segments;
@@ -16,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use event_store::{LostRecords, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use crate::identity::LinkDelta;
 use crate::ledger::LedgerDelta;
 use crate::rollup::AppRollups;
 use crate::segment::SegmentInfo;
@@ -85,17 +87,28 @@ CREATE TABLE tiered (segment INTEGER PRIMARY KEY, object TEXT NOT NULL);
 CREATE TABLE tier_garbage (object TEXT PRIMARY KEY, segment INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
-/// From version 3 to 4: sketches in their packed form, which an older program cannot read. Those that are there stay as they are.
-const PACKED_SKETCHES: &str = "";
+/// From version 3 to 4: links between ids, which an older program would not add to, nor take out those of a deleted person; and sketches in their
+/// packed form, which it cannot read. Sketches that are there stay as they are.
+const LINKS: &str = "
+CREATE TABLE links (
+    app TEXT NOT NULL, source INTEGER NOT NULL, source_id TEXT NOT NULL, target_id TEXT NOT NULL, time_ms INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL, PRIMARY KEY (app, source)
+) WITHOUT ROWID;
+CREATE TABLE deletion_ids (
+    deletion TEXT NOT NULL, person INTEGER NOT NULL, person_sha256 BLOB NOT NULL, PRIMARY KEY (deletion, person)
+) WITHOUT ROWID;
+INSERT INTO meta (key, value) SELECT 'links_unread', 1 WHERE EXISTS (SELECT 1 FROM segments);
+";
 
 /// What brings a manifest of each version, from 1 on, to the next.
-const UPGRADES: [&str; 3] = [DELETIONS, TIERS, PACKED_SKETCHES];
+const UPGRADES: [&str; 3] = [DELETIONS, TIERS, LINKS];
 
 /// Everything a flush makes durable.
 pub(crate) struct FlushRecord<'a> {
     pub(crate) segments: &'a [SegmentInfo],
     pub(crate) rollups: &'a std::collections::BTreeMap<std::sync::Arc<str>, AppRollups>,
     pub(crate) ledger: &'a LedgerDelta,
+    pub(crate) links: &'a LinkDelta,
     pub(crate) position: u64,
     /// All losses, when there are new ones.
     pub(crate) lost: Option<&'a [LostRecords]>,
@@ -152,6 +165,7 @@ impl Manifest {
                 rollups::merge(tx, app, rollups)?;
             }
             ledger::merge(tx, record.ledger)?;
+            links::merge(tx, record.links)?;
             if let Some(lost) = record.lost {
                 lost::replace(tx, lost)?;
             }
@@ -217,6 +231,12 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(sql_error)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+/// Whether there is such a table: readers meet manifests of earlier versions.
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1")?;
+    statement.exists(params![name])
 }
 
 fn create(writer: &mut Connection) -> Result<(), StoreError> {

@@ -103,7 +103,7 @@ mod tests {
             let (bytes, place) = encode(&array, 7).unwrap();
             let text_bytes = texts.iter().map(String::len).sum();
             prop_assert_eq!(place, TextsPlace { start: 7, bytes: bytes.len(), texts: texts.len(), text_bytes });
-            prop_assert_eq!(decode(&bytes, &place).unwrap(), array.clone());
+            prop_assert_eq!(&decode(&bytes, &place).unwrap(), &array);
             let others = [TextsPlace { texts: texts.len() + 1, ..place }, TextsPlace { text_bytes: text_bytes + 1, ..place }];
             for other in others {
                 prop_assert!(decode(&bytes, &other).is_err(), "{:?}", other);

@@ -334,9 +334,10 @@ fn a_store_of_the_first_format_is_brought_to_this_one() {
     store.flush().unwrap();
     drop(store);
     let manifest = rusqlite::Connection::open(dir.path().join(crate::manifest::FILE)).unwrap();
+    let third = "DROP TABLE links; DROP TABLE deletion_ids; PRAGMA user_version = 3";
     let second = "DROP TABLE tiered; DROP TABLE tier_garbage; PRAGMA user_version = 2";
     let first = "DROP TABLE deletions; DROP TABLE deletion_segments; DELETE FROM meta WHERE key = 'last_segment'; PRAGMA user_version = 1";
-    for earlier in [second, first] {
+    for earlier in [third, second, first] {
         manifest.execute_batch(earlier).unwrap();
         // Before it is brought to this format, it can be checked and backed up.
         assert_eq!(findings(dir.path()), Vec::new());

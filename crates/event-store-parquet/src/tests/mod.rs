@@ -5,6 +5,7 @@ mod damage;
 mod decoded;
 mod deletion;
 mod equivalence;
+mod identity;
 mod layout;
 mod ledger;
 mod properties;

@@ -112,6 +112,8 @@ section! {
         url: String = "parquet:".to_owned(),
         /// MiB of decoded columns kept for the next question; 0 keeps none. Not set: an eighth of the machine's memory (or of the limit of its container), 1,024 at most.
         max_decoded_mib: Option<usize> = None,
+        /// Most links between ids (`$identify`, `$alias`) in one app; each takes some 300 bytes of memory. Beyond, ids stay persons of their own, and `throng_store_id_links_refused_total` counts.
+        max_id_links: usize = 1_000_000,
         /// The section below.
         tier: TierConfig = TierConfig::default(),
     }

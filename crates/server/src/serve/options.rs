@@ -33,6 +33,7 @@ pub(super) fn store_options(config: &Config) -> ParquetStoreOptions {
     let max_decoded_bytes = config.event_store.max_decoded_mib.map_or_else(default_decoded_bytes, |mib| mib.saturating_mul(MIB));
     ParquetStoreOptions {
         max_decoded_bytes,
+        max_links: config.event_store.max_id_links,
         max_unflushed_rows: config.stream.max_unflushed_rows.saturating_mul(HEADROOM),
         max_unflushed_bytes: config.stream.max_unflushed_mib.saturating_mul(MIB * HEADROOM),
         log_kept_ms: Some(config.event_log.max_age_hours.saturating_mul(3_600_000).min(i64::MAX as u64) as i64),

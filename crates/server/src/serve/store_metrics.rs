@@ -14,6 +14,8 @@ struct StoreMetrics {
     space_bytes: IntGauge,
     max_bytes: IntGauge,
     lost_records: IntGauge,
+    links: IntGauge,
+    links_refused: IntCounter,
 }
 
 /// Registers the figures of `store`.
@@ -32,12 +34,26 @@ pub(super) fn register(store: &Arc<ParquetStore>, registry: &Registry) -> Result
             "throng_store_lost_log_records",
             "Log records, one a request, that were damaged or gone before their events were stored, of all time",
         )?,
+        links: IntGauge::new("throng_store_id_links", "Ids that count as another: links between ids, of all apps")?,
+        links_refused: IntCounter::new(
+            "throng_store_id_links_refused_total",
+            "Times that an event wanted to link an id, and its app had max_id_links links or the person 1,000 ids",
+        )?,
     }))
 }
 
 impl StoreMetrics {
-    fn all(&self) -> [&dyn Collector; 6] {
-        [&self.hits, &self.misses, &self.column_bytes, &self.space_bytes, &self.max_bytes, &self.lost_records]
+    fn all(&self) -> [&dyn Collector; 8] {
+        [
+            &self.hits,
+            &self.misses,
+            &self.column_bytes,
+            &self.space_bytes,
+            &self.max_bytes,
+            &self.lost_records,
+            &self.links,
+            &self.links_refused,
+        ]
     }
 }
 
@@ -54,6 +70,9 @@ impl Collector for StoreMetrics {
         self.column_bytes.set(figures.column_bytes as i64);
         self.space_bytes.set(figures.space_bytes as i64);
         self.lost_records.set(self.store.lost_records() as i64);
+        let links = self.store.link_figures();
+        self.links.set(links.links as i64);
+        self.links_refused.inc_by(links.refused.saturating_sub(self.links_refused.get()));
         self.max_bytes.set(figures.max_bytes as i64);
         self.all().into_iter().flat_map(Collector::collect).collect()
     }

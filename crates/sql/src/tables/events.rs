@@ -102,7 +102,7 @@ pub(super) fn text(cell: Cell<'_>) -> Option<&str> {
 /// The person of an event by name.
 pub(super) fn person(block: &dyn RowBlock, row: usize, user_id: usize, anonymous_id: usize) -> Option<&str> {
     block.person(row)?;
-    text(block.cell(user_id, row)).or_else(|| text(block.cell(anonymous_id, row)))
+    block.linked_id(row).or_else(|| text(block.cell(user_id, row))).or_else(|| text(block.cell(anonymous_id, row)))
 }
 
 /// The plan that reads these fields of all of an app's events.

@@ -22,6 +22,8 @@ const PERSON_BYTES: usize = 160;
 const VALUE_BYTES: usize = 32;
 
 struct Person {
+    /// Of a person with several ids, the one that stands for it.
+    linked_id: Option<Box<str>>,
     user_id: Option<Box<str>>,
     anonymous_id: Option<Box<str>>,
     first_ms: i64,
@@ -93,8 +95,17 @@ pub(super) fn read(reading: &Reading, outlet: &Outlet) -> ReadResult {
             let mut bytes = 0;
             let person = shard.entry(key).or_insert_with(|| {
                 let values: Vec<OwnedCell> = (0..values).map(|i| OwnedCell::of(block.cell(FIXED_FIELDS + i, row))).collect();
+                bytes += block.linked_id(row).map_or(0, str::len);
                 bytes += PERSON_BYTES + values.iter().map(|value| VALUE_BYTES + value.text_bytes()).sum::<usize>();
-                Person { user_id: None, anonymous_id: None, first_ms: time_ms, last_ms: time_ms, events: 0, values }
+                Person {
+                    linked_id: block.linked_id(row).map(Box::from),
+                    user_id: None,
+                    anonymous_id: None,
+                    first_ms: time_ms,
+                    last_ms: time_ms,
+                    events: 0,
+                    values,
+                }
             });
             person.events += 1;
             person.first_ms = person.first_ms.min(time_ms);
@@ -130,7 +141,10 @@ fn append(reading: &Reading, person: &Person, maker: &mut BatchMaker<'_>) {
     let mut value = person.values.iter();
     for (i, column) in reading.columns.iter().enumerate() {
         match column {
-            ViewColumn::Person => maker.text(i, person.user_id.as_deref().or(person.anonymous_id.as_deref())),
+            ViewColumn::Person => {
+                let id = person.linked_id.as_deref().or(person.user_id.as_deref());
+                maker.text(i, id.or(person.anonymous_id.as_deref()));
+            }
             ViewColumn::UserId => maker.text(i, person.user_id.as_deref()),
             ViewColumn::AnonymousId => maker.text(i, person.anonymous_id.as_deref()),
             ViewColumn::FirstSeen => maker.integer(i, Some(person.first_ms)),

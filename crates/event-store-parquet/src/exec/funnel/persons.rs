@@ -36,8 +36,9 @@ pub fn funnel_persons(query: &Query<'_>, plan: &FunnelPersonsPlan) -> Result<Fun
         let more = nearest.len() > plan.limit;
         nearest.truncate(plan.limit);
         let ids = ids(query, &funnel, &nearest, reading, &mut stats)?;
+        let id = |key: u64| reading.identity.id(key).map(str::to_owned).or_else(|| ids.get(&key).cloned());
         let person = |found: Found| FunnelPerson {
-            id: ids.get(&found.key).cloned().unwrap_or_default(),
+            id: id(found.key).unwrap_or_default(),
             key: found.key,
             entry_ms: found.entry_ms,
             last_step: found.last_step,
@@ -110,7 +111,7 @@ fn find(
     })
 }
 
-/// The id of each person, from the events of the steps.
+/// The id of each person that has only one, from the events of the steps.
 fn ids(
     query: &Query<'_>,
     funnel: &FunnelPlan,
@@ -122,6 +123,7 @@ fn ids(
     let (user, anonymous) = (fields.add(&Field::UserId), fields.add(&Field::AnonymousId));
     let names = funnel.scan.events.as_deref();
     // Every one of them has the event of its entry.
+    let persons: Vec<&Found> = persons.iter().filter(|found| reading.identity.id(found.key).is_none()).collect();
     let entries = persons.iter().map(|found| found.entry_ms);
     let (Some(from_ms), Some(last_ms)) = (entries.clone().min(), entries.max()) else { return Ok(FxHashMap::default()) };
     let scan = ColumnScan {

@@ -1,7 +1,11 @@
 //! Why a funnel counts one person as it does.
 
+use std::sync::Arc;
+
+use event::AppId;
 use event_store::{
-    Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Value,
+    Field, Filter, FunnelEvent, FunnelMode, FunnelPersonPlan, FunnelPlan, FunnelStop, FunnelStory, Op, QueryError, ScanStats, Segment,
+    SegmentRule, Value,
 };
 
 use super::side::Side;
@@ -17,7 +21,7 @@ use crate::exec::scan::Query;
 /// As for [`event_store::EventSource::aggregate`].
 pub fn funnel_person(query: &Query<'_>, plan: &FunnelPersonPlan) -> Result<FunnelStory, QueryError> {
     let scan = event_store::Scan {
-        filter: Filter::And(vec![of_person(&plan.person), plan.funnel.scan.filter.clone()]),
+        filter: Filter::And(vec![of_person(query, &plan.funnel.scan.app, &plan.person), plan.funnel.scan.filter.clone()]),
         ..plan.funnel.scan.clone()
     };
     let funnel = FunnelPlan { scan, breakdown: None, buckets: None, ..plan.funnel.clone() };
@@ -43,8 +47,12 @@ pub fn funnel_person(query: &Query<'_>, plan: &FunnelPersonPlan) -> Result<Funne
     })
 }
 
-/// The person's own events: see [`event::person_hash`].
-fn of_person(id: &str) -> Filter {
+/// The events of the person: where persons have several ids, of all of them; else see [`event::person_hash`].
+fn of_person(query: &Query<'_>, app: &AppId, id: &str) -> Filter {
+    if !query.snapshot.identity(app).is_empty() {
+        let segment = Segment { name: "person".to_owned(), rule: SegmentRule::Listed(Arc::from([id.to_owned()])) };
+        return Filter::Compare(Field::InSegment(Arc::new(segment)), Op::In(vec![Value::Bool(true)]));
+    }
     let is = |field: Field| Filter::Compare(field, Op::In(vec![Value::Str(id.to_owned())]));
     let has_user = Filter::Compare(Field::UserId, Op::IsSet);
     Filter::Or(vec![is(Field::UserId), Filter::And(vec![Filter::Not(Box::new(has_user)), is(Field::AnonymousId)])])

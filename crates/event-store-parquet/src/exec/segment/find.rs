@@ -104,7 +104,8 @@ impl<'f> Finder<'f> {
     }
 
     fn listed(&mut self, ids: &[String]) -> Result<PersonSet, QueryError> {
-        let mut keys: Vec<u64> = ids.iter().filter_map(|id| person_hash(Some(id), None)).map(|PersonHash(key)| key).collect();
+        let mut keys: Vec<u64> =
+            ids.iter().filter_map(|id| person_hash(Some(id), None)).map(|PersonHash(key)| self.reading.identity.canonical(key)).collect();
         keys.sort_unstable();
         keys.dedup();
         if !self.reading.has_ordinals() {

@@ -32,8 +32,11 @@ pub fn segment_persons(query: &Query<'_>, plan: &SegmentPersonsPlan) -> Result<S
         let (keys, _memory) = nearest(&found, plan, reading, query.context)?;
         let more = keys.len() > plan.limit;
         let page = &keys[..keys.len().min(plan.limit)];
-        let ids = if page.is_empty() { FxHashMap::default() } else { ids(query, &plan.app, page, reading, &mut stats)? };
-        let person = |key: &u64| SegmentPerson { key: *key, id: ids.get(key).cloned().unwrap_or_default() };
+        let linked = |key: &u64| reading.identity.id(*key);
+        let others: Vec<u64> = page.iter().copied().filter(|key| linked(key).is_none()).collect();
+        let ids = if others.is_empty() { FxHashMap::default() } else { ids(query, &plan.app, &others, reading, &mut stats)? };
+        let id = |key: &u64| linked(key).map(str::to_owned).or_else(|| ids.get(key).cloned());
+        let person = |key: &u64| SegmentPerson { key: *key, id: id(key).unwrap_or_default() };
         let persons = page.iter().map(person).collect();
         Ok(SegmentPersonsPage { persons, count: found.count().unwrap_or(0), more, stats })
     })
@@ -65,7 +68,7 @@ fn nearest(
     Ok((nearest.into_sorted_vec(), memory))
 }
 
-/// The id of each person, from any event.
+/// The id of each person that has only one, from any event.
 fn ids(
     query: &Query<'_>,
     app: &AppId,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use event_store::{DidRule, Field, Filter, HasRule, Op, Segment, SegmentRule, Value};
 use proptest::prelude::*;
 
-use super::world::{BASE_MS, MINUTE_MS, PROPERTIES, PlainEvent, any_names, any_value};
+use super::world::{BASE_MS, MINUTE_MS, PROPERTIES, PlainEvent, any_names, any_value, resolve};
 use crate::exec::value::{OwnedScalar, compare_values};
 
 /// A number times four, exact for every number of a world.
@@ -75,7 +75,7 @@ pub(super) fn in_segment(world: &[PlainEvent], person: &str, rule: &SegmentRule)
         SegmentRule::Any(rules) => rules.iter().any(|rule| in_segment(world, person, rule)),
         SegmentRule::Not(rule) => !in_segment(world, person, rule),
         SegmentRule::Has(rule) => op_holds(&person_property(world, person, &rule.property, rule.before_ms), &rule.op),
-        SegmentRule::Listed(ids) => ids.iter().any(|id| id == person),
+        SegmentRule::Listed(ids) => ids.iter().any(|id| resolve(world, id) == person),
         SegmentRule::Did(rule) => {
             let counts = |event: &&PlainEvent| {
                 event.person() == Some(person)

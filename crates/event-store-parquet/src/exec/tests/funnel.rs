@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::aggregate::any_scan;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, selected};
-use super::world::{Keeping, MINUTE_MS, PlainEvent, any_event, any_forms, any_keeping, any_names, cache, context, snapshot};
+use super::world::{Keeping, MINUTE_MS, PlainEvent, any_event, any_forms, any_keeping, any_names, any_world, cache, context, snapshot};
 use crate::exec::attempt::{Attempt, EXCLUSION_SHIFT, NOT_DONE, Rule, Scope, StepEvent, oracle};
 use crate::exec::value::compare_values;
 use crate::exec::{Query, funnel, funnel_person, funnel_persons};
@@ -309,7 +309,7 @@ proptest! {
 
     #[test]
     fn every_option_agrees_with_a_search_over_all_choices(
-        world in prop::collection::vec(any_dense_event(), 0..14),
+        world in any_world(any_dense_event(), 0..14),
         plan in any_full_plan(),
         range in (0i64..6, 1i64..12),
         forms in any_forms(),
@@ -324,7 +324,7 @@ proptest! {
 
     #[test]
     fn agrees_with_a_search_over_all_choices(
-        world in prop::collection::vec(any_dense_event(), 0..14),
+        world in any_world(any_dense_event(), 0..14),
         plan in any_plan(),
         range in (0i64..6, 1i64..12),
         forms in any_forms(),
@@ -335,7 +335,7 @@ proptest! {
 
     #[test]
     fn an_entry_of_its_own_agrees_with_a_search_over_all_choices(
-        world in prop::collection::vec(any_dense_event(), 0..14),
+        world in any_world(any_dense_event(), 0..14),
         plan in any_plan_with_own_entry(),
         range in (0i64..6, 1i64..12),
         forms in any_forms(),
@@ -355,6 +355,7 @@ fn a_filter_narrows_every_step() {
         anonymous_id: None,
         session_id: None,
         insert_id: None,
+        counts_as: None,
         properties: vec![("country".into(), crate::exec::value::OwnedScalar::Str(country.into()))],
     };
     let world = [event("a", "US", 0), event("b", "DE", 1), event("b", "US", 2)];

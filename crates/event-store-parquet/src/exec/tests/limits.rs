@@ -34,6 +34,7 @@ pub(super) fn distinct_events(count: i64) -> Vec<PlainEvent> {
         anonymous_id: None,
         session_id: None,
         insert_id: None,
+        counts_as: None,
         properties: vec![("id".into(), OwnedScalar::Str(format!("value {i}").into()))],
     };
     (0..count).map(event).collect()

@@ -14,7 +14,7 @@ use super::aggregate::any_scan;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, selected};
 use super::funnel::{any_dense_event, any_selections};
 use super::limits::{everything, held};
-use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_forms, any_keeping, cache, context, snapshot};
+use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_forms, any_keeping, any_world, cache, context, snapshot};
 use crate::exec::value::compare_values;
 use crate::exec::{Query, paths};
 
@@ -243,7 +243,7 @@ fn same(table: &PathsTable, expected: &PathsTable, round: &str) -> Result<(), Te
 #[test]
 fn every_option_agrees_with_nested_loops() {
     const WORLDS: u32 = 10_000;
-    let worlds = (prop::collection::vec(any_dense_event(), 0..24), any_plan(), (0i64..4, 1i64..14), any_forms(), any_keeping());
+    let worlds = (any_world(any_dense_event(), 0..28), any_plan(), (0i64..4, 1i64..14), any_forms(), any_keeping());
     let telling = Cell::new(0);
     let run = TestRunner::new(ProptestConfig::with_cases(WORLDS)).run(&worlds, |(world, plan, range, forms, keeping)| {
         let paths = check(&world, plan, range, &forms, keeping)?;
@@ -264,6 +264,7 @@ fn crowd() -> Vec<PlainEvent> {
         anonymous_id: None,
         session_id: (i % 3 == 0).then(|| format!("s{}", i % 5)),
         insert_id: None,
+        counts_as: None,
         properties: Vec::new(),
     };
     (0..12_000).map(event).collect()

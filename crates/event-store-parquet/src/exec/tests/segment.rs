@@ -12,7 +12,9 @@ use event_store::{
 use proptest::prelude::*;
 
 use super::filter_oracle::{any_rule, in_segment};
-use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, app, cache, context, snapshot};
+use super::world::{
+    BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_event, any_forms, any_keeping, any_world, app, cache, context, snapshot,
+};
 use crate::exec::{Query, aggregate, segment_persons};
 use crate::snapshot::Snapshot;
 
@@ -44,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
     #[test]
     fn pages_have_everybody_who_is_in_and_has_an_event(
-        world in prop::collection::vec(any_event(), 0..40),
+        world in any_world(any_event(), 0..40),
         forms in any_forms(),
         keeping in any_keeping(),
         rule in any_rule(),
@@ -72,6 +74,7 @@ fn event(person: &str, minute: i64, name: &str) -> PlainEvent {
         anonymous_id: None,
         session_id: None,
         insert_id: None,
+        counts_as: None,
         properties: Vec::new(),
     }
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray};
-use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
+use event::{AppId, EventBatchBuilder, EventFields, PersonHash, PropertyValue, check_id, person_hash};
 use event_store::{AppendedBatch, MemoryBudget, QueryContext};
 use proptest::prelude::*;
 
 use crate::columnize::columnize;
 use crate::columns;
 use crate::decoded::DecodedCache;
+use crate::deletion::Tombstones;
 use crate::exec::value::OwnedScalar;
 use crate::hidden::HiddenRows;
+use crate::identity::{Identities, LinkDelta, Links, links_of};
 use crate::memory::MemoryPart;
 use crate::merge::{IdColumns, IdGatherer};
 use crate::part::Part;
@@ -39,10 +41,16 @@ pub(super) struct PlainEvent {
     pub(super) session_id: Option<String>,
     pub(super) insert_id: Option<String>,
     pub(super) properties: Vec<(String, OwnedScalar)>,
+    /// The id that stands for the person, where [`linked`] has found another than the event's own.
+    pub(super) counts_as: Option<String>,
 }
 
 impl PlainEvent {
     pub(super) fn person(&self) -> Option<&str> {
+        self.counts_as.as_deref().or(self.own_id())
+    }
+
+    fn own_id(&self) -> Option<&str> {
         self.user_id.as_deref().or(self.anonymous_id.as_deref())
     }
 
@@ -121,7 +129,82 @@ pub(super) fn snapshot(events: &[PlainEvent], forms: &[PartForm], folder: &Path)
             Part::Memory(part)
         }))
     });
-    Snapshot { parts: parts.collect() }
+    Snapshot { parts: parts.collect(), identities: identities(events, forms.len()) }
+}
+
+/// What the store makes of the events' links, a commit for each part.
+fn identities(events: &[PlainEvent], commits: usize) -> Identities {
+    let (mut links, mut delta) = (Links::new(1_000), LinkDelta::default());
+    for first in 0..commits {
+        let of_commit = events.iter().skip(first).step_by(commits);
+        let batches: Vec<AppendedBatch> = of_commit.map(|event| batch(&app(), std::slice::from_ref(event))).collect();
+        links.add(&links_of(&batches, &Tombstones::default()), &mut delta);
+    }
+    links.identities()
+}
+
+/// A link as it is ordered among those of its source: time, receipt, key of the target, and the target.
+type SaidLink<'w> = (i64, i64, u64, &'w str);
+
+/// Every link that the events say, with its source.
+fn said(events: &[PlainEvent]) -> Vec<(&str, SaidLink<'_>)> {
+    let mut said = Vec::new();
+    for event in events {
+        let alias = match event.property("alias") {
+            OwnedScalar::Str(alias) if event.name == "$alias" => event.properties.iter().find_map(|(_, value)| match value {
+                OwnedScalar::Str(text) if *text == alias && check_id("alias", text).is_ok() => Some(text.as_ref()),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let sources = [event.anonymous_id.as_deref(), alias];
+        for (source, target) in sources.into_iter().flatten().filter_map(|source| Some((source, event.user_id.as_deref()?))) {
+            if source != target {
+                let PersonHash(key) = person_hash(Some(target), None).unwrap();
+                said.push((source, (event.time_ms, event.received_at_ms, key, target)));
+            }
+        }
+    }
+    said
+}
+
+/// The id that stands for the person of this one: links are followed one by one to where there is none, and in a ring to where the last of
+/// the ring begins.
+pub(super) fn resolve(events: &[PlainEvent], id: &str) -> String {
+    let said = said(events);
+    let first = |id: &str| said.iter().filter(|(source, _)| *source == id).map(|(_, link)| *link).min();
+    let mut way = vec![id.to_owned()];
+    while let Some((.., target)) = first(way.last().unwrap()) {
+        if let Some(begins) = way.iter().position(|id| id == target) {
+            let order = |id: &String| first(id).map(|(time_ms, received_at_ms, key, _)| (time_ms, received_at_ms, key));
+            return way[begins..].iter().max_by_key(|id| order(id)).unwrap().clone();
+        }
+        way.push(target.to_owned());
+    }
+    way.pop().unwrap()
+}
+
+/// The events with whom they count as.
+pub(super) fn linked(events: Vec<PlainEvent>) -> Vec<PlainEvent> {
+    let counts_as = |event: &PlainEvent| event.own_id().map(|id| resolve(&events, id));
+    let ids: Vec<Option<String>> = events.iter().map(counts_as).collect();
+    events.into_iter().zip(ids).map(|(event, counts_as)| PlainEvent { counts_as, ..event }).collect()
+}
+
+/// Worlds of such events: in some no id is linked, in others most are.
+pub(super) fn any_world(event: impl Strategy<Value = PlainEvent>, size: std::ops::Range<usize>) -> impl Strategy<Value = Vec<PlainEvent>> {
+    (prop::collection::vec(event, size), prop::sample::select(vec![0, 1, 3])).prop_map(|(mut events, linking)| {
+        // Of three events one, all or none keeps both ids.
+        for (i, event) in events.iter_mut().enumerate().filter(|(i, _)| linking == 0 || i % linking != 0) {
+            let keeps_user = i % 3 > 0 || event.anonymous_id.is_none();
+            event.anonymous_id.take_if(|_| keeps_user);
+            event.user_id.take_if(|_| !keeps_user);
+            if linking == 0 && event.name == "$alias" {
+                event.name = "a".into();
+            }
+        }
+        linked(events)
+    })
 }
 
 /// The segment without the rows of the deleted person.
@@ -203,15 +286,19 @@ fn any_id(prefix: &'static str, count: u8) -> impl Strategy<Value = Option<Strin
 
 pub(super) fn any_event() -> impl Strategy<Value = PlainEvent> {
     let properties = prop::collection::vec((prop::sample::select(PROPERTIES.to_vec()), any_value()), 0..3);
-    let names = prop::sample::select(vec!["a", "a", "a", "b", "b", "c", "$identify", "$set"]);
+    let names = prop::sample::select(vec!["a", "a", "a", "a", "b", "b", "b", "c", "$identify", "$set", "$alias"]);
+    let aliases = prop::option::weighted(0.8, prop::sample::select(vec!["u0", "u1", "u2", "u3", "d0", "d1", "anonymous"]));
     let ids = (any_id("u", 4), any_id("d", 3), prop::option::weighted(0.2, 0u8..2), any_id("i", 3));
-    (names, 0i64..300, 0i64..3, ids, properties).prop_map(
-        |(name, step, received, (user_id, anonymous_id, session, insert_id), properties)| {
+    (names, 0i64..300, 0i64..3, ids, properties, aliases).prop_map(
+        |(name, step, received, (user_id, anonymous_id, session, insert_id), properties, alias)| {
             let mut own: Vec<(String, OwnedScalar)> = Vec::new();
             for (name, value) in properties {
                 // The last of a repeated name counts; plain events have each name once.
                 own.retain(|(known, _)| known != name);
                 own.push((name.to_string(), value));
+            }
+            if let Some(alias) = alias.filter(|_| name == "$alias") {
+                own.push(("alias".to_string(), OwnedScalar::Str(alias.into())));
             }
             PlainEvent {
                 name: name.to_string(),
@@ -222,6 +309,7 @@ pub(super) fn any_event() -> impl Strategy<Value = PlainEvent> {
                 session_id: session.map(|session| format!("s{session}")),
                 insert_id,
                 properties: own,
+                counts_as: None,
             }
         },
     )
