@@ -14,6 +14,7 @@ mod rollup_plan;
 mod rows;
 mod segment;
 mod session;
+mod sessions_plan;
 mod sink;
 mod source;
 
@@ -38,6 +39,7 @@ pub use segment::{
     DidRule, HasRule, MAX_SEGMENT_DEPTH, Segment, SegmentPerson, SegmentPersonsPage, SegmentPersonsPlan, SegmentRead, SegmentRule,
 };
 pub use session::{SessionCuts, SessionRule};
+pub use sessions_plan::{BounceRule, MAX_LENGTH_BINS, PageRow, PageRule, SessionFigures, SessionsPlan, SessionsRow, SessionsTable};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,

@@ -10,6 +10,7 @@ use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use crate::rows::RowSource;
 use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
+use crate::sessions_plan::{SessionsPlan, SessionsTable};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -206,6 +207,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError>;
+
+    /// How many sessions there are, how long, and with which pages they begin and end.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn sessions(&self, plan: &SessionsPlan, context: &QueryContext) -> Result<SessionsTable, QueryError>;
 
     /// A retention table.
     ///

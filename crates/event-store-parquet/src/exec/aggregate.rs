@@ -38,7 +38,7 @@ fn answer(query: &Query<'_>, plan: &AggregatePlan, reading: &Reading) -> Result<
     stats.work.stage("prepare", preparing);
     let scanning = Instant::now();
     let workers = prepared.scan(query, plan, &mut stats)?;
-    let sessions = sessions::count(query, plan, &prepared, &mut stats)?;
+    let sessions = sessions::count::count(query, plan, &prepared, &mut stats)?;
     stats.work.stage("scan", scanning);
     let merging = Instant::now();
     let counted = Counted::merge(query, plan, &prepared, workers, &sessions)?;
