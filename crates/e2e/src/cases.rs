@@ -2,7 +2,7 @@
 //!
 //! They lie beside the checkout (`THRONG_TEST_CASES`, or `../shared/cases`) and are not part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -44,7 +44,14 @@ pub fn load(server: &Throng, client: &Client, case: &Value, options: &[&str]) ->
     let mut events = Vec::new();
     for event in case["events"].as_array().context("events")? {
         let user = person(event["user_id"].as_str().context("user_id")?);
-        events.push(json!({"name": event["name"], "user_id": user, "timestamp": event["timestamp"], "properties": event["properties"]}));
+        let mut sent = json!({"name": event["name"], "user_id": user, "timestamp": event["timestamp"], "properties": event["properties"]});
+        if case["query"]["session"] == "given by property session_id" {
+            sent["session_id"] = event["properties"]["session_id"].clone();
+        }
+        if let Some(property) = case["query"]["deduplicate_by"].as_str() {
+            sent["insert_id"] = event["properties"][property].clone();
+        }
+        events.push(sent);
     }
     if case["query"].to_string().contains("\"on\":\"person\"") {
         let first = case["events"][0]["timestamp"].clone();
@@ -54,7 +61,10 @@ pub fn load(server: &Throng, client: &Client, case: &Value, options: &[&str]) ->
         }
     }
     client.send(&app, &events)?;
-    client.wait_for_events(&app, events.len() as u64)?;
+    // Events without an id to be known by are all different.
+    let ids: BTreeSet<&str> = events.iter().filter_map(|event| event["insert_id"].as_str()).collect();
+    let without_id = events.iter().filter(|event| event["insert_id"].is_null()).count();
+    client.wait_for_events(&app, (without_id + ids.len()) as u64)?;
     Ok(app)
 }
 

@@ -30,8 +30,8 @@ pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use paths_plan::{MAX_PATH_STEPS, Occurrence, PathAnchor, PathBound, PathCount, PathEdge, PathRow, PathSide, PathsPlan, PathsTable};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, Value};
 pub use retention_plan::{
-    ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, RetentionCohort, RetentionEntry,
-    RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
+    ACTIVE_LOOK_BACK, ACTIVE_WINDOWS, ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS,
+    RetentionCohort, RetentionEntry, RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use rows::{Cell, RowBlock, RowSource, RowVisitor, RowsPlan};

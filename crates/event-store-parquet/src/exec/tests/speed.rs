@@ -98,7 +98,7 @@ fn question(scan: Scan, daily: bool, group_by: &[&str], functions: &[MeasureFn])
         scan,
         buckets: daily.then_some(Buckets { starts }),
         group_by: group_by.iter().map(|name| property(name)).collect(),
-        measures: functions.iter().map(|function| Measure { function: function.clone(), events: None, filter: Filter::all() }).collect(),
+        measures: functions.iter().map(|function| Measure::of(function.clone())).collect(),
         fold: Fold { keep: 25, by_measure: 0, descending: true },
     }
 }
