@@ -181,7 +181,7 @@ fn call_of(request: &Value) -> Result<Call> {
 
 /// What an answer has beside the rows of its table, such as a breakdown: nobody should take the table for all of it.
 fn only_in_json(answer: &Value, name_of_rows: &str) -> Option<String> {
-    const NO_RESULTS: [&str; 5] = ["range", "metrics", "semantics", "explain", "previous_range"];
+    const NO_RESULTS: [&str; 6] = ["range", "metrics", "group_by", "semantics", "explain", "previous_range"];
     let is_left_out = |(name, value): &(&String, &Value)| {
         let has_values = value.as_array().is_some_and(|values| !values.is_empty()) || value.is_object();
         has_values && name.as_str() != name_of_rows && !NO_RESULTS.contains(&name.as_str())

@@ -21,6 +21,9 @@ fn every_trend_of_sessions_has_its_answer() -> Result<()> {
         |_| &[],
         |asked, _| {
             let measure = asked.case["query"]["measure"].as_str().unwrap_or_default();
+            if asked.case["query"]["cumulative"] == true {
+                return SessionsCase(asked).check_cumulative();
+            }
             if measure.contains("session") { SessionsCase(asked).check_trend(measure) } else { Ok(()) }
         },
     )
@@ -74,6 +77,25 @@ impl SessionsCase<'_> {
             let found = json!([row["sessions"], row["pages"], row["events"], row["median_length_ms"]]);
             let expected = json!([1, expected["page_views"], expected["events"], at("end")? - at("start")?]);
             ensure!(found == expected, "{id}: {found}, expected {expected}");
+        }
+        Ok(())
+    }
+
+    /// Running sums of events.
+    fn check_cumulative(&self) -> Result<()> {
+        let (query, expected) = (&self.0.case["query"], &self.0.case["expected"]["series"]);
+        for (at, series) in query["series"].as_array().context("series")?.iter().enumerate() {
+            ensure!(series["measure"] == "event count", "{series} is no count of events");
+            let request = json!({
+                "metric": {"fn": "events", "event": series["event"], "cumulative": true, "name": "value"}, "interval": query["interval"],
+                "from": query["from"], "to": cases::end_after(query["to"].as_str().context("to")?), "timezone": query["timezone"],
+            });
+            let answer = self.0.ask("query", &request)?;
+            let rows = answer["results"].as_array().context("rows")?;
+            for (day, expected) in expected[at]["points"].as_object().context("points")? {
+                let row = rows.iter().find(|row| row["time"].as_str().is_some_and(|time| time.starts_with(day))).context("a row")?;
+                ensure!(row["value"].as_f64() == expected.as_f64(), "{row}, expected {expected}");
+            }
         }
         Ok(())
     }

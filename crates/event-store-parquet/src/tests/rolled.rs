@@ -116,6 +116,7 @@ prop_compose! {
         keep in 1usize..6,
         by_measure in 0usize..3,
         descending in any::<bool>(),
+        reach in prop::option::weighted(0.3, 1u32..4),
     ) -> AggregatePlan {
         let unit = if on_hours { HOUR_MS } else { 60_000 };
         let floor = |ms: i64| ms.div_euclid(unit) * unit;
@@ -129,6 +130,9 @@ prop_compose! {
             Buckets { starts }
         });
         let by_measure = by_measure.min(measures.len() - 1);
+        let count = buckets.as_ref().map_or(0, |buckets: &Buckets| buckets.starts.len() as u32);
+        let since = reach.filter(|_| count > 0).map(|reach| (0..count).map(|bucket| bucket.saturating_sub(reach)).collect());
+        let measures = measures.into_iter().map(|measure| Measure { since: since.clone(), ..measure }).collect();
         AggregatePlan {
             scan: Scan { app: AppId::new("A").unwrap(), from_ms, to_ms, events, filter },
             buckets,

@@ -26,17 +26,7 @@ pub(super) fn fold(
     buckets: usize,
 ) -> Result<SessionsTable, QueryError> {
     let mut memory = Reserved::new(query.context);
-    let mut cells = CellTable::new(buckets);
-    let maps: Vec<Vec<u32>> = tallies
-        .iter()
-        .map(|tally| {
-            let number = |&key: &u64| {
-                let (group, bucket) = group_and_bucket(key);
-                cells.intern(group, bucket)
-            };
-            tally.cells.keys().iter().map(number).collect()
-        })
-        .collect();
+    let (cells, maps) = cells(&tallies, buckets);
     memory.grow(cells.len() * PLACE_BYTES)?;
     let mut sums = vec![CellSums::default(); cells.len()];
     for (tally, map) in tallies.iter().zip(&maps) {
@@ -89,6 +79,17 @@ pub(super) fn fold(
         lengths: (0..=plan.bins.len()).map(|bin| tallies.iter().map(|tally| tally.bins[bin]).sum()).collect(),
         ..SessionsTable::default()
     })
+}
+
+/// The cells of the query, and each cell of the threads as one of them.
+fn cells(tallies: &[Tally], buckets: usize) -> (CellTable, Vec<Vec<u32>>) {
+    let mut cells = CellTable::new(buckets);
+    let mut number = |&key: &u64| {
+        let (group, bucket) = group_and_bucket(key);
+        cells.intern(group, bucket)
+    };
+    let maps = tallies.iter().map(|tally| tally.cells.keys().iter().map(&mut number).collect()).collect();
+    (cells, maps)
 }
 
 /// Groups by sessions over all buckets, most first; those of one size in their order.

@@ -204,8 +204,11 @@ impl Oracle<'_> {
                     let of_measure = |(place, measure): (usize, &Measure)| {
                         measures(&placed, &sessions, &|of, other| of == &group[..] && Self::reaches(measure, bucket, other))[place]
                     };
-                    let measures = self.plan.measures.iter().enumerate().map(of_measure).collect();
-                    rows.push(AggregateRow { bucket, group: group.clone(), measures });
+                    rows.push(AggregateRow {
+                        bucket,
+                        group: group.clone(),
+                        measures: self.plan.measures.iter().enumerate().map(of_measure).collect(),
+                    });
                 }
             }
         }
