@@ -21,12 +21,12 @@ const PLACE_BYTES: usize = size_of::<CellSums>() + size_of::<SessionFigures>() +
 pub(super) fn fold(
     query: &Query<'_>,
     plan: &SessionsPlan,
-    tallies: Vec<Tally>,
+    tallies: &[Tally],
     marks: &Marks,
     buckets: usize,
 ) -> Result<SessionsTable, QueryError> {
     let mut memory = Reserved::new(query.context);
-    let (cells, maps) = cells(&tallies, buckets);
+    let (cells, maps) = cells(tallies, buckets);
     memory.grow(cells.len() * PLACE_BYTES)?;
     let mut sums = vec![CellSums::default(); cells.len()];
     for (tally, map) in tallies.iter().zip(&maps) {
@@ -36,8 +36,8 @@ pub(super) fn fold(
     let mut places = vec![CellSums::default(); layout.cells().len()];
     sums.iter().enumerate().for_each(|(cell, of_cell)| places[layout.place(cell)].add(of_cell));
 
-    let users = count_users(query, &tallies, &maps, &layout)?;
-    let middles = middles(query, &tallies, &maps, &layout, &mut memory)?;
+    let users = count_users(query, tallies, &maps, &layout)?;
+    let middles = middles(query, tallies, &maps, &layout, &mut memory)?;
     let figures = |sums: &CellSums, users: u64, (median, p90): Middle| SessionFigures {
         sessions: sums.sessions,
         users,
@@ -67,7 +67,7 @@ pub(super) fn fold(
         let figures = figures(&sum_of(&places[layout.places_of(rank)]), users.by_rank[rank], middles.by_rank[rank]);
         SessionsRow { bucket: 0, group: groups[rank].clone(), figures }
     });
-    let pages = pages(&tallies, marks.pages.len());
+    let pages = pages(tallies, marks.pages.len());
     let page_rows = |of: &dyn Fn(&PageSums) -> (u64, u64)| page_rows(plan, marks, &pages, of);
     Ok(SessionsTable {
         rows: rows.collect(),

@@ -176,9 +176,9 @@ impl Labeller for EventLabels<'_> {
         let counting = side.counting.as_ref().map(|counting| counting.evaluate(batch, wanted, memos));
         labels.clear();
         let mut last = None;
-        for row in 0..batch.rows() {
+        for (row, &group) in groups.iter().enumerate() {
             let page = pages.get(row).copied().unwrap_or(NONE);
-            let thing = thing(groups[row], page, counting.as_ref().is_none_or(|counting| counting.has(row)));
+            let thing = thing(group, page, counting.as_ref().is_none_or(|counting| counting.has(row)));
             let label = match last {
                 Some((same, label)) if same == thing => label,
                 _ => Labels::find(&side.labels, known, thing)?,

@@ -107,5 +107,5 @@ fn follow<R: Record>(query: &Query<'_>, plan: &SessionsPlan, reading: &Reading) 
     }
     let tallies = tallies.into_inner().unwrap_or_else(PoisonError::into_inner);
     let marks = marks.unwrap_or_default();
-    Ok(SessionsTable { stats, ..fold::fold(query, plan, tallies, &marks, buckets.count())? })
+    Ok(SessionsTable { stats, ..fold::fold(query, plan, &tallies, &marks, buckets.count())? })
 }

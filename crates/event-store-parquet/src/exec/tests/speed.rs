@@ -181,7 +181,7 @@ fn questions() -> Vec<Question> {
         Filter::Compare(property("url"), Op::Contains("item-12".into())),
         Filter::Compare(property("country"), Op::In(vec![Value::Str("US".into())])),
     ]);
-    let sessions = MeasureFn::Sessions(SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None });
+    let session_count = MeasureFn::Sessions(SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None });
     vec![
         counting("Q1 events per day", question(all(), true, &[], &[Events])),
         counting(
@@ -199,7 +199,7 @@ fn questions() -> Vec<Question> {
         ),
         counting("Q8 url contains, country", question(scan(None, DAYS, us_items), false, &[], &[Events, UniqueUsers])),
         counting("Q12 by country, device, browser", question(all(), false, &["country", "device", "browser"], &[Events, UniqueUsers])),
-        counting("Q13 sessions per day", question(all(), true, &[], &[sessions])),
+        counting("Q13 sessions per day", question(all(), true, &[], &[session_count])),
         ("sessions per day", Box::new(|query| sessions(query, &visits(None)).map(drop))),
         ("sessions per day, entry pages", Box::new(|query| sessions(query, &visits(Some(property("url")))).map(drop))),
         ("active users per day", Box::new(|query| activity(query, &active_users()).map(drop))),
