@@ -145,6 +145,24 @@ impl Oracle<'_> {
         }
     }
 
+    /// Makes one group of those beyond the first.
+    fn fold(&self, placed: &mut Placed<'_>, sessions: &mut [Vec<(Vec<Value>, u32)>], ranks: &mut Vec<Vec<Value>>) {
+        let keep = self.plan.fold.keep;
+        if self.plan.group_by.is_empty() || ranks.len() <= keep {
+            return;
+        }
+        let other = vec![Value::Other; self.plan.group_by.len()];
+        ranks.truncate(keep);
+        let fold = |group: &mut Vec<Value>| {
+            if !ranks.contains(group) {
+                group.clone_from(&other);
+            }
+        };
+        placed.iter_mut().for_each(|(group, ..)| fold(group));
+        sessions.iter_mut().flatten().for_each(|(group, _)| fold(group));
+        ranks.push(other);
+    }
+
     fn answer(&self) -> (Vec<AggregateRow>, Vec<AggregateRow>) {
         let mut placed = self.matching();
         let sessions: Vec<Vec<(Vec<Value>, u32)>> = self
@@ -166,7 +184,7 @@ impl Oracle<'_> {
                 let count = |begun: &Vec<(Vec<Value>, u32)>| begun.iter().filter(|(group, bucket)| chosen(group, *bucket)).count() as u64;
                 self.plan.measures.iter().zip(sessions).map(|(measure, begun)| self.measure(measure, &events, count(begun))).collect()
             };
-        let Fold { keep, by_measure, descending } = self.plan.fold;
+        let Fold { by_measure, descending, .. } = self.plan.fold;
         let total = |group: &Vec<Value>| measures(&placed, &sessions, &|of, _| of == group)[by_measure];
         let mut ranked: Vec<(Measured, Vec<Value>)> = groups.iter().map(|group| (total(group), group.clone())).collect();
         ranked.sort_by(|(a, a_group), (b, b_group)| {
@@ -179,19 +197,7 @@ impl Oracle<'_> {
         });
         let mut ranks: Vec<Vec<Value>> = ranked.into_iter().map(|(_, group)| group).collect();
         let mut sessions = sessions;
-        if !self.plan.group_by.is_empty() && ranks.len() > keep {
-            let other = vec![Value::Other; self.plan.group_by.len()];
-            let kept = ranks[..keep].to_vec();
-            let fold = |group: &mut Vec<Value>| {
-                if !kept.contains(group) {
-                    group.clone_from(&other);
-                }
-            };
-            placed.iter_mut().for_each(|(group, ..)| fold(group));
-            sessions.iter_mut().flatten().for_each(|(group, _)| fold(group));
-            ranks = kept;
-            ranks.push(other);
-        }
+        self.fold(&mut placed, &mut sessions, &mut ranks);
         let reaches_back = self.plan.measures.iter().any(|measure| measure.since.is_some());
         let mut rows = Vec::new();
         for bucket in 0..self.plan.buckets.as_ref().map_or(1, |buckets| buckets.starts.len() as u32) {
