@@ -1,21 +1,20 @@
 //! Making few large segments out of many small ones.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use event_store::{RollupSize, StoreError};
 
-use crate::columns;
 use crate::flush::sync_folders;
 use crate::hidden::HiddenRows;
-use crate::merge::{InputColumns, Layout, MergeFailure, SizeLimits, SplitWriter, StreamMerge, large_apps, worth_merging};
+use crate::merge::{
+    ID_COLUMNS, IdColumns, IdGatherer, InputColumns, Layout, MergeFailure, SizeLimits, SplitWriter, StreamMerge, large_apps, worth_merging,
+};
 use crate::part::Part;
 use crate::rollup::size_ms;
-use crate::segment::{
-    AppRows, OpenSegment, PersonGatherer, Segment, SegmentFailure, SegmentInfo, SegmentPersons, SegmentPlace, SegmentWriter, WholeScan,
-};
+use crate::segment::{AppRows, IdTables, OpenSegment, Segment, SegmentFailure, SegmentInfo, SegmentPlace, SegmentWriter, WholeScan};
 use crate::store::{ParquetStore, column_error, io_error};
 
 /// Rows in memory of all inputs together; each reads a batch of its share.
@@ -85,18 +84,16 @@ impl ParquetStore {
         let apps: BTreeSet<Arc<str>> = inputs.iter().flat_map(|(open, _)| open.runs().runs()).map(|run| run.app.clone()).collect();
         let mut shared = apps.iter().filter(|app| !without.contains(*app) && !large.contains(*app));
         let sole = shared.next().filter(|_| shared.next().is_none());
-        let mut persons: HashMap<Option<&str>, SegmentPersons> = HashMap::new();
-        for (segment, app) in large.iter().map(|app| (Some(&**app), app)).chain(sole.map(|app| (None, app))) {
-            if let Some(table) = persons_of(inputs, app).map_err(Failure::Merge)? {
-                persons.insert(segment, table);
-            }
-        }
         let mut merge = StreamMerge::new(Layout::of(&columns), scans, without).map_err(Failure::Merge)?;
         let (schema, overflow) = (merge.layout().schema().clone(), merge.layout().overflow().clone());
         let create = |app: Option<&str>| {
             let place = SegmentPlace { root: &self.root, id: self.next_segment_id(), day };
-            let persons = persons.get(&app).cloned();
-            SegmentWriter::create(&place, &schema, overflow.clone(), persons, self.options.compacted_zstd_level)
+            let tables = match app.or(sole.map(|app| &**app)) {
+                Some(app) => tables_of(inputs, app).map_err(Failure::Merge)?,
+                None => None,
+            };
+            let created = SegmentWriter::create(&place, &schema, overflow.clone(), tables, self.options.compacted_zstd_level);
+            created.map_err(|error| io_failure(&error))
         };
         let mut writer = SplitWriter::new(large.clone(), create);
         let written = write_all(&mut merge, &mut writer);
@@ -157,33 +154,30 @@ pub(crate) enum Failure {
 
 fn write_all<F>(merge: &mut StreamMerge, writer: &mut SplitWriter<F>) -> Result<(), Failure>
 where
-    F: FnMut(Option<&str>) -> std::io::Result<SegmentWriter>,
+    F: FnMut(Option<&str>) -> Result<SegmentWriter, Failure>,
 {
-    let io_failed = |error: std::io::Error| Failure::Store(io_error(&error));
     while let Some(batch) = merge.next_batch().map_err(Failure::Merge)? {
-        writer.write(&batch).map_err(io_failed)?;
+        writer.write(&batch)?;
     }
-    writer.finish().map_err(io_failed)
+    writer.finish().map_err(|error| io_failure(&error))
 }
 
-/// The persons of an app's rows that are not hidden: nobody else's key gets into a segment. `None` where they are too many for a table.
-fn persons_of(inputs: &[MergeInput], app: &Arc<str>) -> Result<Option<SegmentPersons>, MergeFailure> {
-    let mut gatherer = PersonGatherer::default();
+pub(crate) fn io_failure(error: &std::io::Error) -> Failure {
+    Failure::Store(io_error(error))
+}
+
+/// The tables of an app's rows that are not hidden: nothing of anybody else gets into a segment. `None` where rows keep their ids.
+fn tables_of(inputs: &[MergeInput], app: &str) -> Result<Option<IdTables>, MergeFailure> {
+    let mut gatherer = IdGatherer::default();
     for (input, (open, hidden)) in inputs.iter().enumerate() {
-        let failed = |failure| MergeFailure::Input(input, failure);
-        let of_app: Vec<Range<usize>> = open.runs().select(app, i64::MIN, i64::MAX, None).map(|run| run.rows.clone()).collect();
-        let has_all_rows = hidden.is_empty() && of_app.iter().map(Range::len).sum::<usize>() == open.runs().rows();
-        if has_all_rows && let Some(table) = open.persons().map_err(failed)? {
-            table.keys().iter().for_each(|&key| gatherer.add(key));
-            continue;
-        }
-        let visible: Vec<Range<usize>> = of_app.into_iter().flat_map(|rows| hidden.visible_in(rows)).collect();
+        let of_app = open.runs().select(app, i64::MIN, i64::MAX, None).map(|run| run.rows.clone());
+        let visible: Vec<Range<usize>> = of_app.flat_map(|rows| hidden.visible_in(rows)).collect();
         let mut add = |_: &[usize], batch: &RecordBatch| {
-            if let Some(persons) = batch.column_by_name(columns::PERSON).and_then(|persons| persons.as_primitive_opt()) {
-                gatherer.add_all(persons);
+            if let Some(ids) = IdColumns::of_batch(batch) {
+                gatherer.add_all(&ids);
             }
         };
-        open.read_places(&[columns::PERSON], &visible, &mut add).map_err(failed)?;
+        open.read_places(&ID_COLUMNS, &visible, &mut add).map_err(|failure| MergeFailure::Input(input, failure))?;
     }
     Ok(gatherer.finish())
 }

@@ -77,8 +77,8 @@ impl ParquetStore {
                 none => {
                     let place = SegmentPlace { root: &self.root, id: self.next_segment_id(), day };
                     let overflow = rows.layout().overflow().clone();
-                    let persons = rows.persons_of_one_app(selected);
-                    let created = SegmentWriter::create(&place, &batch.schema(), overflow, persons, self.options.zstd_level);
+                    let tables = rows.tables_of_one_app(selected);
+                    let created = SegmentWriter::create(&place, &batch.schema(), overflow, tables, self.options.zstd_level);
                     none.insert(created.map_err(|error| io_error(&error))?)
                 }
             };

@@ -50,7 +50,13 @@ pub fn person_hash(user_id: Option<&str>, anonymous_id: Option<&str>) -> Option<
     user_id.or(anonymous_id).map(|id| PersonHash(xxh3_64(id.as_bytes())))
 }
 
-/// The key of a session with an id of the client's: XXH3-64 of the id, seeded by its person's key, since clients of two persons may choose one id.
-pub fn session_key(person: u64, session_id: &str) -> u64 {
-    xxh3_64_with_seed(session_id.as_bytes(), person)
+/// What is kept of a session id of the client's: XXH3-64 of its text.
+pub fn session_id_hash(session_id: &str) -> u64 {
+    xxh3_64(session_id.as_bytes())
+}
+
+/// The key of a session with an id of the client's, from [`session_id_hash`] of it: XXH3-64 of the hash (little-endian), seeded by the
+/// person's key, since clients of two persons may choose one id.
+pub fn session_key(person: u64, session_id_hash: u64) -> u64 {
+    xxh3_64_with_seed(&session_id_hash.to_le_bytes(), person)
 }

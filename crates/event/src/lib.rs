@@ -22,7 +22,7 @@ pub use check::{CheckedTime, check_id, check_insert_id, check_name, clock_correc
 pub use codec::CodecError;
 pub use columns::IdColumn;
 pub use dictionary::Dictionary;
-pub use ids::{AppId, PersonHash, person_hash, session_key};
+pub use ids::{AppId, PersonHash, person_hash, session_id_hash, session_key};
 pub use json::write_event_json;
 pub use page::{PAGE_PROPERTIES, page_of};
 pub use property_bytes::PropertyIter;

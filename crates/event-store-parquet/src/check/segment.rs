@@ -53,6 +53,9 @@ impl<'s> SegmentCheck<'s> {
         check_entry(segment.info(), listed)?;
         let open = segment.open()?;
         open.verify_all().map_err(named)?;
+        if open.persons().map_err(named)?.is_some_and(|persons| !persons.ascends()) {
+            return Err(named("its persons are not in the order of their keys".into()));
+        }
         let mut scan = WholeScan::new(open.clone(), HiddenRows::default(), BATCH_ROWS);
         let mut rows_of_deleted = 0;
         let index = open.runs().runs();

@@ -57,9 +57,11 @@ struct Key {
 const SHAPE: u16 = u16::MAX;
 /// The person column as ordinals; as keys it has the number of its place.
 const ORDINALS: u16 = u16::MAX - 1;
-/// The persons of a segment's table as ordinals, and as keys.
+/// The persons of a segment's table as ordinals, and as they are.
 const TABLE_ORDINALS: u16 = u16::MAX - 2;
 const TABLE_KEYS: u16 = u16::MAX - 3;
+/// The session ids of a segment's table.
+const TABLE_SESSIONS: u16 = u16::MAX - 4;
 
 #[derive(Clone)]
 enum Kept {
@@ -84,15 +86,15 @@ pub(crate) struct Residence {
     id: u64,
     keys: Mutex<FxHashSet<Key>>,
     cache: OnceLock<Weak<DecodedCache>>,
-    /// Held by who looks the part's persons up, which the others wait for instead of doing it as well.
-    pub(super) persons: Mutex<()>,
+    /// Held by who reads a table of the part, which the others wait for instead of doing it as well.
+    pub(super) tables: Mutex<()>,
 }
 
 impl Default for Residence {
     fn default() -> Self {
         // Identity only: no two parts of the process are mistaken for each other, whatever happens to their addresses.
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), keys: Mutex::default(), cache: OnceLock::new(), persons: Mutex::default() }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), keys: Mutex::default(), cache: OnceLock::new(), tables: Mutex::default() }
     }
 }
 
@@ -114,6 +116,8 @@ pub(super) enum ColumnId {
     Ordinals,
     /// Not of a block but of the part: the persons of its table, by number.
     SegmentPersons(PersonForm),
+    /// As before: its session ids.
+    SegmentSessions,
 }
 
 /// Where a kept column belongs.
@@ -133,6 +137,7 @@ impl Place<'_> {
             ColumnId::Ordinals => ORDINALS,
             ColumnId::SegmentPersons(PersonForm::Ordinals) => TABLE_ORDINALS,
             ColumnId::SegmentPersons(PersonForm::Keys) => TABLE_KEYS,
+            ColumnId::SegmentSessions => TABLE_SESSIONS,
         };
         Key { part: self.residence.id, row: self.row as u32, space: self.space.id(), column }
     }

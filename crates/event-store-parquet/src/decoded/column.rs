@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::buffer::ScalarBuffer;
 
 use super::dictionary::TextCodes;
+use crate::segment::{SegmentPersons, SegmentSessions};
 
 /// One column of one block.
 #[derive(Clone)]
@@ -15,12 +16,30 @@ pub(crate) enum Decoded {
     Absent,
     /// Text.
     Text(SharedText),
+    /// Session ids as numbers of their segment's table.
+    Sessions(SessionCodes),
     /// Persons as ordinals.
     Persons(Ordinals),
     /// A time in every row.
     Times(Times),
     /// As it was read.
     Array(ArrayRef),
+    /// Not a column but a table that the rows of a segment have numbers of.
+    Table(SegmentTable),
+}
+
+/// A table of a segment.
+#[derive(Clone)]
+pub(crate) enum SegmentTable {
+    Persons(SegmentPersons),
+    Sessions(Arc<SegmentSessions>),
+}
+
+/// Session ids by their numbers; 0 is none, and others are one more than the number in the table.
+#[derive(Clone)]
+pub(crate) struct SessionCodes {
+    pub(crate) codes: Codes,
+    pub(crate) table: Arc<SegmentSessions>,
 }
 
 /// Text as codes of a dictionary.
@@ -64,16 +83,13 @@ impl Decoded {
         const ENTRY_BYTES: usize = 160;
         let values = match self {
             Self::Absent => 0,
-            Self::Text(text) => match &text.codes {
-                Codes::One(_) => 0,
-                Codes::Narrow(codes) => codes.len(),
-                Codes::Middle(codes) => codes.len() * 2,
-                Codes::Wide(codes) => codes.len() * 4,
-            },
+            Self::Text(SharedText { codes, .. }) | Self::Sessions(SessionCodes { codes, .. }) => codes.bytes(),
             Self::Persons(ordinals) => ordinals.values.len() * 4,
             Self::Times(Times::Near(_, distances)) => distances.len() * 4,
             Self::Times(Times::Far(times)) => times.len() * 8,
             Self::Array(array) => array.get_array_memory_size(),
+            Self::Table(SegmentTable::Persons(persons)) => persons.memory_bytes(),
+            Self::Table(SegmentTable::Sessions(sessions)) => sessions.memory_bytes(),
         };
         ENTRY_BYTES + values
     }
@@ -83,24 +99,37 @@ impl Decoded {
         let (start, length) = (rows.start, rows.len());
         match self {
             Self::Absent => Self::Absent,
-            Self::Text(text) => {
-                let codes = match &text.codes {
-                    Codes::One(code) => Codes::One(*code),
-                    Codes::Narrow(codes) => Codes::Narrow(codes.slice(start, length)),
-                    Codes::Middle(codes) => Codes::Middle(codes.slice(start, length)),
-                    Codes::Wide(codes) => Codes::Wide(codes.slice(start, length)),
-                };
-                Self::Text(SharedText { codes, texts: text.texts.clone() })
-            }
+            Self::Text(text) => Self::Text(SharedText { codes: text.codes.slice(start, length), texts: text.texts.clone() }),
+            Self::Sessions(ids) => Self::Sessions(SessionCodes { codes: ids.codes.slice(start, length), table: ids.table.clone() }),
             Self::Persons(ordinals) => Self::Persons(Ordinals { values: ordinals.values.slice(start, length), largest: ordinals.largest }),
             Self::Times(Times::Near(base_ms, distances)) => Self::Times(Times::Near(*base_ms, distances.slice(start, length))),
             Self::Times(Times::Far(times)) => Self::Times(Times::Far(times.slice(start, length))),
             Self::Array(array) => Self::Array(array.slice(start, length)),
+            Self::Table(table) => Self::Table(table.clone()),
         }
     }
 }
 
 impl Codes {
+    /// Bytes of memory.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Narrow(codes) => codes.len(),
+            Self::Middle(codes) => codes.len() * 2,
+            Self::Wide(codes) => codes.len() * 4,
+        }
+    }
+
+    fn slice(&self, start: usize, length: usize) -> Self {
+        match self {
+            Self::One(code) => Self::One(*code),
+            Self::Narrow(codes) => Self::Narrow(codes.slice(start, length)),
+            Self::Middle(codes) => Self::Middle(codes.slice(start, length)),
+            Self::Wide(codes) => Self::Wide(codes.slice(start, length)),
+        }
+    }
+
     /// The narrowest form of the codes.
     pub(crate) fn new(codes: Vec<u32>) -> Self {
         let largest = codes.iter().copied().max().unwrap_or(0);

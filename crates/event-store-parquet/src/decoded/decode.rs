@@ -7,11 +7,12 @@ use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Mutabl
 use arrow::datatypes::{DataType, FieldRef, Int32Type, TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
 
-use super::column::{Codes, Decoded, Ordinals, SharedText, Times};
+use super::column::{Codes, Decoded, Ordinals, SegmentTable, SessionCodes, SharedText, Times};
 use super::load::{LoadFailure, PersonForm};
 use super::persons::NO_PERSON;
 use super::space::AppSpace;
 use crate::columns;
+use crate::segment::{SegmentPersons, SegmentSessions};
 
 /// Texts of a row group that are fewer than this have codes, however few rows there are.
 const FEW_TEXTS: usize = 1_024;
@@ -22,7 +23,9 @@ pub(super) struct Decoder<'d> {
     pub(super) space: &'d AppSpace,
     pub(super) persons: PersonForm,
     /// What stands for each number of a person, where the rows have numbers.
-    pub(super) table: Option<Decoded>,
+    pub(super) person_table: Option<Decoded>,
+    /// The session ids by number, where the rows have numbers.
+    pub(super) session_table: Option<Arc<SegmentSessions>>,
     /// Rows of the row group the arrays are from.
     pub(super) group_rows: usize,
 }
@@ -47,6 +50,9 @@ impl Decoder<'_> {
             }
             if array.null_count() == array.len() {
                 return Ok(Decoded::Absent);
+            }
+            if let Some(numbers) = array.as_primitive_opt::<Int32Type>().filter(|_| field.name() == columns::SESSION_ID) {
+                return self.sessions(numbers);
             }
             match array.as_primitive_opt::<TimestampMillisecondType>() {
                 Some(times) if times.null_count() == 0 => Ok(Decoded::Times(Times::new(times.values().clone()))),
@@ -73,16 +79,14 @@ impl Decoder<'_> {
             };
         }
         let beyond = || LoadFailure::column("a row has a person that its segment's table lacks");
-        match (persons.as_primitive_opt::<Int32Type>(), &self.table) {
+        match (persons.as_primitive_opt::<Int32Type>(), &self.person_table) {
             (Some(numbers), Some(Decoded::Persons(table))) => {
                 let values = of_numbers(numbers, &table.values, NO_PERSON).ok_or_else(beyond)?;
                 let largest = values.iter().copied().max().unwrap_or(NO_PERSON);
                 Ok(Decoded::Persons(Ordinals { values: values.into(), largest }))
             }
-            (Some(numbers), Some(Decoded::Array(table))) => {
-                let table = table.as_primitive_opt::<UInt64Type>().ok_or_else(beyond)?;
-                let keys = of_numbers(numbers, table.values(), 0).ok_or_else(beyond)?;
-                let keys = UInt64Array::new(keys.into(), numbers.nulls().cloned());
+            (Some(numbers), Some(Decoded::Table(SegmentTable::Persons(table)))) => {
+                let keys = keys_of(numbers, table).ok_or_else(beyond)?;
                 match self.persons {
                     PersonForm::Ordinals => Ok(Decoded::Persons(ordinals(self.space, &keys)?)),
                     PersonForm::Keys => Ok(Decoded::Array(Arc::new(keys))),
@@ -90,6 +94,18 @@ impl Decoder<'_> {
             }
             _ => Err(LoadFailure::column("its persons are neither keys nor numbers")),
         }
+    }
+
+    fn sessions(&self, numbers: &Int32Array) -> Result<Decoded, LoadFailure> {
+        let table = self.session_table.as_ref().ok_or_else(|| LoadFailure::column("its session ids were not read"))?;
+        let sessions = table.ids().len();
+        let code = |number: Option<i32>| match number {
+            None => Some(0),
+            Some(number) => (0..sessions).contains(&(number as usize)).then_some(number as u32 + 1),
+        };
+        let codes = numbers.iter().map(code).collect::<Option<Vec<u32>>>();
+        let codes = codes.ok_or_else(|| LoadFailure::column("a row has a session that its segment's table lacks"))?;
+        Ok(Decoded::Sessions(SessionCodes { codes: Codes::new(codes), table: table.clone() }))
     }
 
     fn text(&self, field: &FieldRef, text: &DictionaryArray<Int32Type>, ranges: &[Range<usize>]) -> Result<Vec<Decoded>, LoadFailure> {
@@ -131,6 +147,21 @@ fn of_numbers<T: Copy>(numbers: &Int32Array, table: &[T], nobody: T) -> Option<V
         None => numbers.values().iter().map(|&number| table.get(number as usize).copied()).collect(),
         Some(_) => numbers.iter().map(|number| number.map_or(Some(nobody), |number| table.get(number as usize).copied())).collect(),
     }
+}
+
+/// The keys of numbers, of those of the rows alone; `None` where a number has none.
+fn keys_of(numbers: &Int32Array, table: &SegmentPersons) -> Option<UInt64Array> {
+    let mut last: Option<(i32, u64)> = None;
+    let mut key = |number: i32| match last {
+        Some((known, key)) if known == number => Some(key),
+        _ => {
+            let key = table.key(number)?;
+            last = Some((number, key));
+            Some(key)
+        }
+    };
+    let keys = (0..numbers.len()).map(|row| if numbers.is_valid(row) { key(numbers.value(row)) } else { Some(0) });
+    Some(UInt64Array::new(keys.collect::<Option<Vec<u64>>>()?.into(), numbers.nulls().cloned()))
 }
 
 /// The shared code of each row.
@@ -183,7 +214,7 @@ mod tests {
     fn text_has_the_same_code_in_every_row_group() {
         let cache = cache();
         let space = cache.space(&event::AppId::new("A").unwrap());
-        let decoder = Decoder { space: &space, persons: PersonForm::Ordinals, table: None, group_rows: 4 };
+        let decoder = Decoder { space: &space, persons: PersonForm::Ordinals, person_table: None, session_table: None, group_rows: 4 };
         let field = columns::field("s:country");
         let decode = |texts: Vec<Option<&str>>, ranges: &[Range<usize>]| {
             let array: ArrayRef = Arc::new(texts.into_iter().collect::<DictionaryArray<Int32Type>>());
@@ -207,7 +238,7 @@ mod tests {
     fn nothing_is_kept_beside_the_rows() {
         let cache = cache();
         let space = cache.space(&event::AppId::new("A").unwrap());
-        let decoder = Decoder { space: &space, persons: PersonForm::Keys, table: None, group_rows: 4_000 };
+        let decoder = Decoder { space: &space, persons: PersonForm::Keys, person_table: None, session_table: None, group_rows: 4_000 };
         let unique: Vec<String> = (0..4_000).map(|i| format!("id {i}")).collect();
         let array: ArrayRef = Arc::new(unique.iter().map(|text| Some(text.as_str())).collect::<DictionaryArray<Int32Type>>());
         let columns = decoder.decode(&columns::field("s:id"), &array, std::slice::from_ref(&(10..20))).unwrap();
@@ -228,7 +259,7 @@ mod tests {
         let space = cache.space(&event::AppId::new("A").unwrap());
         let field = columns::field(columns::PERSON);
         let persons: ArrayRef = Arc::new(UInt64Array::from(vec![1 << 60, 2 << 60, 3 << 60, 4 << 60]));
-        let decoder = |persons| Decoder { space: &space, persons, table: None, group_rows: 4 };
+        let decoder = |persons| Decoder { space: &space, persons, person_table: None, session_table: None, group_rows: 4 };
         assert!(decoder(PersonForm::Ordinals).decode(&field, &persons, std::slice::from_ref(&(0..3))).is_ok());
         assert!(matches!(
             decoder(PersonForm::Ordinals).decode(&field, &persons, std::slice::from_ref(&(0..4))),

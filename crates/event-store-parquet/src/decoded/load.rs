@@ -9,11 +9,12 @@ use thiserror::Error;
 
 use super::block::ScanTask;
 use super::cache::{ColumnId, DecodedCache, Place, Residence};
-use super::column::Decoded;
+use super::column::{Decoded, SegmentTable};
 use super::decode::{Decoder, ordinals};
 use super::space::AppSpace;
 use crate::columns;
 use crate::part::Part;
+use crate::segment::SegmentSessions;
 
 /// What persons are to a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl Loader<'_> {
         Place { residence, space: self.space, row: task.blocks[block].0.rows.start, column: id }
     }
 
-    /// What stands for each person of the part's table; `None` where its rows have keys. For few rows these are keys also where ordinals
+    /// What stands for each person of the part's table; `None` where its rows have keys. For few rows it is the table also where ordinals
     /// are wanted: theirs alone are looked up then.
     fn person_table(&self, task: &ScanTask, rows: usize) -> Result<Option<Decoded>, LoadFailure> {
         /// Persons of a table for each row, from which on the rows are few.
@@ -115,21 +116,36 @@ impl Loader<'_> {
         let Part::Segment(segment) = &*task.part else { return Ok(None) };
         let residence = task.part.residence();
         let place = Place { residence, space: self.space, row: 0, column: ColumnId::SegmentPersons(self.persons) };
-        let _only_one = residence.persons.lock().unwrap_or_else(PoisonError::into_inner);
+        let _only_one = residence.tables.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = self.cache.column(&place) {
             return Ok(Some(kept));
         }
         let Some(table) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
-        let keys = UInt64Array::from(table.keys().to_vec());
-        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < keys.len() {
-            return Ok(Some(Decoded::Array(Arc::new(keys))));
+        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < table.len() {
+            return Ok(Some(Decoded::Table(SegmentTable::Persons(table))));
         }
         let decoded = match self.persons {
-            PersonForm::Ordinals => Decoded::Persons(ordinals(self.space, &keys)?),
-            PersonForm::Keys => Decoded::Array(Arc::new(keys)),
+            PersonForm::Ordinals => Decoded::Persons(ordinals(self.space, &UInt64Array::from(table.keys().to_vec()))?),
+            PersonForm::Keys => Decoded::Table(SegmentTable::Persons(table)),
         };
         self.cache.keep_column(&place, &decoded);
         Ok(Some(decoded))
+    }
+
+    /// The table of the part's session ids; `None` where its rows have ids.
+    fn session_table(&self, task: &ScanTask) -> Result<Option<Arc<SegmentSessions>>, LoadFailure> {
+        let Part::Segment(segment) = &*task.part else { return Ok(None) };
+        let residence = task.part.residence();
+        let place = Place { residence, space: self.space, row: 0, column: ColumnId::SegmentSessions };
+        let _only_one = residence.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Decoded::Table(SegmentTable::Sessions(kept))) = self.cache.column(&place) {
+            return Ok(Some(kept));
+        }
+        let table = segment.sessions().map_err(LoadFailure::Missing)?;
+        if let Some(table) = &table {
+            self.cache.keep_column(&place, &Decoded::Table(SegmentTable::Sessions(table.clone())));
+        }
+        Ok(table)
     }
 
     /// Reads columns of blocks: by column, then by block.
@@ -142,9 +158,14 @@ impl Loader<'_> {
             ranges.push(start..start + rows.len());
             start += rows.len();
         }
-        let has_persons = |&column: &usize| task.shape.fields[column].name() == columns::PERSON;
-        let table = if stored.iter().any(has_persons) { self.person_table(task, start)? } else { None };
-        let decoder = Decoder { space: self.space, persons: self.persons, table, group_rows: task.shape.group_rows(task.group) };
+        let has = |name: &str| stored.iter().any(|&column| task.shape.fields[column].name() == name);
+        let decoder = Decoder {
+            space: self.space,
+            persons: self.persons,
+            person_table: if has(columns::PERSON) { self.person_table(task, start)? } else { None },
+            session_table: if has(columns::SESSION_ID) { self.session_table(task)? } else { None },
+            group_rows: task.shape.group_rows(task.group),
+        };
         let each = |(&column, array): (&usize, &ArrayRef)| {
             if array.len() != start {
                 return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));

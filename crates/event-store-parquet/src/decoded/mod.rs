@@ -17,7 +17,7 @@ mod space;
 pub(crate) use block::{GROUP_ROWS, Piece, ScanTask, Shape, plan_tasks};
 pub use cache::DecodedFigures;
 pub(crate) use cache::{DecodedCache, Residence};
-pub(crate) use column::{Codes, Decoded, Ordinals, SharedText, Times};
+pub(crate) use column::{Codes, Decoded, Ordinals, SessionCodes, SharedText, Times};
 pub(crate) use dictionary::TextCodes;
 pub(crate) use load::{LoadFailure, Loaded, Loader, PersonForm};
 pub(crate) use persons::NO_PERSON;

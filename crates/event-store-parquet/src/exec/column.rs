@@ -64,7 +64,7 @@ impl PropertyColumn {
         match decoded {
             Decoded::Text(text) => self.text = Some(Text::Shared(text)),
             Decoded::Array(array) => self.set_array(&array),
-            Decoded::Absent | Decoded::Persons(_) | Decoded::Times(_) => {}
+            Decoded::Absent | Decoded::Persons(_) | Decoded::Times(_) | Decoded::Sessions(_) | Decoded::Table(_) => {}
         }
     }
 
@@ -98,7 +98,8 @@ impl Column {
     /// A fixed column as it was decoded.
     pub(super) fn decoded(decoded: Decoded) -> Self {
         match decoded {
-            Decoded::Absent | Decoded::Persons(_) => Self::Absent,
+            Decoded::Absent | Decoded::Persons(_) | Decoded::Table(_) => Self::Absent,
+            Decoded::Sessions(ids) => Self::Text(Text::Sessions(ids)),
             Decoded::Text(text) => Self::Text(Text::Shared(text)),
             Decoded::Times(times) => Self::Time(times),
             Decoded::Array(array) => Self::array(&array),

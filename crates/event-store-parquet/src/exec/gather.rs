@@ -9,9 +9,8 @@ use super::column_scan::ColumnScan;
 use super::mask::Mask;
 use super::records::{NO_SESSION, Record, RecordLists, Slice};
 use super::scan::Query;
-use super::sessions::SessionKeys;
+use super::session_keys::SessionKeys;
 use super::timeline::Timeline;
-use super::value::Scalar;
 
 /// The part of a query's memory that events may take before the persons are cut into slices: the rest is for what is counted, for laying events out and for
 /// decoding.
@@ -117,18 +116,18 @@ impl<L: Labeller, R: Record> Worker<L, R> {
         let Self { lists, slice, labels, .. } = self;
         let (slice, timeline) = (*slice, gathering.timeline);
         let session_ids = gathering.session_id.map(|field| batch.column(field));
+        let has_ids = session_ids.is_some();
         let keeps_all = gathering.unlabelled == Unlabelled::Kept;
-        let mut keys = SessionKeys::default();
+        let mut keys = SessionKeys::new(session_ids);
         R::for_each_row(batch, gathering.scan.reading, |row, person| {
             if !slice.has(person) || wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let label = labels[row];
-            let session = match (session_ids.map(|ids| ids.get(row)), label) {
-                (None | Some(Scalar::Str(_)), NO_LABEL) if !keeps_all => return Ok(()),
-                (Some(Scalar::Str(id)), _) => keys.key(person, id),
-                _ => NO_SESSION,
-            };
+            if label == NO_LABEL && !keeps_all && (!has_ids || keys.is_set(row)) {
+                return Ok(());
+            }
+            let session = keys.key(person, row).unwrap_or(NO_SESSION);
             lists.push(person, R::new(person, session, timeline.payload(batch.time(row), label)))
         })
     }

@@ -43,6 +43,7 @@ mod rows;
 mod scan;
 mod schema;
 mod segment;
+mod session_keys;
 mod sessions;
 mod sets;
 mod tally;

@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, Int32Type};
 use super::comparison::Comparison;
 use super::mask::Mask;
 use super::value::Scalar;
-use crate::decoded::{Codes, SharedText, TextCodes};
+use crate::decoded::{Codes, SessionCodes, SharedText, TextCodes};
+use crate::segment::SegmentSessions;
 
 /// A dictionary of more texts than this is looked at only where a row has one of them.
 const MAX_EAGER_TEXTS: usize = 1 << 16;
@@ -19,6 +20,8 @@ pub(super) enum Text {
     Own { keys: Int32Array, values: ArrayRef },
     /// With the codes of the app. Code 0 is no text.
     Shared(SharedText),
+    /// Session ids with the numbers of a segment. Code 0 is no text.
+    Sessions(SessionCodes),
 }
 
 impl Text {
@@ -34,7 +37,9 @@ impl Text {
     pub(super) fn code(&self, row: usize) -> Option<usize> {
         match self {
             Self::Own { keys, .. } => (!keys.is_null(row)).then(|| keys.value(row) as usize),
-            Self::Shared(text) => Some(text.codes.get(row) as usize).filter(|&code| code > 0),
+            Self::Shared(SharedText { codes, .. }) | Self::Sessions(SessionCodes { codes, .. }) => {
+                Some(codes.get(row) as usize).filter(|&code| code > 0)
+            }
         }
     }
 
@@ -43,6 +48,7 @@ impl Text {
         match self {
             Self::Own { values, .. } => values.as_string::<i32>().value(code),
             Self::Shared(text) => text.texts.text(code as u32),
+            Self::Sessions(ids) => ids.table.ids().value(code - 1),
         }
     }
 
@@ -51,6 +57,7 @@ impl Text {
         match self {
             Self::Own { values, .. } => values.len(),
             Self::Shared(text) => text.texts.code_count(),
+            Self::Sessions(ids) => ids.table.ids().len() + 1,
         }
     }
 }
@@ -66,6 +73,7 @@ pub(super) struct TextMemo<T> {
 enum Dictionary {
     Own(ArrayRef),
     Shared(Arc<TextCodes>),
+    Sessions(Arc<SegmentSessions>),
 }
 
 impl<T: Copy + Default> TextMemo<T> {
@@ -74,6 +82,7 @@ impl<T: Copy + Default> TextMemo<T> {
         let is_same = match (&self.dictionary, text) {
             (Some(Dictionary::Own(known)), Text::Own { values, .. }) => Arc::ptr_eq(known, values),
             (Some(Dictionary::Shared(known)), Text::Shared(text)) => Arc::ptr_eq(known, &text.texts),
+            (Some(Dictionary::Sessions(known)), Text::Sessions(ids)) => Arc::ptr_eq(known, &ids.table),
             _ => false,
         };
         if !is_same {
@@ -81,6 +90,7 @@ impl<T: Copy + Default> TextMemo<T> {
             self.dictionary = Some(match text {
                 Text::Own { values, .. } => Dictionary::Own(values.clone()),
                 Text::Shared(text) => Dictionary::Shared(text.texts.clone()),
+                Text::Sessions(ids) => Dictionary::Sessions(ids.table.clone()),
             });
         }
         self.known.resize(text.code_count().max(self.known.len()), T::default());
@@ -123,11 +133,11 @@ impl Verdicts {
         self.attach(text);
         let known = &mut self.memo.known;
         let shared = match text {
-            Text::Own { keys, .. } => {
+            Text::Own { .. } | Text::Sessions(_) => {
                 let holds_null = comparison.holds(Scalar::Null);
-                return Mask::of_rows(rows, within, |row| match keys.is_null(row) {
-                    true => holds_null,
-                    false => Self::ask(known, comparison, text, keys.value(row) as usize),
+                return Mask::of_rows(rows, within, |row| match text.code(row) {
+                    None => holds_null,
+                    Some(code) => Self::ask(known, comparison, text, code),
                 });
             }
             Text::Shared(shared) => shared,

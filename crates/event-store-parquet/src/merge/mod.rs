@@ -2,6 +2,7 @@
 
 mod choice;
 mod gather;
+mod ids;
 mod layout;
 mod resident;
 mod split;
@@ -9,6 +10,7 @@ mod stream;
 
 pub(crate) use choice::{SizeLimits, worth_merging};
 pub(crate) use gather::RowRef;
+pub(crate) use ids::{ID_COLUMNS, IdColumns, IdGatherer};
 pub(crate) use layout::{InputColumns, Layout};
 pub(crate) use resident::Resident;
 pub(crate) use split::{SplitWriter, large_apps};

@@ -5,10 +5,11 @@ use arrow::datatypes::{Int32Type, TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
 
 use super::gather::{RowRef, gather};
+use super::ids::{IdColumns, IdGatherer};
 use super::layout::{InputColumns, Layout};
 use crate::columns;
 use crate::memory::MemoryPart;
-use crate::segment::{PersonGatherer, SegmentPersons};
+use crate::segment::IdTables;
 use crate::text::TextDictionary;
 
 /// Parts with a common layout and the order of their rows.
@@ -42,8 +43,8 @@ impl Resident {
         move |row| times[row.input as usize].map_or(0, |times| times.values()[row.row as usize])
     }
 
-    /// The persons of sorted rows that are all of one app; `None` where there are several apps.
-    pub(crate) fn persons_of_one_app(&self, rows: &[RowRef]) -> Option<SegmentPersons> {
+    /// The tables of sorted rows that are all of one app; `None` where there are several apps, or there can be no table of the persons.
+    pub(crate) fn tables_of_one_app(&self, rows: &[RowRef]) -> Option<IdTables> {
         let column = |name: &str| {
             let at = self.layout.schema().index_of(name).unwrap_or_default();
             self.inputs.iter().map(move |input| input[at].as_ref())
@@ -57,13 +58,11 @@ impl Resident {
         if app(first)? != app(last)? {
             return None;
         }
-        let persons: Vec<_> = column(columns::PERSON).map(|array| array.map(|array| array.as_primitive::<UInt64Type>())).collect();
-        let mut gatherer = PersonGatherer::default();
+        let inputs: Vec<Option<IdColumns<'_>>> =
+            self.inputs.iter().map(|input| IdColumns::of_arrays(self.layout.schema(), input)).collect();
+        let mut gatherer = IdGatherer::default();
         for row in rows {
-            let persons = persons[row.input as usize]?;
-            if persons.is_valid(row.row as usize) {
-                gatherer.add(persons.values()[row.row as usize]);
-            }
+            gatherer.add(inputs[row.input as usize].as_ref()?, row.row as usize);
         }
         gatherer.finish()
     }

@@ -8,6 +8,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 
 use crate::columns;
+use crate::compaction::{Failure, io_failure};
 use crate::runs::RunIndex;
 use crate::segment::{SegmentInfo, SegmentWriter};
 
@@ -33,14 +34,14 @@ pub(crate) struct SplitWriter<F> {
     finished: Vec<SegmentInfo>,
 }
 
-impl<F: FnMut(Option<&str>) -> io::Result<SegmentWriter>> SplitWriter<F> {
+impl<F: FnMut(Option<&str>) -> Result<SegmentWriter, Failure>> SplitWriter<F> {
     /// `create` begins a segment, for one large app or the shared one.
     pub(crate) fn new(large: HashSet<Arc<str>>, create: F) -> Self {
         Self { create, large, shared: None, own: None, finished: Vec::new() }
     }
 
     /// Appends rows that sort after those before.
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         if self.large.is_empty() {
             return self.write_shared(batch);
         }
@@ -71,24 +72,25 @@ impl<F: FnMut(Option<&str>) -> io::Result<SegmentWriter>> SplitWriter<F> {
         Ok(())
     }
 
-    fn write_shared(&mut self, rows: &RecordBatch) -> io::Result<()> {
-        match &mut self.shared {
-            Some(writer) => writer.write(rows),
-            none => none.insert((self.create)(None)?).write(rows),
-        }
+    fn write_shared(&mut self, rows: &RecordBatch) -> Result<(), Failure> {
+        let writer = match &mut self.shared {
+            Some(writer) => writer,
+            none => none.insert((self.create)(None)?),
+        };
+        writer.write(rows).map_err(|error| io_failure(&error))
     }
 
-    fn write_own(&mut self, app: Arc<str>, rows: &RecordBatch) -> io::Result<()> {
+    fn write_own(&mut self, app: Arc<str>, rows: &RecordBatch) -> Result<(), Failure> {
         if let Some((current, writer)) = &mut self.own
             && *current == app
         {
-            return writer.write(rows);
+            return writer.write(rows).map_err(|error| io_failure(&error));
         }
         if let Some((_, complete)) = self.own.take() {
-            self.finished.push(complete.finish()?);
+            self.finished.push(complete.finish().map_err(|error| io_failure(&error))?);
         }
         let mut writer = (self.create)(Some(&app))?;
-        writer.write(rows)?;
+        writer.write(rows).map_err(|error| io_failure(&error))?;
         self.own = Some((app, writer));
         Ok(())
     }

@@ -8,7 +8,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use super::persons::PERSON_NUMBER;
+use super::stored::{INSERT_REST, INSERT_SHARED, PERSON_NUMBER, SESSION_NUMBER};
 use crate::columns::{self, PropertyKind, parse_property_column};
 
 /// Most rows of a row group: small enough that a scan's dictionaries stay in cache, large enough that they pay.
@@ -82,7 +82,13 @@ fn column_properties(
         // A person's rows repeat it, and so does each event's run after the first.
         columns::PERSON => plain(properties, Encoding::PLAIN),
         // They ascend from row to row within a run, by little.
-        PERSON_NUMBER => plain(properties, Encoding::DELTA_BINARY_PACKED).set_column_compression(path.clone(), zstd(FAST_LEVEL)?),
+        PERSON_NUMBER | SESSION_NUMBER | INSERT_SHARED => {
+            plain(properties, Encoding::DELTA_BINARY_PACKED).set_column_compression(path.clone(), zstd(FAST_LEVEL)?)
+        }
+        // Without the beginnings that they share, neighbours have little in common but their characters.
+        INSERT_REST => {
+            plain(properties, Encoding::DELTA_LENGTH_BYTE_ARRAY).set_column_compression(path.clone(), zstd((2 * level).min(MAX_LEVEL))?)
+        }
         // A person's ids begin alike, and many are equal.
         columns::USER_ID | columns::ANONYMOUS_ID | columns::INSERT_ID => {
             plain(properties, Encoding::DELTA_BYTE_ARRAY).set_column_compression(path.clone(), zstd((2 * level).min(MAX_LEVEL))?)

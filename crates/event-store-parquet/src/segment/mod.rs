@@ -7,6 +7,9 @@ mod file;
 mod persons;
 mod places;
 mod read;
+mod sessions;
+mod stored;
+mod texts;
 mod write;
 
 use std::ops::Range;
@@ -28,9 +31,12 @@ pub(crate) use cache::OpenSegments;
 pub(crate) use failure::SegmentFailure;
 pub(crate) use file::BLOCK_BYTES;
 use file::VerifiedFile;
+use persons::PersonPlace;
 pub(crate) use persons::{PersonGatherer, SegmentPersons};
 pub(crate) use read::{OpenSegment, SegmentScan, WholeScan};
-pub(crate) use write::{SegmentPlace, SegmentWriter, day_name};
+pub(crate) use sessions::{SegmentSessions, SessionGatherer};
+use texts::TextsPlace;
+pub(crate) use write::{IdTables, SegmentPlace, SegmentWriter, day_name};
 
 /// Apps of a segment that are listed in memory; beyond, only the smallest and largest id are.
 pub(crate) const MAX_LISTED_APPS: usize = 64;
@@ -238,6 +244,12 @@ impl Segment {
         open.persons().map_err(|failure| self.failed(failure).to_string())
     }
 
+    /// The table of its session ids, if its rows have numbers of one. An error is why rows are missing.
+    pub(crate) fn sessions(&self) -> Result<Option<Arc<SegmentSessions>>, String> {
+        let open = self.open().map_err(|failure| failure.to_string())?;
+        open.sessions().map_err(|failure| self.failed(failure).to_string())
+    }
+
     /// Decodes columns of rows of one row group, see [`OpenSegment::read_rows`]. An error is why rows are missing.
     pub(crate) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), String> {
         let open = self.open().map_err(|failure| failure.to_string())?;
@@ -334,24 +346,21 @@ pub(crate) struct Footer {
     pub(crate) overflow: OverflowNames,
     /// The table of the persons, where rows have numbers of it.
     pub(crate) persons: Option<PersonPlace>,
-}
-
-/// Where in its file a segment's table of persons is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct PersonPlace {
-    start: u64,
-    bytes: usize,
-    persons: usize,
+    /// The table of the session ids, where rows have numbers of it.
+    pub(crate) sessions: Option<TextsPlace>,
 }
 
 const FORMAT_KEY: &str = "throng.format";
 const RUNS_KEY: &str = "throng.runs";
 const OVERFLOW_KEY: &str = "throng.overflow";
 const PERSONS_KEY: &str = "throng.persons";
-/// Rows have their persons' keys: a segment of several apps, and every one that was written before there were tables.
+const SESSIONS_KEY: &str = "throng.sessions";
+/// Rows have their persons' keys and ids: a segment of several apps, and every one that was written before there were tables.
 const FORMAT_KEYS: &str = "1";
-/// Rows have numbers of the segment's table of persons.
+/// Rows have numbers of the segment's table of persons' keys, and ids. Read, and not written any more.
 const FORMAT_NUMBERS: &str = "2";
+/// Rows have numbers of the segment's table of persons' ids, and of its table of session ids where it has one.
+const FORMAT_IDS: &str = "3";
 
 /// `throng.runs`: `(app, [(first event, last event or null when equal, rows, min ms, max ms)])`.
 type EncodedRuns = Vec<(Arc<str>, Vec<(Arc<str>, Option<Arc<str>>, u64, i64, i64)>)>;
@@ -373,19 +382,26 @@ impl Footer {
         };
         let json = |result: serde_json::Result<String>| result.map_err(|error| error.to_string());
         let (runs, overflow) = (json(serde_json::to_string(&apps))?, json(serde_json::to_string(&overflow))?);
-        let format = if self.persons.is_some() { FORMAT_NUMBERS } else { FORMAT_KEYS };
+        let format = match self.persons {
+            None => FORMAT_KEYS,
+            Some(PersonPlace::Keys { .. }) => FORMAT_NUMBERS,
+            Some(PersonPlace::Ids(_)) => FORMAT_IDS,
+        };
         let mut pairs = vec![(FORMAT_KEY, format.to_owned()), (RUNS_KEY, runs), (OVERFLOW_KEY, overflow)];
         if let Some(place) = &self.persons {
             pairs.push((PERSONS_KEY, json(serde_json::to_string(place))?));
+        }
+        if let Some(place) = &self.sessions {
+            pairs.push((SESSIONS_KEY, json(serde_json::to_string(place))?));
         }
         Ok(pairs)
     }
 
     fn decode(get: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let format = get(FORMAT_KEY).ok_or("not a segment of throng")?;
-        if ![FORMAT_KEYS, FORMAT_NUMBERS].contains(&format.as_str()) {
+        if ![FORMAT_KEYS, FORMAT_NUMBERS, FORMAT_IDS].contains(&format.as_str()) {
             return Err(format!(
-                "segment format {format} is not supported by this version, which reads formats {FORMAT_KEYS} and {FORMAT_NUMBERS}"
+                "segment format {format} is not supported by this version, which reads formats {FORMAT_KEYS} to {FORMAT_IDS}"
             ));
         }
         let text = |key| get(key).ok_or_else(|| format!("the footer lacks {key}"));
@@ -393,9 +409,10 @@ impl Footer {
         let apps: EncodedRuns = serde_json::from_str(&text(RUNS_KEY)?).map_err(damaged)?;
         let overflow: Option<Vec<String>> = serde_json::from_str(&text(OVERFLOW_KEY)?).map_err(damaged)?;
         let persons = match format.as_str() {
-            FORMAT_NUMBERS => Some(serde_json::from_str(&text(PERSONS_KEY)?).map_err(damaged)?),
-            _ => None,
+            FORMAT_KEYS => None,
+            _ => Some(serde_json::from_str(&text(PERSONS_KEY)?).map_err(damaged)?),
         };
+        let sessions = get(SESSIONS_KEY).map(|place| serde_json::from_str(&place)).transpose().map_err(damaged)?;
         let mut runs = RunIndex::default();
         let mut start = 0;
         for (app, entries) in apps {
@@ -406,6 +423,6 @@ impl Footer {
                 start = end;
             }
         }
-        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed), persons })
+        Ok(Self { runs: runs.finish(), overflow: overflow.map_or(OverflowNames::Any, OverflowNames::Listed), persons, sessions })
     }
 }

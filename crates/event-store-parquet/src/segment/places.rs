@@ -7,8 +7,8 @@ use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
-use super::persons::SegmentPersons;
 use super::read::OpenSegment;
+use super::stored::Tables;
 use crate::columns;
 use crate::part::SCAN_BATCH_ROWS;
 
@@ -19,8 +19,8 @@ impl OpenSegment {
     /// Reads `wanted` columns of the rows in `ranges` (ascending, disjoint), hidden ones too.
     pub(crate) fn read_places(&self, wanted: &[&str], ranges: &[Range<usize>], visit: &mut VisitPlaces<'_>) -> Result<(), SegmentFailure> {
         let columns = self.places_of(wanted)?;
-        let persons = self.persons_for(&columns)?;
-        self.read_places_of_groups(&columns, persons.as_ref(), ranges, &|_| true, visit)
+        let tables = self.tables_for(&columns, false)?;
+        self.read_places_of_groups(&columns, &tables, ranges, &|_| true, visit)
     }
 
     /// As [`OpenSegment::read_places`], without the row groups that surely have no row with this person key.
@@ -42,7 +42,7 @@ impl OpenSegment {
         };
         let column = self.fields().iter().position(|field| field.name() == columns::PERSON);
         let may_hold = |group: usize| column.is_none_or(|column| self.group_may_hold(group, column, value));
-        self.read_places_of_groups(&columns, persons.as_ref(), ranges, &may_hold, visit)
+        self.read_places_of_groups(&columns, &self.tables_for(&columns, false)?, ranges, &may_hold, visit)
     }
 
     fn places_of(&self, wanted: &[&str]) -> Result<Vec<usize>, SegmentFailure> {
@@ -53,7 +53,7 @@ impl OpenSegment {
     fn read_places_of_groups(
         &self,
         columns: &[usize],
-        persons: Option<&SegmentPersons>,
+        tables: &Tables,
         ranges: &[Range<usize>],
         may_hold: &dyn Fn(usize) -> bool,
         visit: &mut VisitPlaces<'_>,
@@ -70,7 +70,7 @@ impl OpenSegment {
             }
             let relative = pieces.iter().map(|range| range.start - of_group.start..range.end - of_group.start);
             let selection = RowSelection::from_consecutive_ranges(relative, of_group.len());
-            let mut reader = self.read_group(group, columns, Some(selection), SCAN_BATCH_ROWS, persons.cloned())?;
+            let mut reader = self.read_group(group, columns, Some(selection), SCAN_BATCH_ROWS, tables.clone())?;
             let mut places = pieces.into_iter().flatten();
             while let Some(batch) = reader.next_batch() {
                 let batch = batch?;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
@@ -20,8 +20,11 @@ use parquet::file::statistics::Statistics;
 
 use super::failure::SegmentFailure;
 use super::file::VerifiedFile;
-use super::persons::{self, PERSON_NUMBER, SegmentPersons};
-use super::{Footer, PersonPlace, Segment};
+use super::persons::{PersonPlace, SegmentPersons};
+use super::sessions::SegmentSessions;
+use super::stored::{PERSON_NUMBER, SESSION_NUMBER, Stored, Tables};
+use super::texts::TextsPlace;
+use super::{Footer, Segment};
 use crate::columns::{self, OverflowNames};
 use crate::decoded::Shape;
 use crate::hidden::HiddenRows;
@@ -35,9 +38,13 @@ const TAIL_BYTES: u64 = 8;
 pub(crate) struct OpenSegment {
     file: VerifiedFile,
     metadata: ArrowReaderMetadata,
-    /// As rows are given out: with the persons' keys, also where the file has numbers.
+    /// As rows are given out: with ids and persons' keys, also where the file has numbers.
     shape: Arc<Shape>,
+    stored: Arc<Stored>,
     persons: Option<PersonPlace>,
+    sessions: Option<TextsPlace>,
+    /// The table of session ids, while somebody uses it.
+    shared: Mutex<Weak<SegmentSessions>>,
 }
 
 impl OpenSegment {
@@ -56,15 +63,14 @@ impl OpenSegment {
         let pairs = parsed.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
         let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
-        let stored_field = |name: &str| if name == PERSON_NUMBER { persons::number_field() } else { columns::field(name) };
-        let stored: Vec<FieldRef> = names.iter().map(|field| stored_field(field.name())).collect();
-        let has_numbers = stored.iter().any(|field| field.name() == PERSON_NUMBER);
-        if has_numbers != footer.persons.is_some() {
-            return Err("its persons' numbers and their table are not together".into());
+        let stored = Arc::new(Stored::of_file(names.iter().map(|field| field.name())));
+        if stored.has(PERSON_NUMBER) != footer.persons.is_some() || stored.has(SESSION_NUMBER) != footer.sessions.is_some() {
+            return Err("its numbers and their tables are not together".into());
         }
-        // So memory for the table is not what a damaged footer asks for.
-        if footer.persons.is_some_and(|place| place.persons > footer.runs.rows()) {
-            return Err("it has more persons than rows".into());
+        // So memory for a table is not what a damaged footer asks for.
+        let rows = footer.runs.rows();
+        if footer.persons.is_some_and(|place| place.persons() > rows) || footer.sessions.is_some_and(|place| place.texts > rows) {
+            return Err("it has more persons or sessions than rows".into());
         }
         let mut group_starts = vec![0];
         for group in parsed.row_groups() {
@@ -73,25 +79,37 @@ impl OpenSegment {
         if group_starts.last() != Some(&footer.runs.rows()) {
             return Err("its run index and its row groups disagree".into());
         }
-        let stored = Arc::new(Schema::new(stored));
-        let fields = persons::with_keys(&stored).fields().iter().cloned().collect();
-        let options = ArrowReaderOptions::new().with_schema(stored);
+        let fields = stored.given().to_vec();
+        let options = ArrowReaderOptions::new().with_schema(stored.schema());
         let metadata = ArrowReaderMetadata::try_new(Arc::new(parsed), options).map_err(|error| error.to_string())?;
-        let Footer { runs, overflow, persons } = footer;
-        Ok(Self { file, metadata, shape: Arc::new(Shape { runs, group_starts, fields, overflow }), persons })
+        let Footer { runs, overflow, persons, sessions } = footer;
+        let shape = Arc::new(Shape { runs, group_starts, fields, overflow });
+        Ok(Self { file, metadata, shape, stored, persons, sessions, shared: Mutex::default() })
     }
 
     /// The table of its persons, read anew; `None` where its rows have keys.
     pub(crate) fn persons(&self) -> Result<Option<SegmentPersons>, SegmentFailure> {
         let Some(place) = &self.persons else { return Ok(None) };
-        let bytes = self.file.read(place.start, place.bytes)?;
-        Ok(Some(SegmentPersons::decode(&bytes, place.persons)?))
+        let (start, bytes) = place.bytes();
+        Ok(Some(SegmentPersons::decode(&self.file.read(start, bytes)?, place)?))
     }
 
-    /// As [`OpenSegment::persons`], where one of the columns is that of persons.
-    pub(super) fn persons_for(&self, columns: &[usize]) -> Result<Option<SegmentPersons>, SegmentFailure> {
-        let is_person = |&column: &usize| self.shape.fields[column].name() == columns::PERSON;
-        if columns.iter().any(is_person) { self.persons() } else { Ok(None) }
+    /// The table of its session ids, read anew where nobody has it; `None` where its rows have ids.
+    pub(crate) fn sessions(&self) -> Result<Option<Arc<SegmentSessions>>, SegmentFailure> {
+        let Some(place) = &self.sessions else { return Ok(None) };
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = shared.upgrade() {
+            return Ok(Some(sessions));
+        }
+        let sessions = Arc::new(SegmentSessions::decode(&self.file.read(place.start, place.bytes)?, place)?);
+        *shared = Arc::downgrade(&sessions);
+        Ok(Some(sessions))
+    }
+
+    /// The tables that columns need to be given out; persons and sessions themselves as numbers, if so wanted.
+    pub(super) fn tables_for(&self, columns: &[usize], with_numbers: bool) -> Result<Tables, SegmentFailure> {
+        let (persons, sessions) = self.stored.needs_tables(columns, with_numbers);
+        Ok(Tables { persons: if persons { self.persons()? } else { None }, sessions: if sessions { self.sessions()? } else { None } })
     }
 
     pub(crate) fn shape(&self) -> &Arc<Shape> {
@@ -163,17 +181,18 @@ impl OpenSegment {
     }
 
     /// Decodes `columns` (in stored order, at least one) of rows of one row group: one array per column with the rows one after the other, and the
-    /// compressed bytes of the column chunks. `rows` are rows of the segment, ascending and apart. Persons are numbers of the table where the
-    /// segment has one.
+    /// compressed bytes of the column chunks. `rows` are rows of the segment, ascending and apart. Persons and session ids are numbers of
+    /// tables where the segment has these.
     pub(super) fn read_rows(&self, group: usize, rows: &[Range<usize>], columns: &[usize]) -> Result<(Vec<ArrayRef>, u64), SegmentFailure> {
         let first = self.shape.group_starts[group];
         let group_rows = self.shape.group_rows(group);
         let wanted: usize = rows.iter().map(Range::len).sum();
         let selection = (wanted < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(rows.iter().map(|rows| rows.start - first..rows.end - first), group_rows));
-        let mut reader = self.read_group(group, columns, selection, wanted, None)?;
+        let needed = self.stored.needed(columns);
+        let mut reader = self.begin_group(group, &needed, selection, wanted)?;
         let mut batches = Vec::new();
-        while let Some(batch) = reader.next_batch() {
+        while let Some(batch) = next_batch(&mut reader) {
             batches.push(batch?);
         }
         let column = |column: usize| match &batches[..] {
@@ -183,30 +202,44 @@ impl OpenSegment {
                 arrow::compute::concat(&pieces).map_err(|error| error.to_string().into())
             }
         };
-        let arrays = (0..columns.len()).map(column).collect::<Result<_, SegmentFailure>>()?;
-        Ok((arrays, columns.iter().map(|&column| self.chunk_bytes(group, column)).sum()))
+        let read = (0..needed.len()).map(column).collect::<Result<Vec<ArrayRef>, SegmentFailure>>()?;
+        let arrays = self.stored.with_numbers(columns, &read, &self.tables_for(columns, true)?)?;
+        Ok((arrays, self.chunk_bytes(group, columns)))
     }
 
-    /// Compressed bytes of one column of one row group.
-    fn chunk_bytes(&self, group: usize, column: usize) -> u64 {
-        self.metadata.metadata().row_group(group).column(column).byte_range().1
+    /// Compressed bytes of what columns of one row group are made of.
+    fn chunk_bytes(&self, group: usize, columns: &[usize]) -> u64 {
+        let group = self.metadata.metadata().row_group(group);
+        self.stored.needed(columns).into_iter().map(|column| group.column(column).byte_range().1).sum()
     }
 
-    /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group. Numbers of persons become keys by `persons`.
+    /// Decodes `columns` (in stored order, at least one) of the selected rows of one row group. Numbers become what `tables` have of them.
     pub(super) fn read_group(
         &self,
         group: usize,
         columns: &[usize],
         selection: Option<RowSelection>,
         batch_rows: usize,
-        persons: Option<SegmentPersons>,
+        tables: Tables,
     ) -> Result<GroupReader, SegmentFailure> {
-        let begin = || self.begin_group(group, columns, selection, batch_rows);
-        let reader = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))?;
-        Ok(GroupReader { reader, persons })
+        let reader = self.begin_group(group, &self.stored.needed(columns), selection, batch_rows)?;
+        let schema = Arc::new(Schema::new(columns.iter().map(|&column| self.shape.fields[column].clone()).collect::<Vec<_>>()));
+        Ok(GroupReader { stored: self.stored.clone(), reader, columns: columns.to_vec(), schema, tables })
     }
 
+    /// Begins to decode columns of the file.
     fn begin_group(
+        &self,
+        group: usize,
+        columns: &[usize],
+        selection: Option<RowSelection>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, SegmentFailure> {
+        let begin = || self.find_group(group, columns, selection, batch_rows);
+        catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Err("its column chunks are nowhere in it".into()))
+    }
+
+    fn find_group(
         &self,
         group: usize,
         columns: &[usize],
@@ -270,23 +303,33 @@ impl ChunkReader for Chunks {
 
 /// The rows of one row group.
 pub(super) struct GroupReader {
+    stored: Arc<Stored>,
     reader: ParquetRecordBatchReader,
-    persons: Option<SegmentPersons>,
+    columns: Vec<usize>,
+    /// Of what is given out.
+    schema: SchemaRef,
+    tables: Tables,
 }
 
 impl GroupReader {
-    /// The next batch; a panic in the decoder is damage like any other.
     pub(super) fn next_batch(&mut self) -> Option<Result<RecordBatch, SegmentFailure>> {
-        let next = catch_unwind(AssertUnwindSafe(|| self.reader.next()));
-        let batch = match next {
-            Ok(next) => next?.map_err(|error| error.to_string().into()),
-            Err(_) => Err("its data cannot be decoded".into()),
+        let give = |read: RecordBatch| {
+            let arrays = self.stored.give(&self.columns, read.columns(), &self.tables)?;
+            let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
+            let batch = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options);
+            batch.map_err(|error| SegmentFailure::from(error.to_string()))
         };
-        Some(match &self.persons {
-            Some(persons) => batch.and_then(|batch| Ok(persons.batch_with_keys(&batch)?)),
-            None => batch,
-        })
+        next_batch(&mut self.reader).map(|read| read.and_then(give))
     }
+}
+
+/// The next batch; a panic in the decoder is damage like any other.
+fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, SegmentFailure>> {
+    let next = catch_unwind(AssertUnwindSafe(|| reader.next()));
+    Some(match next {
+        Ok(next) => next?.map_err(|error| error.to_string().into()),
+        Err(_) => Err("its data cannot be decoded".into()),
+    })
 }
 
 /// Ranges of one row group, numbered from the group's first row.
@@ -315,8 +358,8 @@ pub(crate) struct SegmentScan {
     check: RowCheck,
     tasks: VecDeque<GroupTask>,
     current: Option<(GroupReader, RowRange)>,
-    /// Once it was read, the table of the persons.
-    persons: Option<SegmentPersons>,
+    /// Once they were read.
+    tables: Option<Tables>,
     /// Rows to give out as batches without columns.
     bare_rows: usize,
     read_bytes: u64,
@@ -334,7 +377,7 @@ impl SegmentScan {
             check,
             tasks: VecDeque::new(),
             current: None,
-            persons: None,
+            tables: None,
             bare_rows: 0,
             read_bytes: 0,
             missing: None,
@@ -402,11 +445,13 @@ impl SegmentScan {
         let group_rows = open.shape.group_rows(task.group);
         let selection = (rows(&task.ranges) < group_rows)
             .then(|| RowSelection::from_consecutive_ranges(task.ranges.iter().map(|range| range.start..range.end), group_rows));
-        self.read_bytes += columns.iter().map(|&column| open.chunk_bytes(task.group, column)).sum::<u64>();
-        if self.persons.is_none() {
-            self.persons = open.persons_for(&columns)?;
-        }
-        self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS, self.persons.clone())?, check));
+        self.read_bytes += open.chunk_bytes(task.group, &columns);
+        let tables = match &self.tables {
+            Some(tables) => tables,
+            // What is asked for comes with every group, times and events only with some: they need no table.
+            None => self.tables.insert(open.tables_for(&columns, false)?),
+        };
+        self.current = Some((open.read_group(task.group, &columns, selection, SCAN_BATCH_ROWS, tables.clone())?, check));
         Ok(())
     }
 
@@ -453,14 +498,14 @@ pub(crate) struct WholeScan {
     batch_rows: usize,
     next_group: usize,
     current: Option<GroupReader>,
-    /// Once it was read, the table of the persons.
-    persons: Option<SegmentPersons>,
+    /// Once they were read.
+    tables: Option<Tables>,
 }
 
 impl WholeScan {
     pub(crate) fn new(open: Arc<OpenSegment>, hidden: HiddenRows, batch_rows: usize) -> Self {
         let columns = (0..open.fields().len()).collect();
-        Self { open, hidden, columns, batch_rows, next_group: 0, current: None, persons: None }
+        Self { open, hidden, columns, batch_rows, next_group: 0, current: None, tables: None }
     }
 
     /// The visible rows of the next group; `None` when all are.
@@ -484,11 +529,11 @@ impl WholeScan {
             if self.next_group + 1 >= self.open.shape.group_starts.len() {
                 return Ok(None);
             }
-            if self.persons.is_none() {
-                self.persons = self.open.persons()?;
-            }
-            let (open, persons) = (&self.open, self.persons.clone());
-            self.current = Some(open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows, persons)?);
+            let tables = match &self.tables {
+                Some(tables) => tables.clone(),
+                None => self.tables.insert(self.open.tables_for(&self.columns, false)?).clone(),
+            };
+            self.current = Some(self.open.read_group(self.next_group, &self.columns, self.selection(), self.batch_rows, tables)?);
             self.next_group += 1;
         }
     }

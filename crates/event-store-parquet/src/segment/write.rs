@@ -14,7 +14,10 @@ use parquet::file::metadata::KeyValue;
 
 use super::encoding;
 use super::file::HashingWriter;
-use super::persons::{self, SegmentPersons};
+use super::persons::SegmentPersons;
+use super::sessions::SegmentSessions;
+use super::stored::Numbering;
+use super::texts::TextsPlace;
 use super::{AppRows, Footer, PersonPlace, SegmentInfo};
 use crate::columns::OverflowNames;
 use crate::memory::RunCutter;
@@ -51,6 +54,14 @@ pub(crate) fn day_name(day: i64) -> String {
     format!("{year:04}-{month:02}-{day_of_month:02}")
 }
 
+/// What the rows of a segment of one app have numbers of.
+#[derive(Clone)]
+pub(crate) struct IdTables {
+    pub(crate) persons: SegmentPersons,
+    /// `None` where rows keep their session ids.
+    pub(crate) sessions: Option<Arc<SegmentSessions>>,
+}
+
 /// How far a segment is.
 enum Stage {
     /// Its first rows will tell how its columns are written.
@@ -64,10 +75,11 @@ enum Stage {
 pub(crate) struct SegmentWriter {
     stage: Stage,
     is_complete: bool,
-    /// Of the file.
+    /// Of the rows it is given.
     schema: SchemaRef,
-    /// What its rows have numbers of.
-    persons: Option<SegmentPersons>,
+    /// What its rows will have numbers of, until the first ones come.
+    tables: Option<IdTables>,
+    numbering: Option<Numbering>,
     zstd_level: i32,
     path: PathBuf,
     relative: String,
@@ -80,12 +92,12 @@ pub(crate) struct SegmentWriter {
 
 impl SegmentWriter {
     /// Creates the file. `overflow` names what the `$overflow` column of the batches may hold; `zstd_level` is that of columns that gain by a
-    /// higher one. `persons` are those of all rows that will be written, for a segment of one app; without them rows have their persons' keys.
+    /// higher one. `tables` are of all rows that will be written, for a segment of one app; without them rows have their ids and persons' keys.
     pub(crate) fn create(
         place: &SegmentPlace<'_>,
         schema: &SchemaRef,
         overflow: OverflowNames,
-        persons: Option<SegmentPersons>,
+        tables: Option<IdTables>,
         zstd_level: i32,
     ) -> io::Result<Self> {
         let relative = place.relative();
@@ -96,8 +108,9 @@ impl SegmentWriter {
         Ok(Self {
             stage: Stage::Empty(HashingWriter::new(File::create(&path)?)),
             is_complete: false,
-            schema: if persons.is_some() { persons::with_numbers(schema) } else { schema.clone() },
-            persons,
+            schema: schema.clone(),
+            tables,
+            numbering: None,
             zstd_level,
             path,
             relative,
@@ -112,8 +125,10 @@ impl SegmentWriter {
     /// Appends rows that sort after those before.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let runs = self.cutter.cut(batch);
-        let numbered = self.persons.as_ref().map(|persons| persons.to_numbers(&self.schema, batch).map_err(io::Error::other));
-        let numbered = numbered.transpose()?;
+        if let Some(IdTables { persons, sessions }) = self.tables.take() {
+            self.numbering = Some(Numbering::new(persons, sessions, batch));
+        }
+        let numbered = self.numbering.as_ref().map(|numbering| numbering.stored(batch).map_err(io::Error::other)).transpose()?;
         let batch = numbered.as_ref().unwrap_or(batch);
         let mut writer = self.begin(batch, runs.len())?;
         let first_row = runs.first().map_or(0, |run| run.rows.start);
@@ -143,7 +158,7 @@ impl SegmentWriter {
                 let made = encoding::properties(first, runs, self.zstd_level).and_then(|properties| {
                     // Arrow's own schema would tell other readers to decode text as dictionaries, which not all of them can.
                     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-                    ArrowWriter::try_new_with_options(file, self.schema.clone(), options)
+                    ArrowWriter::try_new_with_options(file, first.schema(), options)
                 });
                 made.map(Box::new).map_err(parquet_error)
             }
@@ -154,8 +169,11 @@ impl SegmentWriter {
     /// Writes the footer and syncs the file; its folder is the caller's to sync.
     pub(crate) fn finish(mut self) -> io::Result<SegmentInfo> {
         let mut writer = self.begin(&RecordBatch::new_empty(self.schema.clone()), 0)?;
-        let persons = self.persons.as_ref().map(|persons| add_persons(&mut writer, persons)).transpose()?;
-        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone(), persons };
+        let (persons, sessions) = match &self.numbering {
+            Some(numbering) => add_tables(&mut writer, numbering)?,
+            None => (None, None),
+        };
+        let footer = Footer { runs: std::mem::take(&mut self.runs).finish(), overflow: self.overflow.clone(), persons, sessions };
         // `into_inner` writes the footer; `finish` before it would be an error.
         let finished = add_metadata(&mut writer, &footer).and_then(|()| writer.into_inner().map_err(parquet_error));
         let written = finished.and_then(|file| {
@@ -207,12 +225,19 @@ fn remove(path: &Path) {
     }
 }
 
-/// Writes the table after the last row group; readers that do not know of it pass over it.
-fn add_persons(writer: &mut ArrowWriter<HashingWriter<File>>, persons: &SegmentPersons) -> io::Result<PersonPlace> {
+/// Writes the tables after the last row group; readers that do not know of them pass over them.
+fn add_tables(
+    writer: &mut ArrowWriter<HashingWriter<File>>,
+    numbering: &Numbering,
+) -> io::Result<(Option<PersonPlace>, Option<TextsPlace>)> {
     writer.flush().map_err(parquet_error)?;
-    let (start, bytes) = (writer.bytes_written() as u64, persons.encode()?);
-    writer.write_all(&bytes)?;
-    Ok(PersonPlace { start, bytes: bytes.len(), persons: persons.keys().len() })
+    let mut add = |(bytes, place): (Vec<u8>, TextsPlace)| {
+        let start = writer.bytes_written() as u64;
+        writer.write_all(&bytes).map(|()| TextsPlace { start, ..place })
+    };
+    let persons = add(numbering.persons().encode()?)?;
+    let sessions = numbering.sessions().map(|sessions| sessions.encode().and_then(&mut add)).transpose()?;
+    Ok((Some(PersonPlace::Ids(persons)), sessions))
 }
 
 fn add_metadata(writer: &mut ArrowWriter<HashingWriter<File>>, footer: &Footer) -> io::Result<()> {

@@ -29,11 +29,27 @@ fn event() -> impl Strategy<Value = PlainEvent> {
     let keys = prop_oneof![4 => "[pqr]", 1 => "[a-z]{3}", 1 => Just("s:p".to_string()), 1 => Just("$overflow".to_string()), 1 => Just("".to_string())];
     let properties = proptest::collection::vec((keys, value()), 0..6);
     let time = (0i64..3, 0i64..48).prop_map(|(day, half_hour)| BASE_MS + day * DAY_MS + half_hour * HOUR_MS / 2);
-    (0..APPS.len(), names, time, proptest::option::of(0u32..6), properties, any::<bool>()).prop_map(
-        |(app, name, time_ms, user, properties, late)| {
+    let ids = (
+        proptest::option::of(0u32..6),
+        proptest::option::of("[dU][0-3]"),
+        proptest::option::of("s[0-4]"),
+        proptest::option::of("s[0-4]-[0-9]{1,3}"),
+    );
+    (0..APPS.len(), names, time, ids, properties, any::<bool>()).prop_map(
+        |(app, name, time_ms, (user, anonymous_id, session_id, insert_id), properties, late)| {
             let client_time_ms = if late { time_ms - 7 } else { time_ms };
             let user_id = user.map(|user| format!("U{user}"));
-            PlainEvent { app: APPS[app], name: name.into(), time_ms, client_time_ms, user_id, properties }
+            PlainEvent {
+                app: APPS[app],
+                name: name.into(),
+                time_ms,
+                client_time_ms,
+                user_id,
+                anonymous_id,
+                insert_id,
+                session_id,
+                properties,
+            }
         },
     )
 }

@@ -27,12 +27,17 @@ pub(super) struct PlainEvent {
     pub(super) time_ms: i64,
     pub(super) client_time_ms: i64,
     pub(super) user_id: Option<String>,
+    pub(super) anonymous_id: Option<String>,
+    pub(super) insert_id: Option<String>,
+    pub(super) session_id: Option<String>,
     pub(super) properties: Vec<(String, Value)>,
 }
 
 impl PlainEvent {
     pub(super) fn new(app: &'static str, name: &str, time_ms: i64, user: &str) -> Self {
-        Self { app, name: name.into(), time_ms, client_time_ms: time_ms, user_id: Some(user.into()), properties: Vec::new() }
+        let (name, user_id) = (name.into(), Some(user.into()));
+        let (anonymous_id, insert_id, session_id) = (None, None, None);
+        Self { app, name, time_ms, client_time_ms: time_ms, user_id, anonymous_id, insert_id, session_id, properties: Vec::new() }
     }
 
     pub(super) fn with(mut self, name: &str, value: Value) -> Self {
@@ -47,17 +52,18 @@ impl PlainEvent {
             object.insert(name.clone(), value.clone());
         }
         object.retain(|_, value| !value.is_null());
-        row_text(self.app, &self.name, self.time_ms, self.client_time_ms, self.user_id.as_deref(), Value::Object(object))
+        let ids = [&self.user_id, &self.anonymous_id, &self.insert_id, &self.session_id];
+        row_text(self.app, &self.name, self.time_ms, self.client_time_ms, ids, Value::Object(object))
     }
 }
 
-fn row_text(app: &str, name: &str, time_ms: i64, client_time_ms: i64, user: Option<&str>, properties: Value) -> String {
+fn row_text(app: &str, name: &str, time_ms: i64, client_time_ms: i64, ids: [&Option<String>; 4], properties: Value) -> String {
     let mut members: Vec<String> = match properties {
         Value::Object(object) => object.into_iter().map(|(name, value)| format!("{name:?}={}", plain(&value))).collect(),
         other => vec![other.to_string()],
     };
     members.sort();
-    format!("{app} {name} {time_ms} {client_time_ms} {user:?} {}", members.join(" "))
+    format!("{app} {name} {time_ms} {client_time_ms} {ids:?} {}", members.join(" "))
 }
 
 /// Numbers that are equal are written the same way.
@@ -100,9 +106,9 @@ pub(super) fn batch_with_rejected(events: &[PlainEvent], rejected: u32) -> Event
             time_ms: event.time_ms,
             client_time_ms: event.client_time_ms,
             user_id: event.user_id.as_deref(),
-            anonymous_id: None,
-            insert_id: None,
-            session_id: None,
+            anonymous_id: event.anonymous_id.as_deref(),
+            insert_id: event.insert_id.as_deref(),
+            session_id: event.session_id.as_deref(),
         });
     }
     for index in 0..rejected {
@@ -153,7 +159,8 @@ pub(super) fn rows(store: &ParquetStore, apps: &[&'static str]) -> Vec<String> {
         assert!(page.stats.missing.iter().all(is_dropped), "{:?}", page.stats.missing);
         rows.extend(page.rows.into_iter().map(|row| {
             let properties = serde_json::from_str(&row.properties_json).unwrap();
-            row_text(app, &row.name, row.time_ms, row.client_time_ms, row.user_id.as_deref(), properties)
+            let ids = [&row.user_id, &row.anonymous_id, &row.insert_id, &row.session_id];
+            row_text(app, &row.name, row.time_ms, row.client_time_ms, ids, properties)
         }));
     }
     rows.sort();

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use event::session_key;
+use event::{session_id_hash, session_key};
 use event_store::{Field, QueryError, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
 
@@ -48,7 +48,7 @@ pub(super) fn read(reading: &Reading, outlet: &Outlet) -> ReadResult {
             let session_id = text(block.cell(SESSION_ID, row));
             let moment = Moment {
                 has_id: session_id.is_some(),
-                key: session_id.map_or(key, |id| session_key(key, id)),
+                key: session_id.map_or(key, |id| session_key(key, session_id_hash(id))),
                 time_ms: block.time_ms(row),
                 person: key,
             };

@@ -1,6 +1,5 @@
 //! How many sessions there are, for the measure of that name.
 
-use event::session_key;
 use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
 
@@ -15,8 +14,9 @@ use crate::exec::mask::Mask;
 use crate::exec::pairs::{self, PairList};
 use crate::exec::rows::{RowCells, Rows};
 use crate::exec::scan::Query;
+use crate::exec::session_keys::SessionKeys;
 use crate::exec::timeline::{MAX_LABEL, Moment, Timeline};
-use crate::exec::value::{Scalar, compare_groups};
+use crate::exec::value::compare_groups;
 
 /// The label of an event that does not match; groups follow.
 const NO_MATCH: u32 = 0;
@@ -120,17 +120,16 @@ impl Counting<'_> {
 
     fn read(&self, worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>, timeline: Timeline) -> Result<(), QueryError> {
         worker.label(batch, wanted, self)?;
-        let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
         let Worker { labels, without_id, with_id, .. } = worker;
-        let mut keys = SessionKeys::default();
+        let mut keys = SessionKeys::new(self.prepared.session_ids.map(|field| batch.column(field)));
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
             if wanted.is_some_and(|wanted| !wanted.has(row)) {
                 return Ok(());
             }
             let payload = timeline.payload(batch.time(row), labels[row]);
-            match session_ids.map_or(Scalar::Null, |ids| ids.get(row)) {
-                Scalar::Str(id) => with_id.push(keys.key(person, id), payload),
-                _ => without_id.push(person, payload),
+            match keys.key(person, row) {
+                Some(key) => with_id.push(key, payload),
+                None => without_id.push(person, payload),
             }
         })
     }
@@ -175,27 +174,6 @@ impl<'p> Worker<'p> {
             self.labels[row as usize] = group + 1;
         }
         Ok(())
-    }
-}
-
-/// Keys of sessions with an id: a hash of person and id.
-///
-/// Rows of one session lie one after the other, and texts of a dictionary in one place: few have to be hashed.
-#[derive(Default)]
-pub(in crate::exec) struct SessionKeys<'b> {
-    last: Option<(u64, &'b str, u64)>,
-}
-
-impl<'b> SessionKeys<'b> {
-    /// The key of one session.
-    #[inline]
-    pub(in crate::exec) fn key(&mut self, person: u64, id: &'b str) -> u64 {
-        let key = match self.last {
-            Some((of_person, text, key)) if of_person == person && std::ptr::eq(text, id) => key,
-            _ => session_key(person, id),
-        };
-        self.last = Some((person, id, key));
-        key
     }
 }
 

@@ -26,7 +26,6 @@ use super::group::check_keys;
 use super::records::{Keyed, Record, Slice, for_each_person};
 use super::scan::Query;
 use super::timeline::Timeline;
-pub(super) use count::SessionKeys;
 use labels::{EventLabels, Marks, Side};
 use walk::{Follower, Tally};
 

@@ -121,7 +121,7 @@ fn shop(folder: &std::path::Path, event_count: u64) -> Snapshot {
         let part = columnize(&[day_batch(&app(), day, event_count / DAYS as u64)]).unwrap().unwrap();
         let place = SegmentPlace { root: folder, id: day as u64, day: 20_454 + day };
         let mut writer =
-            SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), Some(super::world::persons_of(&part)), 1)
+            SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), Some(super::world::tables_of(&part)), 1)
                 .unwrap();
         writer.write(part.batch()).unwrap();
         let info = writer.finish().unwrap();

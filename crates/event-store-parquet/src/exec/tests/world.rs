@@ -15,8 +15,9 @@ use crate::decoded::DecodedCache;
 use crate::exec::value::OwnedScalar;
 use crate::hidden::HiddenRows;
 use crate::memory::MemoryPart;
+use crate::merge::{IdColumns, IdGatherer};
 use crate::part::Part;
-use crate::segment::{OpenSegments, PersonGatherer, Segment, SegmentPersons, SegmentPlace, SegmentWriter};
+use crate::segment::{IdTables, OpenSegments, Segment, SegmentPlace, SegmentWriter};
 use crate::snapshot::Snapshot;
 
 /// 2026-01-01T00:00:00Z.
@@ -134,15 +135,15 @@ fn hide_ghost(part: &MemoryPart, segment: &Segment) -> Segment {
 fn segment(part: &MemoryPart, with_table: bool, id: u64, folder: &Path) -> Segment {
     let place = SegmentPlace { root: folder, id, day: 20_454 };
     let mut writer =
-        SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), with_table.then(|| persons_of(part)), 1).unwrap();
+        SegmentWriter::create(&place, &part.batch().schema(), part.overflow().clone(), with_table.then(|| tables_of(part)), 1).unwrap();
     writer.write(part.batch()).unwrap();
     Segment::new(writer.finish().unwrap(), Arc::from(folder), Arc::new(OpenSegments::new(64 << 20, 64)))
 }
 
-/// The table of a part's persons.
-pub(super) fn persons_of(part: &MemoryPart) -> SegmentPersons {
-    let mut gatherer = PersonGatherer::default();
-    gatherer.add_all(part.batch().column_by_name(columns::PERSON).unwrap().as_primitive());
+/// The tables of a part's ids.
+pub(super) fn tables_of(part: &MemoryPart) -> IdTables {
+    let mut gatherer = IdGatherer::default();
+    gatherer.add_all(&IdColumns::of_batch(part.batch()).unwrap());
     gatherer.finish().unwrap()
 }
 
