@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{ApiError, ErrorBody};
 use crate::keys::Reader;
-use crate::openapi::examples;
+use crate::openapi::{examples, metric_examples};
 use crate::request::Question;
 use crate::state::ApiState;
 
@@ -17,11 +17,14 @@ use crate::state::ApiState;
         503 with `Retry-After` when too many questions wait or the running ones hold all the memory. \
         `\"explain\": true` adds the field `explain`: which tables were read (`rollup_day`, `rollup_hour`, `raw_segments`, `unflushed`) and why, \
         segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage. `segment` (the id of a cohort, or a rule as \
-        for `/cohorts`) keeps the events of its members; `cohort:ID` is a group, a breakdown, and with the operators `in` and `not_in` a filter.",
+        for `/cohorts`) keeps the events of its members; `cohort:ID` is a group, a breakdown, and with the operators `in` and `not_in` a filter. \
+        A metric is a name (`events`, `p95:price`), `{fn, property, event, filters, name}`, `{formula, A, B, ...}` or a saved one, `metric:ID`. With `interval`, \
+        `\"cumulative\": true` beside `fn` makes it of everything from the beginning of the range on, `\"rolling\": 7` of the last 7 buckets, also before the range.",
     request_body(content = Value, examples(
         ("counts" = (value = json!(examples::query()))),
         ("segment" = (value = json!(examples::query_segment()))),
-        ("cohort" = (value = json!(examples::query_cohort()))))),
+        ("cohort" = (value = json!(examples::query_cohort()))),
+        ("forms" = (value = json!(metric_examples::query_forms()))))),
     responses((status = 200, body = Value, example = json!(examples::query_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
@@ -144,6 +147,7 @@ pub(crate) fn settings(app: &App) -> AppSettings {
         },
         session_idle_ms: i64::from(app.session_idle_minutes) * 60_000,
         cohorts: query::Cohorts::default(),
+        metrics: query::Metrics::default(),
     }
 }
 

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use event::AppId;
-use metadata_store::{Definition, DefinitionKind, Definitions, MetadataError};
-use query::{Answered, CohortsUnavailable, MAX_COHORT_ID_BYTES, QueryFailure, SavedCohort, SavedCohorts, check_cohort, rule_mentions};
+use metadata_store::{Definition, DefinitionKind, Definitions};
+use query::{Answered, CohortsUnavailable, QueryFailure, SavedCohort, SavedCohorts, check_cohort, rule_mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -18,15 +18,25 @@ use crate::error::{ApiError, ErrorBody};
 use crate::keys::{Administrator, Reader};
 use crate::openapi::examples;
 use crate::request::{Question, RequestBody, parse_object, query_string};
+use crate::saved::{Kind, on_a_thread};
 use crate::state::ApiState;
 use crate::time::iso_utc;
 
-/// Longest name of a cohort, in characters.
-const MAX_NAME_CHARS: usize = 100;
 /// Largest rule of a cohort as JSON.
 const MAX_RULE_BYTES: usize = 512 << 10;
-/// Cohorts that a refusal names.
-const MAX_NAMED: usize = 5;
+
+const COHORTS: Kind = Kind {
+    kind: DefinitionKind::Cohort,
+    name: "cohort",
+    list: "/cohorts",
+    invalid: "invalid_cohort",
+    unknown: "unknown_cohort",
+    exists: "cohort_exists",
+    changed: "cohort_changed",
+    in_use: "cohort_in_use",
+    too_many: "too_many_cohorts",
+    unavailable: "cohorts_unavailable",
+};
 
 /// The cohorts among the saved definitions, as questions look them up.
 pub struct StoredCohorts(Arc<dyn Definitions>);
@@ -42,8 +52,13 @@ impl SavedCohorts for StoredCohorts {
     fn cohort(&self, app: &AppId, id: &str) -> Result<Option<SavedCohort>, CohortsUnavailable> {
         let found = self.0.definition(app, id).map_err(|error| CohortsUnavailable(error.to_string()))?;
         let cohort = found.filter(|definition| definition.kind == DefinitionKind::Cohort);
-        Ok(cohort.map(|definition| SavedCohort { version: definition.version, rule: rule_of(&definition) }))
+        Ok(cohort.as_ref().map(saved_cohort))
     }
+}
+
+/// A cohort as questions take it.
+pub(crate) fn saved_cohort(definition: &Definition) -> SavedCohort {
+    SavedCohort { version: definition.version, rule: rule_of(definition) }
 }
 
 /// A cohort without its rule.
@@ -150,8 +165,8 @@ impl CohortRuleAnswer {
     responses((status = 200, body = CohortsAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("read_key" = [])))]
 pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<CohortsAnswer>, ApiError> {
-    let app = reader.app_id().clone();
-    let cohorts = blocking(move || state.parts.definitions.definitions(&app, DefinitionKind::Cohort)).await?;
+    let (definitions, app) = (state.parts.definitions.clone(), reader.app_id().clone());
+    let cohorts = on_a_thread(move || COHORTS.all(&*definitions, &app)).await?;
     Ok(Json(CohortsAnswer { cohorts: cohorts.iter().map(CohortAnswer::of).collect() }))
 }
 
@@ -177,7 +192,7 @@ pub(crate) async fn create(
         return Err(ApiError::invalid("version", "invalid_cohort", "a new cohort has no version: change one with PUT"));
     }
     let id = body.id.take().unwrap_or_else(|| format!("co_{}", state.request_ids.next()));
-    check_id(&id)?;
+    COHORTS.check_id(&id)?;
     let name = body.name.take().ok_or_else(|| ApiError::invalid("name", "invalid_cohort", "\"name\" is missing: what people call it"))?;
     let rule = body.rule()?.ok_or_else(|| ApiError::invalid("rule", "invalid_cohort", "give \"rule\", or \"persons\" for a list"))?;
     let definition = Definition {
@@ -242,7 +257,7 @@ pub(crate) async fn change(
     }
     let now_ms = (state.parts.now_ms)();
     save(&state, &admin, move |cohorts| {
-        let stored = cohorts.iter().find(|cohort| cohort.id == id).ok_or_else(unknown_cohort)?;
+        let stored = cohorts.iter().find(|cohort| cohort.id == id).ok_or_else(|| COHORTS.unknown())?;
         Ok(Definition {
             version: body.version.unwrap_or(stored.version),
             name: body.name.clone().unwrap_or_else(|| stored.name.clone()),
@@ -268,16 +283,11 @@ pub(crate) async fn remove(
     let (_, id) = in_path;
     let (definitions, app, asked) = (state.parts.definitions.clone(), admin.app_id().clone(), id.clone());
     let work = move || {
-        unchanged_meanwhile(&*definitions, &app, |cohorts| {
-            cohorts.iter().find(|cohort| cohort.id == asked).ok_or_else(unknown_cohort)?;
+        COHORTS.unchanged_meanwhile(&*definitions, &app, |cohorts| {
+            cohorts.iter().find(|cohort| cohort.id == asked).ok_or_else(|| COHORTS.unknown())?;
             let users: Vec<&str> =
                 cohorts.iter().filter(|cohort| rule_mentions(&rule_of(cohort), &asked)).map(|cohort| cohort.id.as_str()).collect();
-            if !users.is_empty() {
-                let named = users.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
-                let message = format!("{} other cohorts are made of it ({named}): change them first", users.len());
-                return Err(ApiError::new(StatusCode::CONFLICT, "cohort_in_use", message));
-            }
-            Ok(definitions.delete_definition(&app, &asked, Some(cohorts)))
+            if users.is_empty() { Ok(definitions.delete_definition(&app, &asked, Some(cohorts))) } else { Err(COHORTS.in_use(&users)) }
         })
     };
     on_a_thread(work).await?;
@@ -355,16 +365,6 @@ fn read_body(RequestBody(body): &RequestBody) -> Result<CohortBody, ApiError> {
         .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the cohort is not valid: {error}")))
 }
 
-fn check_id(id: &str) -> Result<(), ApiError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    // "preview" is a call of its own.
-    if (1..=MAX_COHORT_ID_BYTES).contains(&id.len()) && id.bytes().all(allowed) && id != "preview" {
-        return Ok(());
-    }
-    let message = format!("an id has 1 to {MAX_COHORT_ID_BYTES} letters, digits, \"-\" and \"_\", and is not \"preview\"");
-    Err(ApiError::invalid("id", "invalid_cohort", message))
-}
-
 /// Checks and saves the cohort that `make` makes of all the app's cohorts, and gives no answer again that an earlier version made.
 async fn save(
     state: &ApiState,
@@ -373,11 +373,11 @@ async fn save(
 ) -> Result<Json<CohortRuleAnswer>, ApiError> {
     let (settings, app, definitions) = (settings(admin.app()), admin.app_id().clone(), state.parts.definitions.clone());
     let work = move || {
-        unchanged_meanwhile(&*definitions, &app, |cohorts| {
+        COHORTS.unchanged_meanwhile(&*definitions, &app, |cohorts| {
             let definition = make(cohorts)?;
             check(&definition)?;
-            let saved = |cohort: &Definition| (cohort.id.clone(), SavedCohort { version: cohort.version, rule: rule_of(cohort) });
-            let after: BTreeMap<String, SavedCohort> = cohorts.iter().chain([&definition]).map(saved).collect();
+            let after: BTreeMap<String, SavedCohort> =
+                cohorts.iter().chain([&definition]).map(|cohort| (cohort.id.clone(), saved_cohort(cohort))).collect();
             check_cohort(&settings, &after, &definition.id, definition.saved_at_ms).map_err(refused_change)?;
             Ok(definitions.save_definition(&definition, Some(cohorts)).map(|version| Definition { version, ..definition }))
         })
@@ -387,31 +387,8 @@ async fn save(
     Ok(Json(CohortRuleAnswer::of(&saved)))
 }
 
-/// Decides on all cohorts of an app and writes what was decided, again where others have changed them in between.
-fn unchanged_meanwhile<T>(
-    definitions: &dyn Definitions,
-    app: &AppId,
-    decide_and_write: impl Fn(&[Definition]) -> Result<Result<T, MetadataError>, ApiError>,
-) -> Result<T, ApiError> {
-    /// Each try that fails means that another change was made.
-    const MAX_TRIES: usize = 20;
-    for _ in 0..MAX_TRIES {
-        let cohorts = definitions.definitions(app, DefinitionKind::Cohort).map_err(metadata_error)?;
-        match decide_and_write(&cohorts)? {
-            Err(MetadataError::Changed { .. }) => {}
-            written => return written.map_err(metadata_error),
-        }
-    }
-    let message = "the cohorts of this app are being changed by others all the time: try again";
-    Err(ApiError::new(StatusCode::CONFLICT, "cohort_changed", message))
-}
-
 fn check(definition: &Definition) -> Result<(), ApiError> {
-    let chars = definition.name.trim().chars().count();
-    if chars == 0 || chars > MAX_NAME_CHARS || definition.name.chars().any(char::is_control) {
-        let message = format!("a name has 1 to {MAX_NAME_CHARS} characters, none of which is a control character");
-        return Err(ApiError::invalid("name", "invalid_cohort", message));
-    }
+    COHORTS.check_name(&definition.name)?;
     let bytes = rule_of(definition).to_string().len();
     if bytes > MAX_RULE_BYTES {
         let message = format!("the rule has {bytes} bytes, at most {MAX_RULE_BYTES} are kept: split it into cohorts of its parts");
@@ -428,42 +405,7 @@ fn refused_change(failure: QueryFailure) -> ApiError {
     }
 }
 
-fn unknown_cohort() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "unknown_cohort", "this app has no cohort of this id: GET /cohorts lists them")
-}
-
 async fn find(state: &ApiState, app: &AppId, id: &str) -> Result<Definition, ApiError> {
     let (definitions, app, id) = (state.parts.definitions.clone(), app.clone(), id.to_owned());
-    let found = blocking(move || definitions.definition(&app, &id)).await?;
-    found.filter(|definition| definition.kind == DefinitionKind::Cohort).ok_or_else(unknown_cohort)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, MetadataError> + Send + 'static) -> Result<T, ApiError> {
-    on_a_thread(move || work().map_err(metadata_error)).await
-}
-
-/// Runs what blocks on a thread made for it.
-async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "saving or reading a cohort panicked");
-        Err(ApiError::internal())
-    })
-}
-
-fn metadata_error(error: MetadataError) -> ApiError {
-    let conflict = |field: &str, code: &'static str, message: String| ApiError {
-        field: Some(field.to_owned()),
-        ..ApiError::new(StatusCode::CONFLICT, code, message)
-    };
-    match error {
-        MetadataError::Conflict { expected: 0, stored } => conflict(
-            "id",
-            "cohort_exists",
-            format!("this id is that of a cohort in version {stored}: choose another, or change that one with PUT"),
-        ),
-        MetadataError::Conflict { .. } => conflict("version", "cohort_changed", error.to_string()),
-        MetadataError::Taken(_) => conflict("id", "cohort_exists", error.to_string()),
-        MetadataError::TooMany { .. } => ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_cohorts", error.to_string()),
-        error => ApiError::unavailable("cohorts_unavailable", error.to_string()),
-    }
+    on_a_thread(move || COHORTS.find(&*definitions, &app, &id)).await
 }

@@ -3,11 +3,13 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, cohorts, deletions, export, live, operations, periods, settings, sql};
+use crate::{accounts, analytics, cohorts, deletions, export, live, metrics, operations, periods, sessions, settings, sql};
 
 pub(crate) mod examples;
 mod ingestion;
+pub(crate) mod metric_examples;
 pub(crate) mod period_examples;
+pub(crate) mod session_examples;
 
 /// The routes of the API; built from the handlers and their types.
 #[derive(OpenApi)]
@@ -25,9 +27,11 @@ pub(crate) mod period_examples;
         analytics::funnel_persons,
         analytics::funnel_person,
         analytics::paths,
+        sessions::sessions,
         periods::retention,
         periods::lifecycle,
         periods::stickiness,
+        periods::active_users,
         analytics::events,
         analytics::schema,
         export::export,
@@ -38,6 +42,11 @@ pub(crate) mod period_examples;
         cohorts::change,
         cohorts::remove,
         cohorts::persons,
+        metrics::list,
+        metrics::create,
+        metrics::one,
+        metrics::change,
+        metrics::remove,
         sql::sql,
         live::realtime,
         live::realtime_stream,
@@ -58,6 +67,7 @@ pub(crate) mod period_examples;
         (name = "ingestion", description = "Events in, and the accounts of what became of them"),
         (name = "analytics", description = "Questions"),
         (name = "cohorts", description = "Saved segments: rules about persons, and lists of them"),
+        (name = "metrics", description = "Saved metrics: formulas with a name and a unit"),
         (name = "administration", description = "Settings of an app, and persons that must be forgotten"),
         (name = "live", description = "The last minutes"),
         (name = "operations", description = "For those who run it")
@@ -73,7 +83,7 @@ impl Modify for Keys {
         for (name, description) in [
             ("read_key", "A read key, `rk_...`: asks, for its app only"),
             ("write_key", "A write key, `wk_...`: appends"),
-            ("admin_key", "An admin key, `ak_...`: changes settings, saves cohorts and deletes persons, of its app only"),
+            ("admin_key", "An admin key, `ak_...`: changes settings, saves cohorts and metrics, and deletes persons, of its app only"),
         ] {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));

@@ -62,3 +62,21 @@ pub(crate) async fn stickiness(State(state): State<ApiState>, question: Question
     let app = settings(reader.app());
     state.parts.queries.stickiness(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
+
+/// Daily, weekly and monthly active users, and how they relate.
+#[utoipa::path(post, path = "/api/v1/analytics/{app_id}/active_users", tag = "analytics", params(("app_id" = String, Path)),
+    description = "GET takes the same JSON as its body or in `?q=`. Limits and `explain` as for `/query`. \
+        A row for each day: `dau`, `wau`, `mau` are the distinct persons with an event that matches on that calendar day, in the 7 and in the 30 up to it, also before the \
+        range; `dau_wau`, `dau_mau` and `wau_mau` are their ratios, `null` where there is nobody. `finished` is false while the day is not over. \
+        Fields: `event` or `events` (any unless told), `filters`, `segment` (as for `/query`), `group_by` (one key; a person counts in every group it was active in, and once in \
+        `$other`; `all` has the rows of everybody), `limit`, `range` or `from` and `to` (widened to whole days, at most 1,000), `timezone`, `cache`.",
+    request_body(content = Value, example = json!(examples::active_users())),
+    responses((status = 200, body = Value, example = json!(examples::active_users_answer())),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn active_users(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
+    let Question { reader, request } = question;
+    let app = settings(reader.app());
+    state.parts.queries.active_users(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
+}

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
-use crate::{accounts, analytics, cohorts, deletions, export, live, openapi, periods, security, settings, sql, web};
+use crate::{accounts, analytics, cohorts, deletions, export, live, metrics, openapi, periods, security, sessions, settings, sql, web};
 
 /// Largest JSON of a question.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -22,9 +22,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/funnel/persons", get(analytics::funnel_persons).post(analytics::funnel_persons))
         .route("/funnel/person", get(analytics::funnel_person).post(analytics::funnel_person))
         .route("/paths", get(analytics::paths).post(analytics::paths))
+        .route("/sessions", get(sessions::sessions).post(sessions::sessions))
         .route("/retention", get(periods::retention).post(periods::retention))
         .route("/lifecycle", get(periods::lifecycle).post(periods::lifecycle))
         .route("/stickiness", get(periods::stickiness).post(periods::stickiness))
+        .route("/active_users", get(periods::active_users).post(periods::active_users))
         .route("/cohorts", get(cohorts::list).post(cohorts::create))
         .route("/cohorts/preview", get(cohorts::preview).post(cohorts::preview))
         .route("/cohorts/{cohort_id}", get(cohorts::one).put(cohorts::change).delete(cohorts::remove))
@@ -41,8 +43,12 @@ pub fn router(state: ApiState) -> Router {
         .route("/deletions", get(deletions::list))
         .route("/deletions/{deletion_id}", get(deletions::receipt))
         .route("/settings", get(settings::settings).patch(settings::change));
+    let saved = Router::new()
+        .route("/metrics", get(metrics::list).post(metrics::create))
+        .route("/metrics/{metric_id}", get(metrics::one).put(metrics::change).delete(metrics::remove));
     let answers = Router::new()
         .nest("/api/v1/analytics/{app_id}", reads)
+        .nest("/api/v1/apps/{app_id}", saved)
         .route("/api/v1/openapi.json", get(openapi::serve))
         .route("/api", axum::routing::any(unknown_route))
         .route("/api/{*rest}", axum::routing::any(unknown_route))

@@ -73,6 +73,7 @@ fn the_description_describes_what_answers() {
     let deleted = client.send("DELETE", "/api/v1/analytics/ours/persons/U1", Some(&running.ours.admin_key), "").json();
     let deletion_id = deleted["deletion_id"].as_str().unwrap();
     let cohort = serde_json::json!({"id": "buyers", "name": "Buyers", "rule": {"did": "purchase"}});
+    let metric = serde_json::json!({"id": "paying", "name": "Paying", "metric": {"fn": "unique_users", "event": "purchase"}});
     let mut described = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -84,10 +85,19 @@ fn the_description_describes_what_answers() {
                 .replace("{app_id}", "ours")
                 .replace("{person_id}", "U2")
                 .replace("{deletion_id}", deletion_id)
+                .replace("{metric_id}", "paying")
                 .replace("{cohort_id}", "buyers");
             // Some examples ask about this cohort, others change or delete it.
             client.send("POST", "/api/v1/analytics/ours/cohorts", Some(&running.ours.admin_key), &cohort.to_string());
+            client.send("POST", "/api/v1/apps/ours/metrics", Some(&running.ours.admin_key), &metric.to_string());
+            // Some are made of this metric, which could not be deleted then.
+            let saved = client.get("/api/v1/apps/ours/metrics", &running.ours.read_key).json();
+            for id in saved["metrics"].as_array().unwrap().iter().filter_map(|metric| metric["id"].as_str()).filter(|id| *id != "paying") {
+                client.send("DELETE", &format!("/api/v1/apps/ours/metrics/{id}"), Some(&running.ours.admin_key), "");
+            }
             if method == "put" {
+                client.send("DELETE", "/api/v1/apps/ours/metrics/paying", Some(&running.ours.admin_key), "");
+                client.send("POST", "/api/v1/apps/ours/metrics", Some(&running.ours.admin_key), &metric.to_string());
                 client.send("DELETE", "/api/v1/analytics/ours/cohorts/buyers", Some(&running.ours.admin_key), "");
                 client.send("POST", "/api/v1/analytics/ours/cohorts", Some(&running.ours.admin_key), &cohort.to_string());
             }

@@ -2,7 +2,7 @@
 //!
 //! They lie beside the checkout (`THRONG_TEST_CASES`, or `../shared/cases`) and are not part of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -64,6 +64,12 @@ pub fn load(server: &Throng, client: &Client, case: &Value, options: &[&str]) ->
             if let Some(other) = sent_as.or(link.as_ref().map(|((_, id), _)| *id)) {
                 sent["anonymous_id"] = json!(person(other));
             }
+            if case["query"]["session"] == "given by property session_id" {
+                sent["session_id"] = event["properties"]["session_id"].clone();
+            }
+            if let Some(property) = case["query"]["deduplicate_by"].as_str() {
+                sent["insert_id"] = event["properties"][property].clone();
+            }
             link.into_iter().for_each(|(_, linked)| *linked = true);
             events.push(sent);
         }
@@ -76,7 +82,10 @@ pub fn load(server: &Throng, client: &Client, case: &Value, options: &[&str]) ->
         }
     }
     client.send(&app, &events)?;
-    client.wait_for_events(&app, events.len() as u64)?;
+    // Events without an id to be known by are all different.
+    let ids: BTreeSet<&str> = events.iter().filter_map(|event| event["insert_id"].as_str()).collect();
+    let without_id = events.iter().filter(|event| event["insert_id"].is_null()).count();
+    client.wait_for_events(&app, (without_id + ids.len()) as u64)?;
     Ok(app)
 }
 

@@ -15,7 +15,7 @@ use event_store::{
 use hashbrown::HashMap;
 
 use crate::decoded::DecodedCache;
-use crate::exec::{NamePredicate, Query, Reserved};
+use crate::exec::{NamePredicate, Query, Reach, Reserved, check_filled};
 use crate::manifest::{ManifestView, RollupRange};
 use crate::part::Part;
 use crate::retention::dropped_before;
@@ -90,7 +90,7 @@ pub(crate) fn aggregate(
     if rollup.edges.iter().any(|(from_ms, _)| *from_ms < floor_ms) {
         stats.missing.push(dropped_before(floor_ms));
     }
-    Ok(Rolled::Table(cells.table(stats)))
+    Ok(Rolled::Table(cells.table(stats)?))
 }
 
 fn reason(rollup: &RollupPlan, floor_ms: i64) -> String {
@@ -336,7 +336,7 @@ impl<'p> Cells<'p> {
     }
 
     /// Ranks the groups, folds those beyond the limit, and reads everything out.
-    fn table(self, stats: ScanStats) -> AggregateTable {
+    fn table(mut self, stats: ScanStats) -> Result<AggregateTable, QueryError> {
         let is_grouped = !self.plan.group_by.is_empty();
         // Only groups that have an event are in the answer.
         let mut totals: BTreeMap<u32, Cell> = BTreeMap::new();
@@ -362,6 +362,11 @@ impl<'p> Cells<'p> {
             merge_cell(&mut rows, (*bucket, rank_of[group]), cell);
             merge_cell(&mut by_rank, rank_of[group], cell);
         }
+        let used = rows.keys().map(|(bucket, _)| *bucket);
+        let used = used.clone().min().zip(used.max());
+        if self.plan.measures.iter().any(|measure| measure.since.is_some()) {
+            self.reach_back(&mut rows, by_rank.len())?;
+        }
         let value_of = |rank: u32| match order.get(rank as usize) {
             _ if !is_grouped => Vec::new(),
             Some(group) if (rank as usize) < kept => vec![self.groups[*group as usize].clone()],
@@ -372,11 +377,34 @@ impl<'p> Cells<'p> {
             group: value_of(rank),
             measures: cell.0.iter().map(CellValue::measured).collect(),
         };
-        AggregateTable {
+        Ok(AggregateTable {
             rows: rows.iter().map(|((bucket, rank), cell)| row(*bucket, *rank, cell)).collect(),
             totals: by_rank.iter().map(|(rank, cell)| row(0, *rank, cell)).collect(),
+            used,
             stats,
+        })
+    }
+
+    /// Fills all buckets of all ranks, and joins the values of measures that reach back.
+    fn reach_back(&mut self, rows: &mut BTreeMap<(u32, u32), Cell>, ranks: usize) -> Result<(), QueryError> {
+        let buckets = self.buckets.0.len();
+        check_filled(ranks, buckets)?;
+        self.memory.grow(ranks * buckets * CELL_BYTES * (1 + self.plan.measures.len()))?;
+        for rank in 0..ranks as u32 {
+            for bucket in 0..buckets as u32 {
+                rows.entry((bucket, rank)).or_insert_with(|| empty_cell(self.plan));
+            }
+            for (measure, empty) in empty_cell(self.plan).0.iter().enumerate() {
+                let Some(since) = &self.plan.measures[measure].since else { continue };
+                let own: Vec<CellValue> = (0..buckets as u32).map(|bucket| rows[&(bucket, rank)].0[measure].clone()).collect();
+                for (bucket, value) in (0..).zip(Reach::new(since).join(&own, empty, CellValue::merge)) {
+                    if let Some(cell) = rows.get_mut(&(bucket, rank)) {
+                        cell.0[measure] = value;
+                    }
+                }
+            }
         }
+        Ok(())
     }
 }
 

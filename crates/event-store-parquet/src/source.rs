@@ -9,7 +9,8 @@ use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
     FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
-    RollupSize, RowSource, RowVisitor, RowsPlan, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
+    RollupSize, RowSource, RowVisitor, RowsPlan, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, SessionsPlan,
+    SessionsTable, StoreError, WindowRow,
 };
 
 use crate::decoded::DecodedCache;
@@ -159,6 +160,17 @@ impl EventSource for ParquetStore {
             let mut table = exec::paths(query, plan)?;
             table.stats.work.stage("read and follow persons", started);
             self.explain(query, &plan.scan, "paths follow each person from event to event", &mut table.stats)?;
+            self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut table.stats);
+            Ok(table)
+        })
+    }
+
+    fn sessions(&self, plan: &SessionsPlan, context: &QueryContext) -> Result<SessionsTable, QueryError> {
+        self.ask(context, |query| {
+            let started = Instant::now();
+            let mut table = exec::sessions(query, plan)?;
+            table.stats.work.stage("read and follow persons", started);
+            self.explain(query, &plan.scan, "sessions are cut over all events of each person", &mut table.stats)?;
             self.note_lost((plan.scan.from_ms, plan.scan.to_ms), &mut table.stats);
             Ok(table)
         })

@@ -14,6 +14,7 @@ mod rollup_plan;
 mod rows;
 mod segment;
 mod session;
+mod sessions_plan;
 mod sink;
 mod source;
 
@@ -29,8 +30,8 @@ pub use ledger::{Ledger, LedgerRow, RejectedPage, RejectedRow};
 pub use paths_plan::{MAX_PATH_STEPS, Occurrence, PathAnchor, PathBound, PathCount, PathEdge, PathRow, PathSide, PathsPlan, PathsTable};
 pub use plan::{AggregatePlan, Buckets, EventsPlan, Field, Filter, Fold, Measure, MeasureFn, Op, Scan, Value};
 pub use retention_plan::{
-    ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, RetentionCohort, RetentionEntry,
-    RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
+    ACTIVE_LOOK_BACK, ACTIVE_WINDOWS, ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS,
+    RetentionCohort, RetentionEntry, RetentionGroup, RetentionMode, RetentionPlan, RetentionTable,
 };
 pub use rollup_plan::{RollupPlan, RollupSpan};
 pub use rows::{Cell, RowBlock, RowSource, RowVisitor, RowsPlan};
@@ -38,6 +39,7 @@ pub use segment::{
     DidRule, HasRule, MAX_SEGMENT_DEPTH, Segment, SegmentPerson, SegmentPersonsPage, SegmentPersonsPlan, SegmentRead, SegmentRule,
 };
 pub use session::{SessionCuts, SessionRule};
+pub use sessions_plan::{BounceRule, MAX_LENGTH_BINS, PageRow, PageRule, SessionFigures, SessionsPlan, SessionsRow, SessionsTable};
 pub use sink::{AppendedBatch, Commit, EventSink, LostRecords, StoreError};
 pub use source::{
     AggregateRow, AggregateTable, EXPORT_ROWS, EventNameInfo, EventRow, EventSource, EventsPage, ExportVisitor, Measured, PropertyInfo,

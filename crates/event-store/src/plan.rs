@@ -160,6 +160,16 @@ pub struct Measure {
     pub events: Option<Vec<String>>,
     /// Only where this holds, on top of the scan's filter.
     pub filter: Filter,
+    /// For each bucket, the first of those whose events its value is of, the bucket itself being the last: ascending. `None`: each value is of
+    /// its own bucket. Distinct persons and values, averages and quantiles are of all these events together.
+    pub since: Option<Arc<[u32]>>,
+}
+
+impl Measure {
+    /// Over all events of the scan, each value of its own bucket.
+    pub fn of(function: MeasureFn) -> Self {
+        Self { function, events: None, filter: Filter::all(), since: None }
+    }
 }
 
 /// Keep the first groups, fold the rest into one [`Value::Other`] group per bucket.

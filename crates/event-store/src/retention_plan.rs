@@ -6,6 +6,11 @@ use crate::funnel_plan::Selection;
 use crate::plan::{Buckets, Field, Scan, Value};
 use crate::source::ScanStats;
 
+/// Lengths of the windows of active users, in periods: with days, those of DAU, WAU and MAU.
+pub const ACTIVE_WINDOWS: [usize; 3] = [1, 7, 30];
+/// Periods before the range that the longest of [`ACTIVE_WINDOWS`] looks back to.
+pub const ACTIVE_LOOK_BACK: usize = ACTIVE_WINDOWS[2] - 1;
+
 /// Most periods of one such question, in either direction.
 pub const MAX_PERIODS: usize = 1_000;
 
@@ -106,6 +111,9 @@ pub enum ActivityKind {
     Lifecycle,
     /// How many persons are active in how many periods.
     Stickiness,
+    /// Per period: how many persons are active in one of the last periods, for each of [`ACTIVE_WINDOWS`]. The first [`ACTIVE_LOOK_BACK`]
+    /// periods of the plan are those before the range.
+    ActiveUsers,
 }
 
 /// A question about the periods in which persons are active.
@@ -115,7 +123,7 @@ pub struct ActivityPlan {
     pub scan: Scan,
     /// An event is activity where it matches one of these.
     pub any_of: Vec<Selection>,
-    /// At most [`MAX_PERIODS`], and for a lifecycle one more: the period before the range comes first.
+    /// At most [`MAX_PERIODS`], and for a lifecycle one more, for active users [`ACTIVE_LOOK_BACK`] more: those before the range come first.
     pub periods: Buckets,
     /// What is told.
     pub kind: ActivityKind,
@@ -156,6 +164,8 @@ pub struct ActivityGroup {
     pub lifecycle: Vec<LifecycleCounts>,
     /// Of stickiness: by number of active periods, from 1 on, one per period.
     pub stickiness: Vec<u64>,
+    /// Of active users: one per period of the range, in it persons by window.
+    pub active: Vec<[u64; ACTIVE_WINDOWS.len()]>,
 }
 
 /// The answer to an [`ActivityPlan`].

@@ -198,7 +198,7 @@ mod tests {
             scan: Scan { app: AppId::new("A").unwrap(), from_ms, to_ms, events: None, filter: Filter::all() },
             buckets: starts.map(|starts| Buckets { starts }),
             group_by: Vec::new(),
-            measures: vec![Measure { function: MeasureFn::Events, events: None, filter: Filter::all() }],
+            measures: vec![Measure::of(MeasureFn::Events)],
             fold: Fold { keep: 25, by_measure: 0, descending: true },
         }
     }

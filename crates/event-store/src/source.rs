@@ -10,6 +10,7 @@ use crate::plan::{AggregatePlan, EventsPlan, Scan, Value};
 use crate::retention_plan::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use crate::rows::RowSource;
 use crate::segment::{SegmentPersonsPage, SegmentPersonsPlan, SegmentRead};
+use crate::sessions_plan::{SessionsPlan, SessionsTable};
 
 /// How an answer came to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,13 +66,15 @@ pub struct AggregateRow {
 /// The answer to an [`AggregatePlan`].
 ///
 /// Rows come by bucket, then by group rank. Only groups with at least one matching event in the range are there, and of those only
-/// the buckets that have one: the caller fills with zeros. `totals` has one row per kept group over the whole range, in rank order.
+/// the buckets that have one, with a measure that reaches back all buckets: the caller fills with zeros. `totals` has one row per kept group over the whole range, in rank order.
 #[derive(Clone, Debug, Default)]
 pub struct AggregateTable {
     /// Per bucket and group; equal to `totals` without buckets.
     pub rows: Vec<AggregateRow>,
     /// Per group over the whole range, `Other` last.
     pub totals: Vec<AggregateRow>,
+    /// The first and the last bucket with a matching event.
+    pub used: Option<(u32, u32)>,
     /// How it came to be.
     pub stats: ScanStats,
 }
@@ -206,6 +209,12 @@ pub trait EventSource: Send + Sync {
     /// # Errors
     /// As for [`EventSource::aggregate`].
     fn paths(&self, plan: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError>;
+
+    /// How many sessions there are, how long, and with which pages they begin and end.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn sessions(&self, plan: &SessionsPlan, context: &QueryContext) -> Result<SessionsTable, QueryError>;
 
     /// A retention table.
     ///

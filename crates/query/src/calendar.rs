@@ -108,6 +108,29 @@ pub(crate) fn labels_from(
     std::iter::successors(Some(first_ms), |label_ms| Some(next_label(zone, interval, *label_ms))).take(count).collect()
 }
 
+/// Where the period begins in which `from_ms` lies, and before it so many others, ascending.
+pub(crate) fn labels_to(zone: &TimeZone, interval: Interval, week_start: Weekday, from_ms: TimestampMs, before: usize) -> Vec<TimestampMs> {
+    /// Zones may leave out a day.
+    const SPARE: i64 = 3;
+    let label_ms = first_label(zone, interval, week_start, from_ms);
+    let longest_ms = match interval {
+        Interval::Minute => MINUTE_MS,
+        Interval::Hour => HOUR_MS,
+        Interval::Day => 25 * HOUR_MS,
+        Interval::Week => 7 * 25 * HOUR_MS,
+        Interval::Month => 31 * 25 * HOUR_MS,
+    };
+    let earliest_ms = label_ms.saturating_sub((before as i64 + SPARE).saturating_mul(longest_ms));
+    let mut labels: Vec<TimestampMs> = buckets(zone, interval, week_start, (earliest_ms, label_ms), usize::MAX)
+        .unwrap_or_default()
+        .iter()
+        .map(|bucket| bucket.label_ms)
+        .collect();
+    labels.drain(..labels.len().saturating_sub(before));
+    labels.push(label_ms);
+    labels
+}
+
 fn first_label(zone: &TimeZone, interval: Interval, week_start: Weekday, from_ms: TimestampMs) -> TimestampMs {
     let day = date_of(zone, from_ms);
     match interval {
@@ -231,6 +254,23 @@ mod tests {
         assert_eq!(sundays[0].label_ms, at("2025-12-28T00:00:00Z"));
         let months = labels("UTC", Interval::Month, "2026-01-31T00:00:00Z", "2026-03-01T00:00:01Z");
         assert_eq!(months, ["2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"]);
+    }
+
+    #[test]
+    fn periods_before_one() {
+        let labels = |zone_name: &str, interval, from: &str, before| {
+            let zone = zone(zone_name).unwrap();
+            labels_to(&zone, interval, Weekday::Monday, at(from), before).iter().map(|label_ms| iso(&zone, *label_ms)).collect::<Vec<_>>()
+        };
+        assert_eq!(labels("UTC", Interval::Day, "2026-03-02T07:00:00Z", 0), ["2026-03-02T00:00:00+00:00"]);
+        let months = labels("UTC", Interval::Month, "2026-03-02T07:00:00Z", 2);
+        assert_eq!(months, ["2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"]);
+        let apia = labels("Pacific/Apia", Interval::Day, "2011-12-31T10:00:00Z", 2);
+        assert_eq!(apia, ["2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00"]);
+        assert_eq!(
+            labels("America/New_York", Interval::Hour, "2026-03-08T07:30:00Z", 1),
+            ["2026-03-08T01:00:00-05:00", "2026-03-08T03:00:00-04:00"]
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod figures;
 mod flights;
 mod formula;
 mod funnel_planner;
+mod metrics;
 mod node;
 mod options;
 mod paths_planner;
@@ -25,6 +26,7 @@ mod respond;
 mod retention_planner;
 mod runner;
 mod service;
+mod sessions_planner;
 mod threads;
 
 pub use crate::export::{Export, ExportPieces};
@@ -35,6 +37,7 @@ pub use cohorts::{
 pub use failure::{FailureKind, QueryFailure};
 pub use figures::QueryFigures;
 pub use jiff::civil::Weekday;
+pub use metrics::{MAX_METRICS_PER_REQUEST, Metrics, MetricsUnavailable, SavedMetric, SavedMetrics, check_metric, metric_mentions};
 pub use options::{AppSettings, QueryOptions};
 pub use service::QueryService;
 

@@ -4,6 +4,7 @@ use event::AppId;
 use jiff::civil::Weekday;
 
 use crate::cohorts::Cohorts;
+use crate::metrics::Metrics;
 
 /// What the meaning of a question depends on besides its text.
 #[derive(Clone, Debug)]
@@ -18,12 +19,21 @@ pub struct AppSettings {
     pub session_idle_ms: i64,
     /// The saved cohorts that the question uses; the service looks them up where there are none here.
     pub cohorts: Cohorts,
+    /// The saved metrics that the question uses, as the cohorts.
+    pub metrics: Metrics,
 }
 
 impl AppSettings {
     /// The settings of a new app: UTC, weeks from Monday, sessions cut after 30 idle minutes.
     pub fn new(app: AppId) -> Self {
-        Self { app, timezone: "UTC".to_owned(), week_start: Weekday::Monday, session_idle_ms: 30 * 60_000, cohorts: Cohorts::default() }
+        Self {
+            app,
+            timezone: "UTC".to_owned(),
+            week_start: Weekday::Monday,
+            session_idle_ms: 30 * 60_000,
+            cohorts: Cohorts::default(),
+            metrics: Metrics::default(),
+        }
     }
 }
 

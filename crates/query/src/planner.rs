@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use event::TimestampMs;
 use event_store::{AggregatePlan, Buckets, Filter, Fold, Measure, MeasureFn, Scan};
@@ -8,12 +9,12 @@ use crate::calendar::{self, Bucket, Interval};
 use crate::failure::QueryFailure;
 use crate::formula::Formula;
 use crate::options::AppSettings;
-use crate::request::{Direction, GroupKey, MetricBody, MetricRequest, Period, QueryRequest};
+use crate::request::{Direction, Form, GroupKey, MetricBody, MetricRequest, Period, QueryRequest};
 
 /// Most buckets of one range.
 const MAX_BUCKETS: usize = 10_000;
 /// Most different measures behind the metrics of one request.
-const MAX_MEASURES: usize = 30;
+pub(crate) const MAX_MEASURES: usize = 30;
 
 /// A question as the store runs it, and what turns its table into rows.
 #[derive(Clone, Debug)]
@@ -32,17 +33,37 @@ pub(crate) struct Column {
     /// Its key in each row; no other key of the row is the same.
     pub name: String,
     pub source: ColumnSource,
+    /// The saved metric that it is.
+    pub saved: Option<SavedColumn>,
+}
+
+/// A saved metric as the answer shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct SavedColumn {
+    pub id: String,
+    pub name: String,
+    pub unit: Option<String>,
 }
 
 /// Where a metric's value comes from; numbers are indices into the plan's measures.
 #[derive(Clone, Debug)]
 pub(crate) enum ColumnSource {
     Measure(usize),
-    Formula(Formula, Vec<(char, usize)>),
+    Formula(Formula, Vec<(char, ColumnSource)>),
 }
 
-/// How the plan's buckets are shown. The plan has the buckets of the previous period first, then those of the range, because both
-/// periods are one scan: so a group is the same group in both, and `$other` is the same rest.
+impl ColumnSource {
+    /// The first measure by letter: which groups stay is decided by the store, which knows measures and not formulas.
+    fn first_measure(&self) -> usize {
+        match self {
+            Self::Measure(measure) => *measure,
+            Self::Formula(_, series) => series.first().map_or(0, |(_, source)| source.first_measure()),
+        }
+    }
+}
+
+/// How the plan's buckets are shown. The plan has the buckets that rolling metrics look back to first, then those of the previous period, then
+/// those of the range, because all are one scan: so a group is the same group in all, and `$other` is the same rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     /// True when rows carry their time.
@@ -51,6 +72,8 @@ pub(crate) struct Timeline {
     pub labels: Vec<TimestampMs>,
     /// The previous period, when it was asked for.
     pub previous: Option<PreviousPeriod>,
+    /// Buckets before both, which are not shown.
+    pub look_back: usize,
 }
 
 /// The period of the same length before the range.
@@ -71,19 +94,15 @@ pub(crate) enum SortKey {
 /// Plans a `/query` request.
 pub(crate) fn plan_query(app: &AppSettings, request: QueryRequest) -> Result<QueryPlan, QueryFailure> {
     let names = column_names(&request)?;
-    let (columns, measures) = columns(&request, names)?;
+    let Planned { timeline, buckets, labels, from_ms } = timeline(app, &request)?;
+    let (columns, measures) = columns(app, &request, names, &Reaches { labels: &labels, timeline: &timeline })?;
     let order = sort_keys(&request, &columns)?;
-    let (timeline, buckets, from_ms) = timeline(app, &request)?;
     let ranked_by = order.iter().find_map(|(key, direction)| match key {
         SortKey::Column(column) => Some((*column, *direction)),
         SortKey::Time | SortKey::Group(_) => None,
     });
     let (ranked_column, direction) = ranked_by.unwrap_or((0, Direction::Descending));
-    let by_measure = match &columns[ranked_column].source {
-        ColumnSource::Measure(measure) => *measure,
-        // Which groups stay is decided by the store, which knows measures and not formulas: the first series stands for the formula.
-        ColumnSource::Formula(_, series) => series.first().map_or(0, |(_, measure)| *measure),
-    };
+    let by_measure = columns[ranked_column].source.first_measure();
     let scan = Scan {
         app: app.app.clone(),
         from_ms,
@@ -144,31 +163,78 @@ fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
     free
 }
 
-fn columns(request: &QueryRequest, names: Vec<String>) -> Result<(Vec<Column>, Vec<Measure>), QueryFailure> {
+fn columns(
+    app: &AppSettings,
+    request: &QueryRequest,
+    names: Vec<String>,
+    reaches: &Reaches<'_>,
+) -> Result<(Vec<Column>, Vec<Measure>), QueryFailure> {
     let mut measures: Vec<Measure> = Vec::new();
-    let mut index_of = |measure: &Measure| match measures.iter().position(|known| known == measure) {
-        Some(index) => index,
-        None => {
-            measures.push(measure.clone());
-            measures.len() - 1
-        }
-    };
     let mut columns = Vec::new();
     for (metric, name) in request.metrics.iter().zip(names) {
-        let source = match &metric.body {
-            MetricBody::Measure(measure) => ColumnSource::Measure(index_of(measure)),
-            MetricBody::Formula(formula, series) => {
-                let series = series.iter().map(|(letter, measure)| (*letter, index_of(measure))).collect();
-                ColumnSource::Formula(formula.clone(), series)
-            }
-        };
-        columns.push(Column { name, source });
+        let saved = metric.saved.as_ref().and_then(|id| {
+            let saved = app.metrics.get(id)?;
+            Some(SavedColumn { id: id.clone(), name: saved.name.clone(), unit: saved.unit.clone() })
+        });
+        columns.push(Column { name, source: column_source(&metric.body, reaches, &mut measures), saved });
     }
     if measures.len() > MAX_MEASURES {
         let message = format!("the metrics need {} different measures, at most {MAX_MEASURES} are allowed", measures.len());
         return Err(QueryFailure::invalid("invalid_metric", "metrics", message));
     }
     Ok((columns, measures))
+}
+
+/// Where a metric's value comes from, each different measure being there once.
+fn column_source(body: &MetricBody, reaches: &Reaches<'_>, measures: &mut Vec<Measure>) -> ColumnSource {
+    match body {
+        MetricBody::Measure(series) => {
+            let measure = Measure { since: reaches.since(series.form), ..series.measure.clone() };
+            let known = measures.iter().position(|known| *known == measure);
+            ColumnSource::Measure(known.unwrap_or_else(|| {
+                measures.push(measure);
+                measures.len() - 1
+            }))
+        }
+        MetricBody::Formula(formula, series) => {
+            let series = series.iter().map(|(letter, body)| (*letter, column_source(body, reaches, measures))).collect();
+            ColumnSource::Formula(formula.clone(), series)
+        }
+    }
+}
+
+/// How far the buckets of a plan reach back.
+struct Reaches<'l> {
+    /// Where each bucket of the plan begins on the calendar: twice the same where a range cuts a bucket.
+    labels: &'l [TimestampMs],
+    timeline: &'l Timeline,
+}
+
+impl Reaches<'_> {
+    /// The first bucket that each is of.
+    fn since(&self, form: Form) -> Option<Arc<[u32]>> {
+        let buckets = self.labels.len() as u32;
+        match form {
+            Form::Own | Form::Rolling(1) => None,
+            // Both periods begin anew.
+            Form::Cumulative => {
+                let previous = self.timeline.look_back as u32;
+                let current = previous + self.timeline.previous.as_ref().map_or(0, |period| period.labels.len() as u32);
+                let first = |bucket: u32| if bucket >= current { current } else { bucket.min(previous) };
+                Some((0..buckets).map(first).collect())
+            }
+            Form::Rolling(count) => {
+                let mut firsts: Vec<u32> = Vec::new();
+                let since = self.labels.iter().zip(0..).map(|(label, bucket)| {
+                    if bucket == 0 || self.labels[bucket as usize - 1] != *label {
+                        firsts.push(bucket);
+                    }
+                    firsts[firsts.len().saturating_sub(count)]
+                });
+                Some(since.collect())
+            }
+        }
+    }
 }
 
 fn sort_keys(request: &QueryRequest, columns: &[Column]) -> Result<Vec<(SortKey, Direction)>, QueryFailure> {
@@ -202,21 +268,54 @@ fn unknown_sort_key(request: &QueryRequest, columns: &[Column], by: &str, path: 
     QueryFailure::invalid("invalid_order_by", path, message)
 }
 
-fn timeline(app: &AppSettings, request: &QueryRequest) -> Result<(Timeline, Option<Buckets>, TimestampMs), QueryFailure> {
+/// A timeline with what the store is given of it.
+struct Planned {
+    timeline: Timeline,
+    buckets: Option<Buckets>,
+    /// Where each bucket of the plan begins on the calendar.
+    labels: Vec<TimestampMs>,
+    from_ms: TimestampMs,
+}
+
+fn timeline(app: &AppSettings, request: &QueryRequest) -> Result<Planned, QueryFailure> {
     let period = &request.period;
     let current = buckets(app, request, period.from_ms, period.to_ms)?;
     let labels = |buckets: &[Bucket]| buckets.iter().map(|bucket| bucket.label_ms).collect();
-    let mut timeline = Timeline { has_interval: request.interval.is_some(), labels: labels(&current), previous: None };
+    let mut timeline = Timeline { has_interval: request.interval.is_some(), labels: labels(&current), previous: None, look_back: 0 };
+    let mut all_labels = timeline.labels.clone();
     let mut starts: Vec<TimestampMs> = current.iter().map(|bucket| bucket.start_ms).collect();
     let mut from_ms = period.from_ms;
     if request.compare {
         from_ms = calendar::previous_start(&period.zone, period.from_ms, period.to_ms);
         let previous = buckets(app, request, from_ms, period.from_ms)?;
         starts.splice(0..0, previous.iter().map(|bucket| bucket.start_ms));
+        all_labels.splice(0..0, labels(&previous));
         timeline.previous = Some(PreviousPeriod { from_ms, labels: labels(&previous) });
     }
+    let earlier = look_back(app, request, from_ms)?;
+    if let Some(first_ms) = earlier.first() {
+        // Of a bucket that the range cuts, what lies before it is a bucket of its own.
+        timeline.look_back = earlier.len();
+        from_ms = *first_ms;
+        starts.splice(0..0, earlier.iter().copied());
+        all_labels.splice(0..0, earlier);
+    }
     let needs_buckets = timeline.has_interval || timeline.previous.is_some();
-    Ok((timeline, needs_buckets.then_some(Buckets { starts }), from_ms))
+    Ok(Planned { timeline, buckets: needs_buckets.then_some(Buckets { starts }), labels: all_labels, from_ms })
+}
+
+/// Where the buckets before a range begin that its rolling metrics look back to; the last of them may reach into the range's first.
+fn look_back(app: &AppSettings, request: &QueryRequest, from_ms: TimestampMs) -> Result<Vec<TimestampMs>, QueryFailure> {
+    let series = request.metrics.iter().flat_map(|metric| metric.body.series());
+    let longest = series.map(|series| if let Form::Rolling(count) = series.form { count } else { 1 }).max().unwrap_or(1);
+    let Some(interval) = request.interval.filter(|_| longest > 1 && !request.period.is_all) else { return Ok(Vec::new()) };
+    let mut labels = calendar::labels_to(&request.period.zone, interval, app.week_start, from_ms, longest - 1);
+    labels.retain(|&label_ms| label_ms < from_ms);
+    if labels.len() > MAX_BUCKETS {
+        let message = format!("the rolling metrics look back to more than {MAX_BUCKETS} buckets: roll over fewer");
+        return Err(QueryFailure::invalid("too_many_buckets", "interval", message));
+    }
+    Ok(labels)
 }
 
 fn buckets(app: &AppSettings, request: &QueryRequest, from_ms: TimestampMs, to_ms: TimestampMs) -> Result<Vec<Bucket>, QueryFailure> {
@@ -245,7 +344,7 @@ pub(crate) fn buckets_of(
 impl QueryPlan {
     /// Index in the plan's buckets of the first bucket of the range itself.
     pub fn first_current_bucket(&self) -> usize {
-        self.timeline.previous.as_ref().map_or(0, |previous| previous.labels.len())
+        self.timeline.look_back + self.timeline.previous.as_ref().map_or(0, |previous| previous.labels.len())
     }
 
     /// True when a measure comes from a sketch.

@@ -1,5 +1,5 @@
 use event::TimestampMs;
-use event_store::{ActivityKind, ActivityPlan, Buckets, MAX_PERIODS, RetentionPlan, Scan, Selection};
+use event_store::{ACTIVE_LOOK_BACK, ActivityKind, ActivityPlan, Buckets, MAX_PERIODS, RetentionPlan, Scan, Selection};
 
 use crate::calendar::{self, Interval};
 use crate::failure::QueryFailure;
@@ -72,16 +72,20 @@ pub(crate) fn plan_retention(app: &AppSettings, request: &RetentionRequest) -> R
     Ok(PlannedRetention { plan, labels })
 }
 
-/// Plans a `/lifecycle` or `/stickiness` request.
+/// Plans a `/lifecycle`, `/stickiness` or `/active_users` request.
 ///
 /// # Errors
 /// As for [`plan_retention`].
 pub(crate) fn plan_activity(app: &AppSettings, request: &ActivityRequest, kind: ActivityKind) -> Result<PlannedActivity, QueryFailure> {
     let asked = &request.asked;
     let (from_ms, to_ms) = (asked.period.from_ms, asked.period.to_ms);
-    let labels = periods_of(app, asked, (from_ms, to_ms))?;
+    let sized = periods_of(app, asked, (from_ms, to_ms)).and_then(|labels| check_size(asked, (labels.len() - 1) * 4).map(|()| labels));
+    let labels = match sized {
+        // Their period is the day, whatever is asked.
+        Err(failure) if kind == ActivityKind::ActiveUsers => return Err(QueryFailure { field: Some("range".to_owned()), ..failure }),
+        sized => sized?,
+    };
     let count = labels.len() - 1;
-    check_size(asked, count * 4)?;
     let any_of = vec![(request.events.clone(), event_store::Filter::all())];
     let (range, periods) = match kind {
         ActivityKind::Stickiness => ((from_ms, to_ms), starts_from(from_ms, &labels[..count])),
@@ -89,6 +93,12 @@ pub(crate) fn plan_activity(app: &AppSettings, request: &ActivityRequest, kind: 
         ActivityKind::Lifecycle => {
             let zone = &asked.period.zone;
             let mut starts = calendar::labels_from(zone, asked.interval, app.week_start, labels[0].saturating_sub(1), 1);
+            starts.extend(&labels[..count]);
+            ((starts[0], labels[count]), Buckets { starts })
+        }
+        // Whole days too: half a day would have fewer persons than a day.
+        ActivityKind::ActiveUsers => {
+            let mut starts = days_before(app, asked, labels[0]);
             starts.extend(&labels[..count]);
             ((starts[0], labels[count]), Buckets { starts })
         }
@@ -102,6 +112,17 @@ pub(crate) fn plan_activity(app: &AppSettings, request: &ActivityRequest, kind: 
         fold_keep: asked.limit,
     };
     Ok(PlannedActivity { plan, labels })
+}
+
+/// Where the days begin that the longest window of active users looks back to.
+fn days_before(app: &AppSettings, asked: &PeriodsRequest, first_ms: TimestampMs) -> Vec<TimestampMs> {
+    /// A zone may have left out a day.
+    const SPARE_DAYS: usize = 3;
+    let (zone, days) = (&asked.period.zone, ACTIVE_LOOK_BACK + SPARE_DAYS);
+    let earliest = calendar::add_days(calendar::date_of(zone, first_ms), -(days as i64));
+    let mut labels = calendar::labels_from(zone, Interval::Day, app.week_start, calendar::start_of_day(zone, earliest), days);
+    labels.retain(|&label_ms| label_ms < first_ms);
+    labels.split_off(labels.len() - ACTIVE_LOOK_BACK)
 }
 
 /// Where the periods of a range begin, and the one after them.

@@ -19,16 +19,20 @@ use crate::failure::QueryFailure;
 use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::funnel_planner::plan_funnel;
+use crate::metrics::{Metrics, SavedMetrics, mentioned_metrics};
 use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
-use crate::request::{Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query};
+use crate::request::{
+    Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query, read_sessions,
+};
 use crate::request::{persons_cursor, read_segment_persons, read_sql};
 use crate::respond::{
     Cursor, PersonsCursor, events_answer, funnel_answer, funnel_person_answer, funnel_persons_answer, page_bytes, paths_answer,
-    query_answer, schema_answer, segment_persons_answer, sql_answer,
+    query_answer, schema_answer, segment_persons_answer, sessions_answer, sql_answer,
 };
 use crate::runner::{Outcome, Runner, Work};
+use crate::sessions_planner::plan_sessions;
 
 /// Threads on which the operators of one statement run, beside those that read the store.
 const SQL_THREADS: usize = 2;
@@ -47,6 +51,7 @@ pub struct QueryService {
     sql: Arc<SqlEngine>,
     max_result_rows: usize,
     cohorts: Option<Arc<dyn SavedCohorts>>,
+    metrics: Option<Arc<dyn SavedMetrics>>,
 }
 
 impl QueryService {
@@ -58,13 +63,29 @@ impl QueryService {
         let runner = Runner::new(Arc::clone(&source), options);
         let exporter = Exporter::new(source, runner.options(), runner.memory());
         let sql = Arc::new(SqlEngine::new(SQL_THREADS));
-        Self { runner: Arc::new(runner), cache, flights, generation: AtomicU64::new(0), exporter, sql, max_result_rows, cohorts: None }
+        Self {
+            runner: Arc::new(runner),
+            cache,
+            flights,
+            generation: AtomicU64::new(0),
+            exporter,
+            sql,
+            max_result_rows,
+            cohorts: None,
+            metrics: None,
+        }
     }
 
     /// The same service with saved cohorts, which requests name by id.
     #[must_use]
     pub fn with_cohorts(self, cohorts: Arc<dyn SavedCohorts>) -> Self {
         Self { cohorts: Some(cohorts), ..self }
+    }
+
+    /// The same service with saved metrics, which requests name by id.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<dyn SavedMetrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// What it does now and has done.
@@ -204,6 +225,31 @@ impl QueryService {
         self.answer(key, started, work).await
     }
 
+    /// How many sessions there are, how long, and with which pages they begin and end: `POST /sessions`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn sessions(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
+        let read = read_sessions(&request, app, now_ms)?;
+        let key = read.use_cache.then(|| cache_key("sessions", app, Some(&read.period), &request));
+        let planned = plan_sessions(app, &read)?;
+        let explain = read.explain.then(|| Explain::planned(started));
+        let max_rows = self.max_result_rows;
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let table = source.sessions(&planned.plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = sessions_answer(&read, &planned, &table, max_rows, &context.memory)?;
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(key, started, work).await
+    }
+
     /// The persons in a segment who have a stored event, page by page: `POST /cohorts/preview`. Only their number is kept in the cache.
     ///
     /// # Errors
@@ -235,17 +281,27 @@ impl QueryService {
         self.answer(key, started, work).await
     }
 
-    /// The settings with the saved cohorts that a request mentions. Every question about events begins with this.
+    /// The settings with the saved cohorts and metrics that a request mentions. Every question about events begins with this.
     async fn settled<'a>(&self, app: &'a AppSettings, request: &Value) -> Result<Cow<'a, AppSettings>, QueryFailure> {
-        let Some(source) = self.cohorts.clone().filter(|_| app.cohorts.is_empty()) else { return Ok(Cow::Borrowed(app)) };
-        let mentioned = mentioned(request);
-        if mentioned.is_empty() {
+        let cohorts = self.cohorts.clone().filter(|_| app.cohorts.is_empty());
+        let metrics = self.metrics.clone().filter(|_| app.metrics.is_empty());
+        let (mut of_cohorts, of_metrics) = (mentioned(request), mentioned_metrics(request));
+        if (cohorts.is_none() || of_cohorts.is_empty()) && of_metrics.is_empty() {
             return Ok(Cow::Borrowed(app));
         }
-        let of_app = app.app.clone();
-        let loading = tokio::task::spawn_blocking(move || Cohorts::load(&*source, &of_app, mentioned));
-        let cohorts = loading.await.map_err(|error| QueryFailure::internal(format!("looking up cohorts panicked: {error}")))??;
-        Ok(Cow::Owned(AppSettings { cohorts, ..app.clone() }))
+        let mut settled = app.clone();
+        let loading = tokio::task::spawn_blocking(move || {
+            if let Some(source) = metrics {
+                settled.metrics = Metrics::load(&*source, &settled.app, of_metrics)?;
+            }
+            of_cohorts.extend(settled.metrics.cohorts());
+            if let Some(source) = cohorts {
+                settled.cohorts = Cohorts::load(&*source, &settled.app, of_cohorts)?;
+            }
+            Ok(settled)
+        });
+        let settled = loading.await.map_err(|error| QueryFailure::internal(format!("looking up what is saved panicked: {error}")))?;
+        settled.map(Cow::Owned)
     }
 
     /// Raw events, newest first, page by page. Not cached: a page is read once.
@@ -350,8 +406,8 @@ async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work
 /// Two requests with one key have one answer, but for what happened in the few seconds an answer is kept.
 fn cache_key(kind: &str, app: &AppSettings, period: Option<&Period>, request: &Value) -> String {
     let mark = period.map(|period| (period.cache_mark, &period.rule_marks));
-    let AppSettings { app, timezone, week_start, session_idle_ms, cohorts } = app;
-    let versions = cohorts.versions();
+    let AppSettings { app, timezone, week_start, session_idle_ms, cohorts, metrics } = app;
+    let versions = (cohorts.versions(), metrics.versions());
     let mut key = format!("{kind} {app} {timezone:?} {week_start:?} {session_idle_ms} {versions:?} {mark:?} ");
     canonical(request, &mut key);
     key

@@ -6,7 +6,7 @@ use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
     FunnelPlan, FunnelStory, FunnelTable, Measured, PathsPlan, PathsTable, QueryContext, QueryError, RollupRow, RollupSize, Scan,
-    ScanStats, Schema, SegmentPersonsPage, WindowRow,
+    ScanStats, Schema, SegmentPersonsPage, SessionsPlan, SessionsTable, WindowRow,
 };
 use serde_json::json;
 
@@ -71,6 +71,10 @@ impl EventSource for SlowSource {
 
     fn paths(&self, _: &PathsPlan, context: &QueryContext) -> Result<PathsTable, QueryError> {
         self.work(context).map(|()| PathsTable::default())
+    }
+
+    fn sessions(&self, _: &SessionsPlan, context: &QueryContext) -> Result<SessionsTable, QueryError> {
+        self.work(context).map(|()| SessionsTable::default())
     }
 
     fn retention(&self, _: &RetentionPlan, context: &QueryContext) -> Result<RetentionTable, QueryError> {

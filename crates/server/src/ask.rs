@@ -40,6 +40,43 @@ pub(crate) struct AskArgs {
     format: Option<Format>,
 }
 
+#[derive(Args)]
+#[command(after_help = "Examples:
+  export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
+  throng sessions                        of the last 30 days
+  throng sessions '{\"interval\": \"day\", \"range\": \"7d\"}'
+  throng sessions --format json '{\"pages\": {\"property\": \"url\", \"event\": \"page_view\"}, \"bounce\": {\"max_length\": \"10s\"}}'")]
+pub(crate) struct SessionsArgs {
+    #[command(flatten)]
+    asked: AskedArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  export THRONG_APP=APP-1 THRONG_READ_KEY=rk_...
+  throng active-users                    of each of the last 30 days
+  throng active-users '{\"event\": \"page_view\", \"group_by\": \"country\", \"range\": \"7d\"}'")]
+pub(crate) struct ActiveUsersArgs {
+    #[command(flatten)]
+    asked: AskedArgs,
+}
+
+/// What every command takes that asks one call of the API.
+#[derive(Args)]
+struct AskedArgs {
+    /// The request: JSON, a file, or - for standard input
+    #[arg(value_name = "REQUEST", default_value = "{}")]
+    request: String,
+    #[command(flatten)]
+    target: ReadTarget,
+    /// Tell how the answer came to be
+    #[arg(long)]
+    explain: bool,
+    /// How to print the answer; by default a table on a terminal, else JSON
+    #[arg(long)]
+    format: Option<Format>,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Call {
     Query,
@@ -47,9 +84,11 @@ enum Call {
     FunnelPersons,
     FunnelPerson,
     Paths,
+    Sessions,
     Retention,
     Lifecycle,
     Stickiness,
+    ActiveUsers,
     Events,
 }
 
@@ -61,41 +100,61 @@ enum Format {
 
 /// Runs `throng query`.
 pub(crate) fn run(args: &AskArgs) -> Result<()> {
-    let text = request_text(&args.request)?;
-    let mut request: Value = serde_json::from_str(&text).context("the request is not JSON")?;
+    let request = read_request(&args.request)?;
     let call = match args.call {
         Some(call) => call,
         None => call_of(&request)?,
     };
+    ask(call, request, &args.target, args.explain, args.format)
+}
+
+/// Runs `throng sessions`.
+pub(crate) fn run_sessions(SessionsArgs { asked }: &SessionsArgs) -> Result<()> {
+    ask(Call::Sessions, read_request(&asked.request)?, &asked.target, asked.explain, asked.format)
+}
+
+/// Runs `throng active-users`.
+pub(crate) fn run_active_users(ActiveUsersArgs { asked }: &ActiveUsersArgs) -> Result<()> {
+    ask(Call::ActiveUsers, read_request(&asked.request)?, &asked.target, asked.explain, asked.format)
+}
+
+fn read_request(argument: &str) -> Result<Value> {
+    serde_json::from_str(&request_text(argument)?).context("the request is not JSON")
+}
+
+/// Asks a call and prints its answer.
+fn ask(call: Call, mut request: Value, target: &ReadTarget, explain: bool, format: Option<Format>) -> Result<()> {
     let (name, name_of_rows) = match call {
         Call::Query => ("query", "results"),
         Call::Funnel => ("funnel", "funnel"),
         Call::FunnelPersons => ("funnel/persons", "persons"),
         Call::FunnelPerson => ("funnel/person", "events"),
         Call::Paths => ("paths", "paths"),
+        Call::Sessions => ("sessions", "sessions"),
         Call::Retention => ("retention", "retention"),
         Call::Lifecycle => ("lifecycle", "lifecycle"),
         Call::Stickiness => ("stickiness", "stickiness"),
+        Call::ActiveUsers => ("active_users", "active_users"),
         Call::Events => ("events", "events"),
     };
-    if args.explain {
+    if explain {
         let fields = request.as_object_mut().context("the request is not a JSON object")?;
         fields.insert("explain".to_owned(), Value::Bool(true));
     }
-    let client = args.target.client(TIMEOUT)?;
-    let answer = client.post(&args.target.path(name), request.to_string().as_bytes())?;
+    let client = target.client(TIMEOUT)?;
+    let answer = client.post(&target.path(name), request.to_string().as_bytes())?;
     if answer.status != 200 {
         bail!("{}", answer.error_text());
     }
     let default = if std::io::stdout().is_terminal() { Format::Table } else { Format::Json };
-    match (args.format.unwrap_or(default), answer.body[name_of_rows].as_array()) {
+    match (format.unwrap_or(default), answer.body[name_of_rows].as_array()) {
         (Format::Table, Some(rows)) => {
             output::line(&table(rows))?;
             output::note(&summary(&answer.body, rows.len()));
             if let Some(note) = only_in_json(&answer.body, name_of_rows) {
                 output::note(&note);
             }
-            if args.explain {
+            if explain {
                 output::note(&explanation(&answer.body["explain"]));
             }
             Ok(())
@@ -122,7 +181,7 @@ fn call_of(request: &Value) -> Result<Call> {
 
 /// What an answer has beside the rows of its table, such as a breakdown: nobody should take the table for all of it.
 fn only_in_json(answer: &Value, name_of_rows: &str) -> Option<String> {
-    const NO_RESULTS: [&str; 5] = ["range", "metrics", "semantics", "explain", "previous_range"];
+    const NO_RESULTS: [&str; 6] = ["range", "metrics", "group_by", "semantics", "explain", "previous_range"];
     let is_left_out = |(name, value): &(&String, &Value)| {
         let has_values = value.as_array().is_some_and(|values| !values.is_empty()) || value.is_object();
         has_values && name.as_str() != name_of_rows && !NO_RESULTS.contains(&name.as_str())

@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::app::AppArgs;
-use crate::ask::AskArgs;
+use crate::ask::{ActiveUsersArgs, AskArgs, SessionsArgs};
 use crate::backup::BackupArgs;
 use crate::check::CheckArgs;
 use crate::cohort::CohortArgs;
 use crate::config::ConfigArgs;
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
+use crate::metric::MetricArgs;
 use crate::person::PersonArgs;
 use crate::restore::RestoreArgs;
 use crate::serve::ServeArgs;
@@ -32,6 +33,10 @@ pub(crate) enum Command {
     App(AppArgs),
     /// Ask a running server and print the answer
     Query(AskArgs),
+    /// Ask a running server for its sessions: how many, how long, which bounce, entry and exit pages
+    Sessions(SessionsArgs),
+    /// Ask a running server for its daily, weekly and monthly active users
+    ActiveUsers(ActiveUsersArgs),
     /// Ask a running server with one SELECT over its events, sessions and persons
     Sql(SqlArgs),
     /// Write events of a running server to a file
@@ -42,6 +47,8 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Save cohorts in an app of a running server: rules about persons, or lists of them; see who is in one
     Cohort(CohortArgs),
+    /// Save metrics in an app of a running server: formulas with a name and a unit
+    Metric(MetricArgs),
     /// Delete a person from an app of a running server, and see how far that is
     Person(PersonArgs),
     /// Check every file of a data folder, beside a running server or without one

@@ -16,6 +16,7 @@ mod http_client;
 mod import;
 mod key_cache;
 mod lost_metadata;
+mod metric;
 mod output;
 mod person;
 mod progress;
@@ -45,11 +46,14 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::App(args) => app::run(&args),
         Command::Query(args) => ask::run(&args),
+        Command::Sessions(args) => ask::run_sessions(&args),
+        Command::ActiveUsers(args) => ask::run_active_users(&args),
         Command::Sql(args) => sql::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Cohort(args) => cohort::run(&args),
+        Command::Metric(args) => metric::run(&args),
         Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -61,3 +61,16 @@ pub(crate) fn stickiness_answer() -> Value {
         "query_time_ms": 30
     })
 }
+
+pub(crate) fn active_users() -> Value {
+    json!({"event": "page_view", "range": "30d"})
+}
+
+pub(crate) fn active_users_answer() -> Value {
+    json!({
+        "active_users": [{
+            "time": "2026-01-31T00:00:00+00:00", "dau": 1_200, "wau": 4_800, "mau": 12_000, "dau_wau": 0.25, "dau_mau": 0.1, "wau_mau": 0.4, "finished": true
+        }],
+        "query_time_ms": 40
+    })
+}

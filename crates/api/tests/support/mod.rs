@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys, StoredCohorts};
+use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys, StoredCohorts, StoredMetrics};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
@@ -85,7 +85,9 @@ impl Running {
         let source = Arc::clone(&store) as Arc<dyn EventSource>;
         let parts = ApiParts {
             queries: Arc::new(
-                QueryService::new(source, QueryOptions::default()).with_cohorts(Arc::new(StoredCohorts::new(metadata.clone()))),
+                QueryService::new(source, QueryOptions::default())
+                    .with_cohorts(Arc::new(StoredCohorts::new(metadata.clone())))
+                    .with_metrics(Arc::new(StoredMetrics::new(metadata.clone()))),
             ),
             realtime: Arc::clone(&realtime) as Arc<dyn RealtimeStore>,
             ledger: Arc::clone(&store) as Arc<dyn Ledger>,

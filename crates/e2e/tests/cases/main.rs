@@ -13,3 +13,4 @@ mod asked;
 mod funnels;
 mod paths;
 mod retention;
+mod sessions;

@@ -1,10 +1,11 @@
-//! Lifecycle and stickiness: what the periods tell in which persons are active.
+//! Lifecycle, stickiness and active users: what the periods tell in which persons are active.
 //!
 //! Without a breakdown each person is a bit a period ([`PeriodBits`]); with one, a list of groups and periods ([`PersonMoments`]), walked
 //! once to rank the groups and once to count those that are kept. A person counts once in the folded rest.
 
 use event_store::{
-    ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, QueryContext, QueryError, ScanStats, Value,
+    ACTIVE_LOOK_BACK, ACTIVE_WINDOWS, ActivityGroup, ActivityKind, ActivityPlan, ActivityTable, LifecycleCounts, MAX_PERIODS, QueryContext,
+    QueryError, ScanStats, Value,
 };
 
 use super::aggregate::add_stats;
@@ -24,8 +25,8 @@ use super::value::compare_values;
 /// As for [`event_store::EventSource::aggregate`].
 pub fn activity(query: &Query<'_>, plan: &ActivityPlan) -> Result<ActivityTable, QueryError> {
     let is_lifecycle = plan.looks_back();
-    let (least, most) = (1 + usize::from(is_lifecycle), MAX_PERIODS + usize::from(is_lifecycle));
-    if !(least..=most).contains(&plan.periods.starts.len()) {
+    let before = before_range(plan.kind);
+    if !(before + 1..=before + MAX_PERIODS).contains(&plan.periods.starts.len()) {
         return Err(QueryError::Invalid { field: "period".into(), message: format!("1 to {MAX_PERIODS} periods") });
     }
     query.with_persons(&plan.scan.app, |reading| {
@@ -37,6 +38,15 @@ pub fn activity(query: &Query<'_>, plan: &ActivityPlan) -> Result<ActivityTable,
             if reading.has_ordinals() && plan.breakdown.is_none() { asked.by_bits(&mut stats)? } else { asked.by_lists(&mut stats)? };
         Ok(ActivityTable { stats, ..table })
     })
+}
+
+/// Periods of a plan before its range.
+fn before_range(kind: ActivityKind) -> usize {
+    match kind {
+        ActivityKind::Lifecycle => 1,
+        ActivityKind::Stickiness => 0,
+        ActivityKind::ActiveUsers => ACTIVE_LOOK_BACK,
+    }
 }
 
 struct Asked<'a> {
@@ -256,12 +266,37 @@ struct Tally {
     users: u64,
     lifecycle: Vec<LifecycleCounts>,
     stickiness: Vec<u64>,
+    /// By how many persons each period has more than the one before, by window.
+    active: Vec<[i64; ACTIVE_WINDOWS.len()]>,
 }
 
 impl Tally {
     fn new(asked: &Asked<'_>) -> Self {
-        let (lifecycle, stickiness) = sizes(asked);
-        Self { users: 0, lifecycle: vec![LifecycleCounts::default(); lifecycle], stickiness: vec![0; stickiness] }
+        let in_range = asked.plan.periods.starts.len() - before_range(asked.plan.kind);
+        let of = |kind: ActivityKind| if asked.plan.kind == kind { in_range } else { 0 };
+        Self {
+            users: 0,
+            lifecycle: vec![LifecycleCounts::default(); of(ActivityKind::Lifecycle)],
+            stickiness: vec![0; of(ActivityKind::Stickiness)],
+            active: vec![[0; ACTIVE_WINDOWS.len()]; of(ActivityKind::ActiveUsers)],
+        }
+    }
+
+    /// Adds a person to a window of so many periods: it holds a period from that one on until it has moved past it.
+    fn add_active(&mut self, window: usize, length: usize, words: &[u64]) {
+        let mut held_until = ACTIVE_LOOK_BACK;
+        for period in ones(words) {
+            let (first, end) = (period.max(held_until), period + length);
+            if first >= end {
+                continue;
+            }
+            held_until = end;
+            for (period, more) in [(first, 1), (end, -1)] {
+                if let Some(persons) = self.active.get_mut(period - ACTIVE_LOOK_BACK) {
+                    persons[window] += more;
+                }
+            }
+        }
     }
 
     /// Adds a person with at least one active period.
@@ -271,6 +306,10 @@ impl Tally {
             ActivityKind::Stickiness => {
                 self.users += 1;
                 self.stickiness[ones(words).count() - 1] += 1;
+            }
+            ActivityKind::ActiveUsers => {
+                self.users += 1;
+                ACTIVE_WINDOWS.into_iter().enumerate().for_each(|(window, length)| self.add_active(window, length, words));
             }
             ActivityKind::Lifecycle => {
                 // Of the bits, the first is everything before the period before the range.
@@ -297,18 +336,9 @@ impl Tally {
     }
 }
 
-/// Periods of a lifecycle, and numbers of active periods of stickiness.
-fn sizes(asked: &Asked<'_>) -> (usize, usize) {
-    let count = asked.plan.periods.starts.len();
-    match asked.plan.kind {
-        ActivityKind::Lifecycle => (count - 1, 0),
-        ActivityKind::Stickiness => (0, count),
-    }
-}
-
 fn merged<'t>(asked: &Asked<'_>, tallies: impl Iterator<Item = &'t Tally>, value: Option<Value>) -> ActivityGroup {
-    let Tally { users, lifecycle, stickiness } = Tally::new(asked);
-    let mut group = ActivityGroup { value, users, lifecycle, stickiness };
+    let Tally { users, lifecycle, stickiness, active: mut more } = Tally::new(asked);
+    let mut group = ActivityGroup { value, users, lifecycle, stickiness, active: Vec::new() };
     for tally in tallies {
         group.users += tally.users;
         group.stickiness.iter_mut().zip(&tally.stickiness).for_each(|(all, users)| *all += users);
@@ -318,6 +348,17 @@ fn merged<'t>(asked: &Asked<'_>, tallies: impl Iterator<Item = &'t Tally>, value
             all.resurrected += counts.resurrected;
             all.dormant += counts.dormant;
         }
+        for (all, tally) in more.iter_mut().zip(&tally.active) {
+            all.iter_mut().zip(tally).for_each(|(all, more)| *all += more);
+        }
     }
+    let mut now = [0i64; ACTIVE_WINDOWS.len()];
+    group.active = more
+        .iter()
+        .map(|more| {
+            now.iter_mut().zip(more).for_each(|(now, more)| *now += more);
+            now.map(|persons| persons as u64)
+        })
+        .collect();
     group
 }

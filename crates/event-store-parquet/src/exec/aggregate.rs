@@ -1,10 +1,10 @@
 //! Counting, grouped: one pass over the rows, a merge of what the threads counted, then ranking and folding.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use event_store::{
-    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, Measured, QueryContext, QueryError, Scan,
-    ScanStats, Value,
+    AggregatePlan, AggregateRow, AggregateTable, Field, Filter, Fold, Measure, MeasureFn, QueryContext, QueryError, Scan, ScanStats, Value,
 };
 
 use super::batch::{Batch, Fields};
@@ -17,6 +17,7 @@ use super::group::{GroupCoder, GroupTable, check_keys};
 use super::layout::{Layout, ranked};
 use super::mask::Mask;
 use super::person_property::PersonProperty;
+use super::reach::{Reach, check_filled};
 use super::rows::{RowCells, Rows, Selection};
 use super::scan::{Query, Reserved};
 use super::sessions;
@@ -38,16 +39,19 @@ fn answer(query: &Query<'_>, plan: &AggregatePlan, reading: &Reading) -> Result<
     stats.work.stage("prepare", preparing);
     let scanning = Instant::now();
     let workers = prepared.scan(query, plan, &mut stats)?;
-    let sessions = sessions::count(query, plan, &prepared, &mut stats)?;
+    let sessions = sessions::count::count(query, plan, &prepared, &mut stats)?;
     stats.work.stage("scan", scanning);
     let merging = Instant::now();
     let counted = Counted::merge(query, plan, &prepared, workers, &sessions)?;
     stats.work.stage("merge", merging);
     let ranking = Instant::now();
     let groups = prepared.groups.groups();
-    let layout = counted.layout(query, plan, &groups)?;
+    let mut filled = Reserved::new(query.context);
+    let layout = counted.layout(query, plan, &groups, &mut filled)?;
     let results: Vec<Results> = counted.results(query, plan, &layout)?;
     let mut table = table(&groups, &layout, &results, stats);
+    let used = counted.cells.keys().iter().map(|&key| group_and_bucket(key).1);
+    table.used = used.clone().min().zip(used.max());
     table.stats.work.stage("rank", ranking);
     Ok(table)
 }
@@ -63,6 +67,12 @@ fn check_plan(plan: &AggregatePlan) -> Result<(), QueryError> {
     }
     if plan.buckets.as_ref().is_some_and(|buckets| buckets.starts.is_empty()) {
         return invalid("interval", "the range has no bucket");
+    }
+    let buckets = plan.buckets.as_ref().map_or(0, |buckets| buckets.starts.len());
+    let is_reach =
+        |since: &Arc<[u32]>| since.len() == buckets && since.is_sorted() && since.iter().zip(0..).all(|(&since, own)| since <= own);
+    if !plan.measures.iter().filter_map(|measure| measure.since.as_ref()).all(is_reach) {
+        return invalid("metrics", "a metric reaches back to a bucket for each bucket");
     }
     Ok(())
 }
@@ -401,18 +411,30 @@ impl Counted {
     }
 
     /// Ranks the groups and folds those beyond the limit.
-    fn layout(&self, query: &Query<'_>, plan: &AggregatePlan, groups: &[Vec<Value>]) -> Result<Layout, QueryError> {
+    fn layout(&self, query: &Query<'_>, plan: &AggregatePlan, groups: &[Vec<Value>], memory: &mut Reserved) -> Result<Layout, QueryError> {
         let unfolded = Layout::unfolded(groups.len(), &self.cells, self.buckets);
-        if plan.group_by.is_empty() || groups.is_empty() {
-            return Ok(unfolded);
+        let reaches_back = plan.measures.iter().any(|measure| measure.since.is_some());
+        let (order, keep) = if plan.group_by.is_empty() || groups.is_empty() {
+            ((0..groups.len() as u32).collect(), groups.len())
+        } else {
+            let Fold { keep, by_measure, .. } = plan.fold;
+            let totals = self.tallies[by_measure].results(&plan.measures[by_measure].function, &unfolded, None, query)?.totals;
+            (ranked(groups, &totals, &plan.fold), keep)
+        };
+        if !reaches_back {
+            return Ok(Layout::new(&order, keep, &self.cells, self.buckets));
         }
-        let Fold { keep, by_measure, .. } = plan.fold;
-        let totals: Vec<Measured> = self.tallies[by_measure].results(&plan.measures[by_measure].function, &unfolded, query)?.totals;
-        Ok(Layout::new(&ranked(groups, &totals, &plan.fold), keep, &self.cells, self.buckets))
+        let ranks = keep.min(order.len()) + usize::from(order.len() > keep);
+        check_filled(ranks, self.buckets)?;
+        memory.grow(ranks * self.buckets * (1 + plan.measures.len()) * CELL_BYTES)?;
+        Ok(Layout::filled(&order, keep, &self.cells, self.buckets))
     }
 
     fn results(&self, query: &Query<'_>, plan: &AggregatePlan, layout: &Layout) -> Result<Vec<Results>, QueryError> {
-        let result = |(tally, measure): (&Merged, &Measure)| tally.results(&measure.function, layout, query);
+        let result = |(tally, measure): (&Merged, &Measure)| {
+            let reach = measure.since.as_deref().map(Reach::new);
+            tally.results(&measure.function, layout, reach.as_ref(), query)
+        };
         self.tallies.iter().zip(&plan.measures).map(result).collect()
     }
 }
@@ -442,6 +464,7 @@ fn table(groups: &[Vec<Value>], layout: &Layout, results: &[Results], stats: Sca
     AggregateTable {
         rows: order.into_iter().map(|place| row(place, &layout.cells()[place])).collect(),
         totals: by_rank.iter().enumerate().map(total).collect(),
+        used: None,
         stats,
     }
 }

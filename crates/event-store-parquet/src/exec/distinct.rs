@@ -14,6 +14,7 @@ use super::column::Column;
 use super::column_scan::Reading;
 use super::layout::Layout;
 use super::pairs::{self, PairList, SortedPairs};
+use super::reach::{Covered, Reach};
 use super::rows::Selection;
 use super::scan::{Query, Reserved};
 use super::sets::{SetTable, SetsFull, count_persons, numbers};
@@ -324,15 +325,21 @@ impl ValueCells {
 }
 
 impl Distinct {
-    /// How many there are per place and rank; what is in several folded groups counts once in the rest.
+    /// How many there are per place and rank; what is in several folded groups, or in several buckets that a value reaches, counts once in it.
     ///
     /// # Errors
-    /// Limits of the query.
-    pub(super) fn count(&self, layout: &Layout, query: &Query<'_>) -> Result<Sums<u64>, QueryError> {
-        match self {
-            Self::Sets(sets) => count_sets(sets, layout, query),
-            Self::Pairs(pairs) => count_pairs(pairs, layout, query),
-        }
+    /// [`QueryError::Memory`]; limits of the query.
+    pub(super) fn count(&self, layout: &Layout, reach: Option<&Reach<'_>>, query: &Query<'_>) -> Result<Sums<u64>, QueryError> {
+        let sums = match self {
+            Self::Sets(sets) => count_sets(sets, layout, query)?,
+            Self::Pairs(pairs) => count_pairs(pairs, layout, query)?,
+        };
+        let Some(reach) = reach else { return Ok(sums) };
+        let rows = match self {
+            Self::Sets(sets) => cover_sets(sets, layout, reach, query)?,
+            Self::Pairs(pairs) => cover_pairs(pairs, layout, reach, query)?,
+        };
+        Ok(Sums { rows, ..sums })
     }
 }
 
@@ -371,6 +378,55 @@ fn count_sets(sets: &SetTable, layout: &Layout, query: &Query<'_>) -> Result<Sum
         sums.rows[layout.places_of(rank)].copy_from_slice(&rows);
     }
     Ok(sums)
+}
+
+/// The counts of values that reach back, by place: every place is filled, so that ranks and buckets follow one another.
+fn cover_sets(sets: &SetTable, layout: &Layout, reach: &Reach<'_>, query: &Query<'_>) -> Result<Vec<u64>, QueryError> {
+    let by_place = layout.cells_by_place();
+    let make = || (Covered::new(reach, layout.rank_count()), Vec::new(), Reserved::new(query.context));
+    let covered = query.parallel(layout.rank_count(), &make, &|(covered, until, memory): &mut (Covered<'_>, Vec<u32>, Reserved),
+                                                                rank| {
+        let places = layout.places_of(rank);
+        let words = places.clone().flat_map(|place| by_place.cells(place)).map(|&cell| sets.set(cell as usize).len()).max().unwrap_or(0);
+        memory.set(Covered::bytes(reach, layout.rank_count()) + words * 64 * size_of::<u32>())?;
+        until.clear();
+        until.resize(words * 64, 0u32);
+        for (bucket, place) in (0..).zip(places) {
+            query.context.check()?;
+            for &cell in by_place.cells(place) {
+                for person in numbers(sets.set(cell as usize)).filter(|&ordinal| ordinal != NO_PERSON) {
+                    let until = &mut until[person as usize];
+                    *until = covered.add(rank, bucket, *until);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(merged_counts(covered.into_iter().map(|(covered, ..)| covered), reach, layout))
+}
+
+fn cover_pairs(pairs: &SortedPairs, layout: &Layout, reach: &Reach<'_>, query: &Query<'_>) -> Result<Vec<u64>, QueryError> {
+    let mut memory = Reserved::new(query.context);
+    memory.grow(query.threads * Covered::bytes(reach, layout.rank_count()))?;
+    let make = || (Covered::new(reach, layout.rank_count()), Vec::new());
+    let covered = pairs.for_each_key(query, &make, &|(covered, cells): &mut (Covered<'_>, Vec<(u32, u32)>), pairs| {
+        cells.clear();
+        cells.extend(pairs.iter().map(|&pair| group_and_bucket(pairs::payload(pair))).map(|(group, bucket)| (layout.rank(group), bucket)));
+        // Folded groups are one, and their buckets come in no order.
+        cells.sort_unstable();
+        for of_rank in cells.chunk_by(|a, b| a.0 == b.0) {
+            let mut until = 0;
+            of_rank.iter().for_each(|&(rank, bucket)| until = covered.add(rank as usize, bucket, until));
+        }
+        Ok(())
+    })?;
+    Ok(merged_counts(covered.into_iter().map(|(covered, _)| covered), reach, layout))
+}
+
+fn merged_counts<'r>(mut threads: impl Iterator<Item = Covered<'r>>, reach: &'r Reach<'r>, layout: &Layout) -> Vec<u64> {
+    let mut all = threads.next().unwrap_or_else(|| Covered::new(reach, layout.rank_count()));
+    threads.for_each(|covered| all.merge(&covered));
+    all.counts()
 }
 
 fn unite(all: &mut Vec<u64>, set: &[u64]) {

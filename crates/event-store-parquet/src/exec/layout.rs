@@ -27,8 +27,20 @@ impl Layout {
         Self::new(&order, groups, cells, buckets)
     }
 
+    /// The same, with a place for every rank in every bucket.
+    pub(super) fn filled(order: &[u32], keep: usize, cells: &CellTable, buckets: usize) -> Self {
+        let ranks = keep.min(order.len()) + usize::from(order.len() > keep);
+        let all = (0..ranks as u32).flat_map(|rank| (0..buckets as u32).map(move |bucket| cell_key(rank, bucket)));
+        Self::with(order, keep, cells, buckets, all.collect())
+    }
+
     /// The first `keep` of `order` (group numbers, best first) on their own, the others as one.
     pub(super) fn new(order: &[u32], keep: usize, cells: &CellTable, buckets: usize) -> Self {
+        Self::with(order, keep, cells, buckets, Vec::new())
+    }
+
+    /// With these places beside those of the cells.
+    fn with(order: &[u32], keep: usize, cells: &CellTable, buckets: usize, places: Vec<u64>) -> Self {
         let kept = keep.min(order.len());
         let mut ranks = vec![0; order.len()];
         for (rank, &group) in order.iter().enumerate() {
@@ -38,7 +50,8 @@ impl Layout {
             let (group, bucket) = group_and_bucket(key);
             cell_key(ranks[group as usize], bucket)
         };
-        let mut in_answer: Vec<u64> = cells.keys().iter().map(place).collect();
+        let mut in_answer = places;
+        in_answer.extend(cells.keys().iter().map(place));
         in_answer.sort_unstable();
         in_answer.dedup();
         let mut table = CellTable::new(buckets);

@@ -10,6 +10,7 @@ use super::column_scan::Reading;
 use super::distinct::{Distinct, PersonCells, SketchCells, ThreadCells, ValueCells};
 use super::layout::Layout;
 use super::numbers::{Numbers, quantile};
+use super::reach::Reach;
 use super::rows::{RowCells, Rows, Selection};
 use super::scan::{Query, Reserved};
 
@@ -252,6 +253,17 @@ impl<T: Clone> Sums<T> {
         sums
     }
 
+    /// The same with the rows joined that each reaches back to; all places of the layout are filled.
+    pub(super) fn reaching(self, reach: Option<&Reach<'_>>, zero: &T, add: impl Fn(&mut T, &T)) -> Self {
+        match reach {
+            None => self,
+            Some(reach) => {
+                let of_rank = |own: &[T]| reach.join(own, zero, &add);
+                Self { rows: self.rows.chunks(reach.buckets().max(1)).flat_map(of_rank).collect(), totals: self.totals }
+            }
+        }
+    }
+
     fn results(&self, measured: impl Fn(&T) -> Measured) -> Results {
         Results { rows: self.rows.iter().map(&measured).collect(), totals: self.totals.iter().map(&measured).collect() }
     }
@@ -265,33 +277,51 @@ impl<T: Clone> Sums<T> {
 }
 
 impl Merged {
-    /// Reads the state out into the places of a layout.
+    /// Reads the state out into the places of a layout. A measure that reaches back has a layout in which all places are filled; its totals
+    /// are those of all buckets all the same.
     ///
     /// # Errors
     /// [`QueryError::Memory`]; limits of the query.
-    pub(super) fn results(&self, function: &MeasureFn, layout: &Layout, query: &Query<'_>) -> Result<Results, QueryError> {
-        let merge_numbers = |numbers: &[Numbers]| Sums::of(layout, numbers, Numbers::default(), |sum, numbers| sum.merge(numbers));
+    pub(super) fn results(
+        &self,
+        function: &MeasureFn,
+        layout: &Layout,
+        reach: Option<&Reach<'_>>,
+        query: &Query<'_>,
+    ) -> Result<Results, QueryError> {
+        let merge_numbers = |numbers: &[Numbers]| {
+            Sums::of(layout, numbers, Numbers::default(), Numbers::merge).reaching(reach, &Numbers::default(), Numbers::merge)
+        };
+        let add_counts =
+            |counts: &[u64]| Sums::of(layout, counts, 0u64, |sum, count| *sum += count).reaching(reach, &0, |sum, count| *sum += count);
         Ok(match self {
-            Self::Count(counts) => Sums::of(layout, counts, 0, |sum, count| *sum += count).results(|&sum| Measured::Count(sum)),
+            Self::Count(counts) => add_counts(counts).results(|&sum| Measured::Count(sum)),
             Self::Numbers(numbers) => merge_numbers(numbers).results(|numbers| match function {
                 MeasureFn::Avg(_) => Measured::Number(numbers.sum_over(numbers.count)),
                 MeasureFn::Min(_) => numbers.min(),
                 MeasureFn::Max(_) => numbers.max(),
                 _ => numbers.measured_sum(),
             }),
-            Self::Distinct(distinct) => distinct.count(layout, query)?.results(|&count| Measured::Count(count)),
+            Self::Distinct(distinct) => distinct.count(layout, reach, query)?.results(|&count| Measured::Count(count)),
             Self::PerPerson { counts, persons } => {
-                let events = Sums::of(layout, counts, 0u64, |sum, count| *sum += count);
-                events
-                    .results_over(&persons.count(layout, query)?, |&events, persons| (persons > 0).then(|| events as f64 / persons as f64))
+                let events = add_counts(counts);
+                events.results_over(&persons.count(layout, reach, query)?, |&events, persons| {
+                    (persons > 0).then(|| events as f64 / persons as f64)
+                })
             }
             Self::NumbersPerPerson { numbers, persons } => {
-                let persons = persons.count(layout, query)?;
+                let persons = persons.count(layout, reach, query)?;
                 merge_numbers(numbers).results_over(&persons, Numbers::sum_over)
             }
-            Self::Values { values, .. } => quantiles(values, function, layout, query)?,
+            Self::Values { values, .. } => quantiles(values, function, layout, reach, query)?,
             Self::Sketches { sketches, .. } => {
+                let mut memory = Reserved::new(query.context);
+                if reach.is_some() {
+                    let largest = sketches.iter().map(UniqueSketch::memory_bytes).max().unwrap_or(0);
+                    memory.grow(2 * layout.cells().len() * largest)?;
+                }
                 let merged = Sums::of(layout, sketches, UniqueSketch::default(), UniqueSketch::merge);
+                let merged = merged.reaching(reach, &UniqueSketch::default(), UniqueSketch::merge);
                 merged.results(|sketch| Measured::Count(sketch.estimate().round() as u64))
             }
         })
@@ -299,7 +329,13 @@ impl Merged {
 }
 
 /// Exact quantiles: values are placed by a counting sort, then selected within each place, then within each rank.
-fn quantiles(values: &[(u32, f64)], function: &MeasureFn, layout: &Layout, query: &Query<'_>) -> Result<Results, QueryError> {
+fn quantiles(
+    values: &[(u32, f64)],
+    function: &MeasureFn,
+    layout: &Layout,
+    reach: Option<&Reach<'_>>,
+    query: &Query<'_>,
+) -> Result<Results, QueryError> {
     let MeasureFn::Quantile(_, q) = function else { return Ok(Results { rows: Vec::new(), totals: Vec::new() }) };
     let mut memory = Reserved::new(query.context);
     memory.grow(size_of_val(values))?;
@@ -318,15 +354,31 @@ fn quantiles(values: &[(u32, f64)], function: &MeasureFn, layout: &Layout, query
     }
     query.context.check()?;
     let mut rows = Vec::with_capacity(layout.cells().len());
+    let mut joined = Vec::new();
     for place in 0..layout.cells().len() {
         query.context.check()?;
-        rows.push(Measured::Number(quantile(&mut placed[starts[place]..starts[place + 1]], *q)));
+        let own = starts[place]..starts[place + 1];
+        let Some(reach) = reach else {
+            rows.push(Measured::Number(quantile(&mut placed[own], *q)));
+            continue;
+        };
+        // The places of a rank lie side by side, a bucket each: what a value reaches is one piece, which the next value has to find as it was.
+        let bucket = place % reach.buckets();
+        let first = place - (bucket - reach.since(bucket));
+        if bucket > 0 && own.is_empty() && reach.since(bucket) == reach.since(bucket - 1) {
+            rows.push(rows[place - 1]);
+            continue;
+        }
+        joined.clear();
+        memory.set(size_of_val(values) + (own.end - starts[first]) * size_of::<f64>())?;
+        joined.extend_from_slice(&placed[starts[first]..own.end]);
+        rows.push(Measured::Number(quantile(&mut joined, *q)));
     }
     let mut totals = vec![Measured::Number(None); layout.rank_count()];
     for (rank, total) in totals.iter_mut().enumerate() {
         query.context.check()?;
         let places = layout.places_of(rank);
-        if places.len() == 1 {
+        if places.len() == 1 && reach.is_none() {
             *total = rows[places.start];
             continue;
         }

@@ -95,6 +95,11 @@ impl<K: Copy + Eq + Hash> Labels<K> {
         Ok(label)
     }
 
+    /// The things by label, so far.
+    pub(super) fn list(&self) -> &[K] {
+        &self.list
+    }
+
     /// The things by label.
     pub(super) fn into_list(self) -> Vec<K> {
         self.list

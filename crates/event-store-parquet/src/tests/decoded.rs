@@ -23,7 +23,7 @@ fn fill(store: &ParquetStore, days: i64) {
 }
 
 fn plan() -> AggregatePlan {
-    let measure = |function| Measure { function, events: None, filter: Filter::all() };
+    let measure = |function| Measure::of(function);
     AggregatePlan {
         scan: Scan { app: AppId::new("A").unwrap(), from_ms: BASE_MS, to_ms: BASE_MS + 100 * DAY_MS, events: None, filter: Filter::all() },
         buckets: None,

@@ -47,7 +47,7 @@ fn plan(function: MeasureFn) -> AggregatePlan {
         scan: Scan { app: AppId::new("A").unwrap(), from_ms: BASE_MS, to_ms: BASE_MS + 5 * DAY_MS, events: None, filter: Filter::all() },
         buckets: None,
         group_by: Vec::new(),
-        measures: vec![Measure { function, events: None, filter: Filter::all() }],
+        measures: vec![Measure { function, events: None, filter: Filter::all(), since: None }],
         fold: Fold { keep: 25, by_measure: 0, descending: true },
     }
 }

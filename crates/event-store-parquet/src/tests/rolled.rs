@@ -43,7 +43,7 @@ fn plan(from_ms: i64, to_ms: i64) -> AggregatePlan {
         scan: Scan { app: AppId::new("A").unwrap(), from_ms, to_ms, events: None, filter: Filter::all() },
         buckets: None,
         group_by: Vec::new(),
-        measures: vec![Measure { function: MeasureFn::Events, events: None, filter: Filter::all() }],
+        measures: vec![Measure::of(MeasureFn::Events)],
         fold: Fold { keep: 25, by_measure: 0, descending: true },
     }
 }
@@ -100,7 +100,7 @@ fn any_buckets() -> impl Strategy<Value = Option<(i64, Vec<i64>)>> {
 
 fn any_measure() -> impl Strategy<Value = Measure> {
     let function = prop_oneof![2 => Just(MeasureFn::Events), 1 => Just(MeasureFn::UniqueUsersApprox)];
-    (function, any_names(), any_filter()).prop_map(|(function, events, filter)| Measure { function, events, filter })
+    (function, any_names(), any_filter()).prop_map(|(function, events, filter)| Measure { function, events, filter, since: None })
 }
 
 prop_compose! {
@@ -116,6 +116,7 @@ prop_compose! {
         keep in 1usize..6,
         by_measure in 0usize..3,
         descending in any::<bool>(),
+        reach in prop::option::weighted(0.3, 1u32..4),
     ) -> AggregatePlan {
         let unit = if on_hours { HOUR_MS } else { 60_000 };
         let floor = |ms: i64| ms.div_euclid(unit) * unit;
@@ -129,6 +130,9 @@ prop_compose! {
             Buckets { starts }
         });
         let by_measure = by_measure.min(measures.len() - 1);
+        let count = buckets.as_ref().map_or(0, |buckets: &Buckets| buckets.starts.len() as u32);
+        let since = reach.filter(|_| count > 0).map(|reach| (0..count).map(|bucket| bucket.saturating_sub(reach)).collect());
+        let measures = measures.into_iter().map(|measure| Measure { since: since.clone(), ..measure }).collect();
         AggregatePlan {
             scan: Scan { app: AppId::new("A").unwrap(), from_ms, to_ms, events, filter },
             buckets,
@@ -213,7 +217,7 @@ fn aggregates_outlive_their_events() {
     let mut daily = plan(BASE_MS, BASE_MS + 28 * DAY_MS);
     daily.buckets = Some(Buckets { starts: (0..28).map(|day| BASE_MS + day * DAY_MS).collect() });
     daily.group_by = vec![Field::Event];
-    daily.measures.push(Measure { function: MeasureFn::UniqueUsersApprox, events: None, filter: Filter::all() });
+    daily.measures.push(Measure::of(MeasureFn::UniqueUsersApprox));
     assert!(assert_same(&store, &daily));
     let before = store.aggregate(&daily, &context()).unwrap();
     maintain_all(&store, BASE_MS + 30 * DAY_MS);

@@ -11,18 +11,22 @@ mod question;
 mod retention;
 mod segment;
 mod segment_persons;
+mod sessions;
 mod sql;
 
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use self::sql::read_sql;
 pub(crate) use events::{EventsRequest, read_events};
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
-pub(crate) use metric::{MetricBody, MetricRequest};
+pub(crate) use metric::{Form, MetricBody, MetricRequest, check_metric};
 pub(crate) use paths::{PathsRequest, read_paths};
 pub(crate) use period::Period;
 pub(crate) use question::{Direction, GroupKey, QueryRequest, read_query};
-pub(crate) use retention::{ActivityRequest, PeriodsRequest, RetentionRequest, read_activity, read_retention};
+pub(crate) use retention::{
+    ActiveUsersRequest, ActivityRequest, PeriodsRequest, RetentionRequest, read_active_users, read_activity, read_retention,
+};
 pub(crate) use segment_persons::{SegmentPersonsRequest, check_cohort, persons_cursor, read_segment_persons};
+pub(crate) use sessions::{SessionsRequest, read_sessions};
 
 use event::limits::MAX_NAME_CHARS;
 

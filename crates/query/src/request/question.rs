@@ -81,8 +81,8 @@ pub(crate) fn read_query(value: &serde_json::Value, app: &AppSettings, now_ms: i
     let mut filters = FilterReader::new(app, &zone, now_ms);
     let filter = filters.question(&object)?;
     let session = SessionRule { idle_ms: app.session_idle_ms, max_ms: None };
-    let metrics = metrics(&object, &mut MetricReader { filters: &mut filters, session })?;
     let interval = period::interval(&object)?;
+    let metrics = metrics(&object, &mut MetricReader::new(&mut filters, session, interval.is_some()))?;
     let group_by = group_by(&object, &mut filters)?;
     period.rule_marks = filters.into_marks();
     Ok(QueryRequest {
@@ -149,7 +149,8 @@ fn metrics(object: &Object<'_>, reader: &mut MetricReader<'_, '_>) -> Result<Vec
     nodes.iter().map(|node| reader.metric(node)).collect()
 }
 
-fn group_by(object: &Object<'_>, filters: &mut FilterReader<'_>) -> Result<Vec<GroupKey>, QueryFailure> {
+/// Reads `group_by`.
+pub(super) fn group_by(object: &Object<'_>, filters: &mut FilterReader<'_>) -> Result<Vec<GroupKey>, QueryFailure> {
     let Some(node) = object.get("group_by") else { return Ok(Vec::new()) };
     let mut keys: Vec<GroupKey> = Vec::new();
     for node in node.coded("invalid_group_by").one_or_list("group keys", MAX_GROUP_KEYS)? {

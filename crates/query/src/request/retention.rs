@@ -1,4 +1,4 @@
-//! Reads `/retention`, `/lifecycle` and `/stickiness` requests.
+//! Reads `/retention`, `/lifecycle`, `/stickiness` and `/active_users` requests.
 
 use event_store::{Field, Filter, MAX_PERIODS, RetentionEntry, RetentionMode, Selection};
 
@@ -6,7 +6,7 @@ use super::event_names;
 use super::filter::FilterReader;
 use super::funnel::{alternatives, breakdown, choice};
 use super::period::{self, Period};
-use super::question::{DEFAULT_LIMIT, MAX_LIMIT, explain, limit, own_app, use_cache};
+use super::question::{DEFAULT_LIMIT, GroupKey, MAX_LIMIT, explain, group_by, limit, own_app, use_cache};
 use crate::calendar::Interval;
 use crate::failure::QueryFailure;
 use crate::node::{Node, Object};
@@ -52,6 +52,16 @@ pub(crate) struct ActivityRequest {
     pub events: Option<Vec<String>>,
 }
 
+/// An `/active_users` request.
+#[derive(Clone, Debug)]
+pub(crate) struct ActiveUsersRequest {
+    pub activity: ActivityRequest,
+    pub group_by: Option<GroupKey>,
+}
+
+/// The fields of a row of active users that are not its group.
+const ACTIVE_FIELDS: [&str; 8] = ["time", "dau", "wau", "mau", "dau_wau", "dau_mau", "wau_mau", "finished"];
+
 const COMMON_FIELDS: [&str; 12] =
     ["period", "range", "from", "to", "timezone", "filters", "breakdown", "limit", "segment", "cache", "explain", "app_id"];
 
@@ -93,6 +103,28 @@ pub(crate) fn read_activity(value: &serde_json::Value, app: &AppSettings, now_ms
     let mut asked = common(&object, &mut filters, app, now_ms)?;
     asked.period.rule_marks = filters.into_marks();
     Ok(ActivityRequest { asked, events: event_names(&object)? })
+}
+
+/// Reads an `/active_users` request.
+pub(crate) fn read_active_users(value: &serde_json::Value, app: &AppSettings, now_ms: i64) -> Result<ActiveUsersRequest, QueryFailure> {
+    let fields = COMMON_FIELDS.iter().copied().filter(|field| !matches!(*field, "period" | "breakdown"));
+    let object = Node::root(value).object(&fields.chain(["event", "events", "group_by"]).collect::<Vec<_>>())?;
+    let zone = period::timezone(&object, app)?;
+    let mut filters = FilterReader::new(app, &zone, now_ms);
+    let mut asked = common(&object, &mut filters, app, now_ms)?;
+    let mut keys = group_by(&object, &mut filters)?;
+    if let Some(key) = keys.get(1) {
+        let message = "active users are grouped by one key: a person counts in every group it was active in, and once in all of them";
+        return Err(QueryFailure::invalid("invalid_group_by", key.path.clone(), message));
+    }
+    if let Some(key) = keys.iter().find(|key| ACTIVE_FIELDS.contains(&key.name.as_str())) {
+        let message = format!("each row has a field \"{0}\" of its own: write properties.{0}", key.name);
+        return Err(QueryFailure::invalid("invalid_group_by", key.path.clone(), message));
+    }
+    let group_by = keys.pop();
+    asked.breakdown = group_by.as_ref().map(|key| key.field.clone());
+    asked.period.rule_marks = filters.into_marks();
+    Ok(ActiveUsersRequest { activity: ActivityRequest { asked, events: event_names(&object)? }, group_by })
 }
 
 fn common(object: &Object<'_>, filters: &mut FilterReader<'_>, app: &AppSettings, now_ms: i64) -> Result<PeriodsRequest, QueryFailure> {
@@ -161,6 +193,18 @@ mod tests {
             assert_eq!((error.code, error.field.as_deref()), (code, Some(field)), "{request}: {}", error.message);
         }
         let activity = |request: Value| read_activity(&request, &app(), 1_773_156_600_000).map(|read| read.events);
+        let active = |request: Value| read_active_users(&request, &app(), 1_773_156_600_000).map(|read| read.activity.asked.breakdown);
+        assert_eq!(active(json!({"group_by": ["country"]})).unwrap(), Some(Field::Property("country".to_owned())));
+        let wrong = [
+            (json!({"group_by": ["a", "b"]}), "invalid_group_by", "group_by[1]"),
+            (json!({"group_by": "dau"}), "invalid_group_by", "group_by"),
+            (json!({"period": "week"}), "invalid_request", "period"),
+            (json!({"breakdown": "country"}), "invalid_request", "breakdown"),
+        ];
+        for (request, code, field) in wrong {
+            let error = active(request.clone()).expect_err(&request.to_string());
+            assert_eq!((error.code, error.field.as_deref()), (code, Some(field)), "{request}: {}", error.message);
+        }
         assert_eq!(activity(json!({"event": "a"})).unwrap(), Some(vec!["a".to_owned()]));
         assert_eq!(activity(json!({"start_event": "a"})).unwrap_err().field.as_deref(), Some("start_event"));
         assert_eq!(activity(json!({"event": "a", "events": ["b"]})).unwrap_err().field.as_deref(), Some("events"));

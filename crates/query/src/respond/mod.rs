@@ -7,15 +7,17 @@ mod paths;
 mod retention;
 mod rows;
 mod segment;
+mod sessions;
 mod sql;
 
 pub(crate) use self::sql::sql_answer;
 pub(crate) use events::{Cursor, events_answer, page_bytes, schema_answer};
 pub(crate) use funnel::{PersonsCursor, funnel_answer, funnel_person_answer, funnel_persons_answer};
 pub(crate) use paths::paths_answer;
-pub(crate) use retention::{lifecycle_answer, retention_answer, stickiness_answer};
+pub(crate) use retention::{active_users_answer, lifecycle_answer, retention_answer, stickiness_answer};
 pub(crate) use rows::query_answer;
 pub(crate) use segment::segment_persons_answer;
+pub(crate) use sessions::sessions_answer;
 
 use event_store::{ScanStats, Value};
 use jiff::tz::TimeZone;

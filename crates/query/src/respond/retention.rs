@@ -1,9 +1,10 @@
 use event_store::{ActivityGroup, ActivityTable, LifecycleCounts, RetentionCohort, RetentionEntry, RetentionMode, RetentionTable, Value};
 use serde_json::{Map, Value as Json, json};
 
+use super::order::compare_values;
 use super::{add_period, frame, value_json};
 use crate::calendar::{self, Interval};
-use crate::request::{ActivityRequest, Period, RetentionRequest};
+use crate::request::{ActiveUsersRequest, ActivityRequest, Period, RetentionRequest};
 use crate::retention_planner::{PlannedActivity, PlannedRetention};
 
 /// The answer to a `/retention` request.
@@ -185,6 +186,55 @@ pub(crate) fn stickiness_answer(request: &ActivityRequest, planned: &PlannedActi
     }
     add_period(&mut answer, &asked.period);
     answer.insert("semantics".to_owned(), semantics(request));
+    answer
+}
+
+/// The answer to an `/active_users` request.
+pub(crate) fn active_users_answer(request: &ActiveUsersRequest, planned: &PlannedActivity, table: &ActivityTable) -> Map<String, Json> {
+    let asked = &request.activity.asked;
+    let row = |group: &ActivityGroup, day: usize| {
+        let [dau, wau, mau] = group.active[day];
+        let mut row = Map::new();
+        row.insert("time".to_owned(), json!(calendar::iso(&asked.period.zone, planned.labels[day])));
+        if let (Some(key), Some(value)) = (&request.group_by, &group.value) {
+            row.insert(key.name.clone(), value_json(value));
+        }
+        let numbers = [
+            ("dau", json!(dau)),
+            ("wau", json!(wau)),
+            ("mau", json!(mau)),
+            ("dau_wau", json!(fraction(dau, wau))),
+            ("dau_mau", json!(fraction(dau, mau))),
+            ("wau_mau", json!(fraction(wau, mau))),
+            ("finished", json!(planned.labels[day + 1] <= asked.now_ms)),
+        ];
+        row.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Json::Object(row)
+    };
+    let days = 0..planned.labels.len() - 1;
+    let everybody = || days.clone().map(|day| row(&table.total, day)).collect::<Vec<_>>();
+    let mut answer = match &request.group_by {
+        None => frame("active_users", Json::Array(everybody()), true, &table.stats),
+        Some(key) => {
+            let of_day = |day: usize| {
+                let mut groups: Vec<&ActivityGroup> = table.groups.iter().collect();
+                let is_rest = |group: &ActivityGroup| group.value == Some(Value::Other);
+                groups.sort_by(|a, b| {
+                    let by_value = || compare_values(a.value.as_ref().unwrap_or(&Value::Null), b.value.as_ref().unwrap_or(&Value::Null));
+                    is_rest(a).cmp(&is_rest(b)).then(b.active[day][0].cmp(&a.active[day][0])).then_with(by_value)
+                });
+                groups.into_iter().map(move |group| row(group, day)).collect::<Vec<_>>()
+            };
+            let mut answer = frame("active_users", days.clone().flat_map(of_day).collect(), true, &table.stats);
+            answer.insert("all".to_owned(), Json::Array(everybody()));
+            answer.insert("group_by".to_owned(), json!([key.name]));
+            answer
+        }
+    };
+    let (from_ms, to_ms) = (planned.labels[0], planned.labels[planned.labels.len() - 1]);
+    add_period(&mut answer, &Period { from_ms, to_ms, ..asked.period.clone() });
+    let windows = json!({"dau": 1, "wau": 7, "mau": 30});
+    answer.insert("semantics".to_owned(), json!({"events": request.activity.events, "windows_days": windows, "days": "calendar"}));
     answer
 }
 

@@ -55,6 +55,14 @@ pub(crate) fn query_answer(
     }
     answer.insert("group_by".to_owned(), plan.group_by.iter().map(|key| json!(key.name)).collect());
     answer.insert("metrics".to_owned(), plan.columns.iter().map(|column| json!(column.name)).collect());
+    let saved = plan.columns.iter().filter_map(|column| {
+        let saved = column.saved.as_ref()?;
+        Some(json!({"metric": column.name, "id": saved.id, "name": saved.name, "unit": saved.unit}))
+    });
+    let saved: Vec<Json> = saved.collect();
+    if !saved.is_empty() {
+        answer.insert("saved_metrics".to_owned(), Json::Array(saved));
+    }
     add_period(&mut answer, &plan.period);
     if let Some(previous) = &plan.timeline.previous {
         answer.insert("previous_range".to_owned(), range(&plan.period.zone, previous.from_ms, plan.period.from_ms));
@@ -109,14 +117,18 @@ impl<'t> Grid<'t> {
         let measured = self.measured.get(&(bucket, group)).copied();
         let measures = &self.plan.aggregate.measures;
         let cell = |i: usize| cell(&measures[i].function, measured.and_then(|row| row.get(i)).copied());
-        let column = |source: &ColumnSource| match source {
-            ColumnSource::Measure(measure) => cell(*measure),
-            ColumnSource::Formula(formula, series) => {
-                let series = |letter| series.iter().find(|(known, _)| *known == letter).and_then(|(_, measure)| cell(*measure).number());
-                Cell::Number(formula.evaluate(&series))
-            }
-        };
-        self.plan.columns.iter().map(|c| column(&c.source)).collect()
+        self.plan.columns.iter().map(|column| value(&column.source, &cell)).collect()
+    }
+}
+
+/// The value of a column, from those of the measures.
+fn value(source: &ColumnSource, cell: &dyn Fn(usize) -> Cell) -> Cell {
+    match source {
+        ColumnSource::Measure(measure) => cell(*measure),
+        ColumnSource::Formula(formula, series) => {
+            let series = |letter| series.iter().find(|(known, _)| *known == letter).and_then(|(_, source)| value(source, cell).number());
+            Cell::Number(formula.evaluate(&series))
+        }
     }
 }
 
@@ -125,10 +137,9 @@ fn shown_buckets(plan: &QueryPlan, table: &AggregateTable) -> Range<usize> {
     if !(plan.period.is_all && plan.timeline.has_interval) {
         return 0..plan.timeline.labels.len();
     }
-    let used = table.rows.iter().map(|row| row.bucket as usize);
-    match (used.clone().min(), used.max()) {
-        (Some(first), Some(last)) => first..(last + 1).min(plan.timeline.labels.len()),
-        _ => 0..0,
+    match table.used {
+        Some((first, last)) => first as usize..(last as usize + 1).min(plan.timeline.labels.len()),
+        None => 0..0,
     }
 }
 
@@ -151,7 +162,7 @@ fn is_count(function: &MeasureFn) -> bool {
 
 /// A group value that can be hashed; numbers of the same size are one value.
 #[derive(PartialEq, Eq, Hash)]
-enum KeyPart<'t> {
+pub(super) enum KeyPart<'t> {
     Null,
     Bool(bool),
     Int(i64),
@@ -161,7 +172,7 @@ enum KeyPart<'t> {
     Other,
 }
 
-fn group_key(group: &[Value]) -> Vec<KeyPart<'_>> {
+pub(super) fn group_key(group: &[Value]) -> Vec<KeyPart<'_>> {
     let part = |value| match value {
         &Value::Null => KeyPart::Null,
         &Value::Bool(value) => KeyPart::Bool(value),
@@ -225,7 +236,7 @@ fn row_json(plan: &QueryPlan, grid: &Grid<'_>, row: &Row) -> Map<String, Json> {
             if plan.timeline.has_interval {
                 out.insert("time".to_owned(), json!(calendar::iso(zone, *label_ms)));
             }
-            add_cells(&mut out, plan, &grid.cells(row.bucket, row.group));
+            add_cells(&mut out, plan, &grid.cells(plan.timeline.look_back + row.bucket, row.group));
             Json::Object(out)
         });
         out.insert("previous".to_owned(), paired.unwrap_or(Json::Null));

@@ -17,7 +17,9 @@ fn row(bucket: u32, group: &[Value], counts: &[u64]) -> AggregateRow {
 }
 
 fn table(rows: Vec<AggregateRow>, totals: Vec<AggregateRow>) -> AggregateTable {
-    AggregateTable { rows, totals, stats: ScanStats { scanned_events: 7, ..ScanStats::default() } }
+    let used = rows.iter().map(|row| row.bucket);
+    let used = used.clone().min().zip(used.max());
+    AggregateTable { rows, totals, used, stats: ScanStats { scanned_events: 7, ..ScanStats::default() } }
 }
 
 fn text(text: &str) -> Value {

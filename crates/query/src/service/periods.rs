@@ -10,8 +10,8 @@ use crate::answered::Answered;
 use crate::explain::Explain;
 use crate::failure::QueryFailure;
 use crate::options::AppSettings;
-use crate::request::{read_activity, read_retention};
-use crate::respond::{lifecycle_answer, retention_answer, stickiness_answer};
+use crate::request::{read_active_users, read_activity, read_retention};
+use crate::respond::{active_users_answer, lifecycle_answer, retention_answer, stickiness_answer};
 use crate::retention_planner::{plan_activity, plan_retention};
 use crate::runner::Work;
 
@@ -56,6 +56,32 @@ impl QueryService {
         self.activity(ActivityKind::Stickiness, app, request, now_ms).await
     }
 
+    /// How many persons were active on each day, and in the week and the month up to it: `POST /active_users`.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`].
+    pub async fn active_users(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        let started = Instant::now();
+        let app = self.settled(app, &request).await?;
+        let app = app.as_ref();
+        let read = read_active_users(&request, app, now_ms)?;
+        let asked = &read.activity.asked;
+        let key = asked.use_cache.then(|| cache_key("active_users", app, Some(&asked.period), &request));
+        let planned = plan_activity(app, &read.activity, ActivityKind::ActiveUsers)?;
+        let explain = asked.explain.then(|| Explain::planned(started));
+        let work = move || -> Work {
+            Box::new(move |source, context, turn| {
+                let table = source.activity(&planned.plan, context)?;
+                let laying_out = Instant::now();
+                let mut answer = active_users_answer(&read, &planned, &table);
+                explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
+                Ok(answer)
+            })
+        };
+        self.answer(key, started, work).await
+    }
+
+    /// Lifecycle and stickiness.
     async fn activity(&self, kind: ActivityKind, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
         let app = self.settled(app, &request).await?;
@@ -71,7 +97,7 @@ impl QueryService {
                 let laying_out = Instant::now();
                 let mut answer = match kind {
                     ActivityKind::Lifecycle => lifecycle_answer(&read, &planned, &table),
-                    ActivityKind::Stickiness => stickiness_answer(&read, &planned, &table),
+                    _ => stickiness_answer(&read, &planned, &table),
                 };
                 explain.inspect(|explain| explain.add(&mut answer, &table.stats, context, turn, laying_out));
                 Ok(answer)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use query::{Answered, AppSettings, Cohorts, QueryFailure, QueryOptions, QueryService, SavedCohort, Weekday};
+use query::{Answered, AppSettings, Cohorts, Metrics, QueryFailure, QueryOptions, QueryService, SavedCohort, SavedMetric, Weekday};
 use serde_json::{Value, json};
 
 use crate::dataset::{self, Layout, open};
@@ -49,7 +49,14 @@ async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
     let now_ms = event::parse_timestamp(case["now"].as_str().unwrap()).unwrap();
     let saved = case["cohorts"].as_object().into_iter().flatten();
     let cohorts = saved.map(|(id, rule)| (id.clone(), SavedCohort { version: 1, rule: rule.clone() }));
+    let saved = case["metrics"].as_object().into_iter().flatten();
+    let metrics = saved.map(|(id, saved)| {
+        let text = |key: &str| saved[key].as_str().map(str::to_owned);
+        let name = text("name").unwrap_or_default();
+        (id.clone(), SavedMetric { version: 1, name, unit: text("unit"), metric: saved["metric"].clone() })
+    });
     let app = AppSettings {
+        metrics: Metrics::new(metrics),
         cohorts: Cohorts::new(cohorts),
         timezone: case["timezone"].as_str().unwrap_or("UTC").to_owned(),
         week_start: if case["week_start"] == "sunday" { Weekday::Sunday } else { Weekday::Monday },
@@ -61,8 +68,10 @@ async fn ask(service: &QueryService, case: &Value, request: &Value) -> Value {
         "funnel/persons" => service.funnel_persons(&app, request.clone(), now_ms).await,
         "funnel/person" => service.funnel_person(&app, request.clone(), now_ms).await,
         "paths" => service.paths(&app, request.clone(), now_ms).await,
+        "sessions" => service.sessions(&app, request.clone(), now_ms).await,
         "retention" => service.retention(&app, request.clone(), now_ms).await,
         "lifecycle" => service.lifecycle(&app, request.clone(), now_ms).await,
+        "active_users" => service.active_users(&app, request.clone(), now_ms).await,
         "stickiness" => service.stickiness(&app, request.clone(), now_ms).await,
         "cohorts/preview" => service.segment_persons(&app, request.clone(), now_ms).await,
         "events" => service.events(&app, request.clone(), now_ms).await,

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use api::{ApiParts, ApiState, StoredCohorts};
+use api::{ApiParts, ApiState, StoredCohorts, StoredMetrics};
 use event::AppId;
 use event_log::{EventLog, FileLog};
 use event_store::{EventSink, EventSource, Ledger, PersonDeletions};
@@ -77,7 +77,10 @@ impl Stores {
     pub(super) fn api(&self, config: &Config, registry: &Registry, shutdown: CancellationToken) -> Result<ApiState> {
         let events = self.events()?;
         let cohorts = StoredCohorts::new(Arc::clone(&self.metadata) as Arc<dyn Definitions>);
-        let queries = QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config)).with_cohorts(Arc::new(cohorts));
+        let metrics = StoredMetrics::new(Arc::clone(&self.metadata) as Arc<dyn Definitions>);
+        let queries = QueryService::new(Arc::clone(events) as Arc<dyn EventSource>, query_options(config))
+            .with_cohorts(Arc::new(cohorts))
+            .with_metrics(Arc::new(metrics));
         let queries = Arc::new(queries);
         query_metrics::register(&queries, registry)?;
         let parts = ApiParts {

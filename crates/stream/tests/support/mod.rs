@@ -13,7 +13,8 @@ use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
     FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, PathsPlan, PathsTable, QueryContext,
-    QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, StoreError, WindowRow,
+    QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, SessionsPlan, SessionsTable,
+    StoreError, WindowRow,
 };
 
 /// A stored event.
@@ -264,6 +265,10 @@ impl EventSource for SmallStore {
     }
 
     fn paths(&self, _plan: &PathsPlan, _context: &QueryContext) -> Result<PathsTable, QueryError> {
+        not_asked()
+    }
+
+    fn sessions(&self, _plan: &SessionsPlan, _context: &QueryContext) -> Result<SessionsTable, QueryError> {
         not_asked()
     }
 

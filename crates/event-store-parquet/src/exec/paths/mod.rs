@@ -1,6 +1,6 @@
 //! Paths: the events of each person in order, cut into sequences, and the most frequent ways through them.
 //!
-//! One scan collects the steps of all persons ([`gather`]) as integers that sort by person, session and time ([`records`]); each person's
+//! One scan collects the steps of all persons ([`gather`]) as integers that sort by person, session and time ([`super::records`]); each person's
 //! are laid out, cut and followed by itself ([`sequence`]). A path is four integers ([`path`]), counted by hashing ([`tally`]); names are
 //! looked up for the answer alone ([`fold`]). Where the events of all persons do not fit into half of the query's memory, half of the
 //! persons are followed at a time, or a quarter, and so on, each with a scan of its own: the answer is the same.
@@ -8,7 +8,6 @@
 mod fold;
 mod gather;
 mod path;
-mod records;
 mod sequence;
 mod side;
 mod tally;
@@ -18,12 +17,12 @@ use std::sync::{Mutex, PoisonError};
 use event_store::{MAX_PATH_STEPS, PathBound, PathsPlan, PathsTable, QueryError, ScanStats, SessionCuts, SessionRule, Value};
 
 use super::column_scan::Reading;
+use super::records::{Keyed, NO_SESSION, Record, Slice, for_each_person};
 use super::scan::{Query, Reserved};
 use super::timeline::Timeline;
 use super::value::compare_values;
 use super::value_table::ENTRY_BYTES;
 use gather::{gather, step_of};
-use records::{Keyed, NO_SESSION, Record, Slice, for_each_person};
 use sequence::{PathRule, STEP_BYTES, Sequence};
 use side::Side;
 use tally::Tally;

@@ -83,6 +83,11 @@ impl Oracle<'_> {
         counted.collect()
     }
 
+    /// Whether the value of a bucket is of the events in another.
+    fn reaches(measure: &Measure, bucket: u32, other: u32) -> bool {
+        measure.since.as_ref().map_or(bucket, |since| since[bucket as usize]) <= other && other <= bucket
+    }
+
     fn measure(&self, measure: &Measure, events: &[&PlainEvent], sessions: u64) -> Measured {
         let own: Vec<&PlainEvent> =
             events.iter().copied().filter(|e| selected(self.world, e, measure.events.as_deref(), &measure.filter)).collect();
@@ -141,6 +146,24 @@ impl Oracle<'_> {
         }
     }
 
+    /// Makes one group of those beyond the first.
+    fn fold(&self, placed: &mut Placed<'_>, sessions: &mut [Vec<(Vec<Value>, u32)>], ranks: &mut Vec<Vec<Value>>) {
+        let keep = self.plan.fold.keep;
+        if self.plan.group_by.is_empty() || ranks.len() <= keep {
+            return;
+        }
+        let other = vec![Value::Other; self.plan.group_by.len()];
+        ranks.truncate(keep);
+        let fold = |group: &mut Vec<Value>| {
+            if !ranks.contains(group) {
+                group.clone_from(&other);
+            }
+        };
+        placed.iter_mut().for_each(|(group, ..)| fold(group));
+        sessions.iter_mut().flatten().for_each(|(group, _)| fold(group));
+        ranks.push(other);
+    }
+
     fn answer(&self) -> (Vec<AggregateRow>, Vec<AggregateRow>) {
         let mut placed = self.matching();
         let sessions: Vec<Vec<(Vec<Value>, u32)>> = self
@@ -162,7 +185,7 @@ impl Oracle<'_> {
                 let count = |begun: &Vec<(Vec<Value>, u32)>| begun.iter().filter(|(group, bucket)| chosen(group, *bucket)).count() as u64;
                 self.plan.measures.iter().zip(sessions).map(|(measure, begun)| self.measure(measure, &events, count(begun))).collect()
             };
-        let Fold { keep, by_measure, descending } = self.plan.fold;
+        let Fold { by_measure, descending, .. } = self.plan.fold;
         let total = |group: &Vec<Value>| measures(&placed, &sessions, &|of, _| of == group)[by_measure];
         let mut ranked: Vec<(Measured, Vec<Value>)> = groups.iter().map(|group| (total(group), group.clone())).collect();
         ranked.sort_by(|(a, a_group), (b, b_group)| {
@@ -175,26 +198,24 @@ impl Oracle<'_> {
         });
         let mut ranks: Vec<Vec<Value>> = ranked.into_iter().map(|(_, group)| group).collect();
         let mut sessions = sessions;
-        if !self.plan.group_by.is_empty() && ranks.len() > keep {
-            let other = vec![Value::Other; self.plan.group_by.len()];
-            let kept = ranks[..keep].to_vec();
-            let fold = |group: &mut Vec<Value>| {
-                if !kept.contains(group) {
-                    group.clone_from(&other);
-                }
-            };
-            placed.iter_mut().for_each(|(group, ..)| fold(group));
-            sessions.iter_mut().flatten().for_each(|(group, _)| fold(group));
-            ranks = kept;
-            ranks.push(other);
-        }
+        self.fold(&mut placed, &mut sessions, &mut ranks);
+        let reaches_back = self.plan.measures.iter().any(|measure| measure.since.is_some());
         let mut rows = Vec::new();
         for bucket in 0..self.plan.buckets.as_ref().map_or(1, |buckets| buckets.starts.len() as u32) {
             for group in &ranks {
                 let chosen = |of: &[Value], in_bucket: u32| of == &group[..] && in_bucket == bucket;
-                let is_seen = placed.iter().any(|(of, b, _)| chosen(of, *b)) || sessions.iter().flatten().any(|(of, b)| chosen(of, *b));
+                let is_seen = reaches_back
+                    || placed.iter().any(|(of, b, _)| chosen(of, *b))
+                    || sessions.iter().flatten().any(|(of, b)| chosen(of, *b));
                 if is_seen {
-                    rows.push(AggregateRow { bucket, group: group.clone(), measures: measures(&placed, &sessions, &chosen) });
+                    let of_measure = |(place, measure): (usize, &Measure)| {
+                        measures(&placed, &sessions, &|of, other| of == &group[..] && Self::reaches(measure, bucket, other))[place]
+                    };
+                    rows.push(AggregateRow {
+                        bucket,
+                        group: group.clone(),
+                        measures: self.plan.measures.iter().enumerate().map(of_measure).collect(),
+                    });
                 }
             }
         }
@@ -269,7 +290,7 @@ fn any_measure() -> impl Strategy<Value = Measure> {
         any_field().prop_map(MeasureFn::AvgPerUser),
     ];
     let filter = prop_oneof![2 => Just(event_store::Filter::all()), 1 => any_filter()];
-    (function, any_names(), filter).prop_map(|(function, events, filter)| Measure { function, events, filter })
+    (function, any_names(), filter).prop_map(|(function, events, filter)| Measure { function, events, filter, since: None })
 }
 
 pub(super) fn any_scan() -> impl Strategy<Value = Scan> {
@@ -282,12 +303,17 @@ pub(super) fn any_scan() -> impl Strategy<Value = Scan> {
     })
 }
 
-fn any_plan() -> impl Strategy<Value = AggregatePlan> {
+/// Plans of whose measures so many reach back.
+fn any_plan(reaching: f64) -> impl Strategy<Value = AggregatePlan> {
     let measures = prop::collection::vec(any_measure(), 1..4);
     let fold = (0usize..5, any::<prop::sample::Index>(), any::<bool>());
     let group_by = prop::collection::vec(any_field(), 0..4);
-    (any_scan(), prop::option::of((0i64..3, prop::collection::vec(1i64..60, 0..6))), group_by, measures, fold).prop_map(
-        |(scan, buckets, group_by, measures, (keep, by_measure, descending))| {
+    let steps = prop::option::weighted(reaching, prop::collection::vec(prop::sample::select(vec![0u32, 0, 1, 1, 2, 7]), 8));
+    let reaches = prop::collection::vec(steps, 4);
+    let fold = (fold, reaches);
+    let widths = prop::collection::vec(1i64..60, 0..6);
+    (any_scan(), prop::option::weighted(0.5f64.max(reaching), (0i64..3, widths)), group_by, measures, fold).prop_map(
+        |(scan, buckets, group_by, measures, ((keep, by_measure, descending), reaches))| {
             let buckets = buckets.map(|(before, widths)| {
                 let mut starts = vec![scan.from_ms - before * 10 * MINUTE_MS];
                 for width in widths {
@@ -299,6 +325,18 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
                 Buckets { starts }
             });
             let fold = Fold { keep, by_measure: by_measure.index(measures.len()), descending };
+            let buckets_count = buckets.as_ref().map_or(0, |buckets: &Buckets| buckets.starts.len());
+            let mut measures: Vec<Measure> = measures;
+            for (measure, steps) in measures.iter_mut().zip(reaches) {
+                let since = steps.map(|steps| {
+                    let sums = steps.into_iter().scan(0u32, |since, step| {
+                        *since += step;
+                        Some(*since)
+                    });
+                    sums.zip(0..buckets_count as u32).map(|(since, own)| since.min(own)).collect()
+                });
+                measure.since = since.filter(|_| buckets_count > 0);
+            }
             AggregatePlan { scan, buckets, group_by, measures, fold }
         },
     )
@@ -308,7 +346,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn agrees_with_nested_loops(world in any_world(any_event(), 0..50), plan in any_plan(), forms in any_forms(), keeping in any_keeping()) {
+    fn agrees_with_nested_loops(world in any_world(any_event(), 0..50), plan in any_plan(0.1), forms in any_forms(), keeping in any_keeping()) {
         check(&world, &plan, &forms, keeping)?;
     }
 
@@ -321,12 +359,23 @@ proptest! {
             scan: Scan { app: app(), from_ms: 0, to_ms: i64::MAX, events: None, filter },
             buckets: None,
             group_by: Vec::new(),
-            measures: vec![Measure { function: MeasureFn::Events, events: None, filter: event_store::Filter::all() }],
+            measures: vec![Measure::of(MeasureFn::Events)],
             fold: Fold { keep: 25, by_measure: 0, descending: true },
         };
         let query = Query { snapshot: &snapshot, context: &context(), threads: 2, decoded: &cache(keeping) };
         let table = aggregate(&query, &plan).unwrap();
         prop_assert_eq!(table.totals.first().map_or(Measured::Count(0), |row| row.measures[0]), Measured::Count(expected));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+    #[test]
+    fn values_that_reach_back_agree_with_nested_loops(
+        world in any_world(any_event(), 0..30), plan in any_plan(0.8), forms in any_forms(), keeping in any_keeping(),
+    ) {
+        check(&world, &plan, &forms, keeping)?;
     }
 }
 

@@ -19,7 +19,7 @@ fn plan(function: MeasureFn, group_by: Vec<Field>) -> AggregatePlan {
         scan: everything(),
         buckets: None,
         group_by,
-        measures: vec![Measure { function, events: None, filter: Filter::all() }],
+        measures: vec![Measure::of(function)],
         fold: Fold { keep: 25, by_measure: 0, descending: true },
     }
 }

@@ -8,5 +8,6 @@ mod limits;
 mod paths;
 mod retention;
 mod segment;
+mod sessions;
 mod speed;
 pub(super) mod world;

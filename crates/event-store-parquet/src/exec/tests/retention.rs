@@ -1,10 +1,10 @@
-//! Retention, lifecycle and stickiness over stored parts against a person by person, period by period re-computation.
+//! Retention, lifecycle, stickiness and active users over stored parts against a person by person, period by period re-computation.
 
 use std::collections::BTreeMap;
 
 use event_store::{
-    ActivityGroup, ActivityKind, ActivityPlan, Buckets, Field, Filter, LifecycleCounts, RetentionCohort, RetentionEntry, RetentionGroup,
-    RetentionMode, RetentionPlan, Scan, Selection, Value,
+    ACTIVE_LOOK_BACK, ACTIVE_WINDOWS, ActivityGroup, ActivityKind, ActivityPlan, Buckets, Field, Filter, LifecycleCounts, RetentionCohort,
+    RetentionEntry, RetentionGroup, RetentionMode, RetentionPlan, Scan, Selection, Value,
 };
 use proptest::prelude::*;
 
@@ -181,9 +181,15 @@ fn any_activity_plan(kind: ActivityKind) -> impl Strategy<Value = ActivityPlan> 
     let groups = (prop::option::weighted(0.5, any_field()), 0usize..4);
     (any_scan(), any_selections(), prop::collection::vec(1i64..6, 40), groups).prop_map(
         move |(mut scan, any_of, widths, (breakdown, fold_keep))| {
-            // A lifecycle has at least the period before the range and one of it.
-            if kind == ActivityKind::Lifecycle {
-                scan.to_ms = scan.to_ms.max(scan.from_ms + (widths[0] + 1) * STEP_MS);
+            // A lifecycle has at least the period before the range and one of it; active users look back to more than there are steps.
+            let widths = if kind == ActivityKind::ActiveUsers { vec![1; 60] } else { widths };
+            match kind {
+                ActivityKind::Lifecycle => scan.to_ms = scan.to_ms.max(scan.from_ms + (widths[0] + 1) * STEP_MS),
+                ActivityKind::ActiveUsers => {
+                    scan.to_ms = scan.to_ms.max(scan.from_ms + STEP_MS);
+                    scan.from_ms -= ACTIVE_LOOK_BACK as i64 * STEP_MS;
+                }
+                ActivityKind::Stickiness => {}
             }
             let starts = periods(scan.from_ms, &widths, scan.to_ms);
             ActivityPlan { scan, any_of, periods: Buckets { starts }, kind, breakdown, fold_keep }
@@ -196,10 +202,16 @@ fn group_of(plan: &ActivityPlan, persons: &[Vec<i64>], value: Option<Value>) -> 
     let count = plan.periods.starts.len() as i64;
     let users = persons.iter().filter(|periods| periods.iter().any(|&period| period >= 0)).count() as u64;
     let with = |holds: &dyn Fn(&[i64]) -> bool| persons.iter().filter(|periods| holds(periods)).count() as u64;
-    let (mut lifecycle, mut stickiness) = (Vec::new(), Vec::new());
+    let (mut lifecycle, mut stickiness, mut active) = (Vec::new(), Vec::new(), Vec::new());
     match plan.kind {
         ActivityKind::Stickiness => {
             stickiness = (1..=count as usize).map(|number| with(&|periods| periods.len() == number)).collect();
+        }
+        ActivityKind::ActiveUsers => {
+            let within = |period: i64, length: usize| {
+                with(&|periods| periods.iter().any(|other| (period - length as i64 + 1..=period).contains(other)))
+            };
+            active = (ACTIVE_LOOK_BACK as i64..count).map(|period| ACTIVE_WINDOWS.map(|length| within(period, length))).collect();
         }
         ActivityKind::Lifecycle => {
             let counts = |period: i64| LifecycleCounts {
@@ -213,7 +225,7 @@ fn group_of(plan: &ActivityPlan, persons: &[Vec<i64>], value: Option<Value>) -> 
             lifecycle = (1..count).map(counts).collect();
         }
     }
-    ActivityGroup { value, users, lifecycle, stickiness }
+    ActivityGroup { value, users, lifecycle, stickiness, active }
 }
 
 fn check_activity(world: &[PlainEvent], plan: &ActivityPlan, forms: &[PartForm], keeping: Keeping) -> Result<(), TestCaseError> {
@@ -266,6 +278,13 @@ proptest! {
     #[test]
     fn lifecycle_agrees_with_each_person_on_its_own(
         world in any_returning_world(), plan in any_activity_plan(ActivityKind::Lifecycle), forms in any_forms(), keeping in any_keeping(),
+    ) {
+        check_activity(&world, &plan, &forms, keeping)?;
+    }
+
+    #[test]
+    fn active_users_agree_with_each_person_on_its_own(
+        world in any_returning_world(), plan in any_activity_plan(ActivityKind::ActiveUsers), forms in any_forms(), keeping in any_keeping(),
     ) {
         check_activity(&world, &plan, &forms, keeping)?;
     }

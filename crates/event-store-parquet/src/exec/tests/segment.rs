@@ -89,7 +89,7 @@ fn counted(filter: Filter, group_by: Vec<Field>) -> AggregatePlan {
         scan: Scan { app: app(), from_ms: BASE_MS, to_ms: BASE_MS + 300 * MINUTE_MS, events: None, filter },
         buckets: None,
         group_by,
-        measures: vec![Measure { function: MeasureFn::UniqueUsers, events: None, filter: Filter::all() }],
+        measures: vec![Measure::of(MeasureFn::UniqueUsers)],
         fold: Fold { keep: 10, by_measure: 0, descending: true },
     }
 }

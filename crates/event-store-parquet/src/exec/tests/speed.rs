@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{
-    AggregatePlan, AppendedBatch, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep, Measure, MeasureFn, Op, QueryError,
-    Scan, SessionRule, Value,
+    ActivityKind, ActivityPlan, AggregatePlan, AppendedBatch, BounceRule, Buckets, EventsPlan, Field, Filter, Fold, FunnelPlan, FunnelStep,
+    Measure, MeasureFn, Op, PageRule, QueryError, Scan, SessionRule, SessionsPlan, Value,
 };
 
 use super::world::{BASE_MS, Keeping, MINUTE_MS, app, cache, context};
 use crate::columnize::columnize;
 use crate::deletion::Tombstones;
-use crate::exec::{Query, aggregate, events, funnel};
+use crate::exec::{Query, activity, aggregate, events, funnel, sessions};
 use crate::identity::{Identities, LinkDelta, Links, links_of};
 use crate::part::Part;
 use crate::segment::{OpenSegments, Segment, SegmentPlace, SegmentWriter};
@@ -100,7 +100,7 @@ fn question(scan: Scan, daily: bool, group_by: &[&str], functions: &[MeasureFn])
         scan,
         buckets: daily.then_some(Buckets { starts }),
         group_by: group_by.iter().map(|name| property(name)).collect(),
-        measures: functions.iter().map(|function| Measure { function: function.clone(), events: None, filter: Filter::all() }).collect(),
+        measures: functions.iter().map(|function| Measure::of(function.clone())).collect(),
         fold: Fold { keep: 25, by_measure: 0, descending: true },
     }
 }
@@ -162,6 +162,40 @@ fn counting(name: &'static str, plan: AggregatePlan) -> Question {
     (name, Box::new(move |query| aggregate(query, &plan).map(drop)))
 }
 
+fn visits(page: Option<Field>) -> SessionsPlan {
+    let scan = scan(None, DAYS, Filter::all());
+    SessionsPlan {
+        buckets: Some(Buckets { starts: (0..DAYS).map(|day| BASE_MS + day * DAY_MS).collect() }),
+        scan,
+        group_by: Vec::new(),
+        rule: SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None },
+        bounce: BounceRule { max_events: 1, any_of: Vec::new(), max_length_ms: None },
+        pages: page.map(|property| PageRule { any_of: Vec::new(), property, keep: 10 }),
+        bins: vec![1_000, 60_000],
+        fold_keep: 25,
+    }
+}
+
+fn active_users() -> ActivityPlan {
+    let starts = (0..DAYS).map(|day| BASE_MS + day * DAY_MS).collect();
+    ActivityPlan {
+        scan: scan(None, DAYS, Filter::all()),
+        any_of: vec![(None, Filter::all())],
+        periods: Buckets { starts },
+        kind: ActivityKind::ActiveUsers,
+        breakdown: None,
+        fold_keep: 0,
+    }
+}
+
+/// The same plan with values of so many buckets more.
+fn reaching(mut plan: AggregatePlan, more: u32) -> AggregatePlan {
+    let buckets = plan.buckets.as_ref().map_or(0, |buckets| buckets.starts.len() as u32);
+    let since: Arc<[u32]> = (0..buckets).map(|bucket| bucket.saturating_sub(more)).collect();
+    plan.measures.iter_mut().for_each(|measure| measure.since = Some(Arc::clone(&since)));
+    plan
+}
+
 fn questions() -> Vec<Question> {
     use MeasureFn::{Events, Quantile, Sum, UniqueUsers, UniqueUsersApprox};
     let all = || scan(None, DAYS, Filter::all());
@@ -170,7 +204,7 @@ fn questions() -> Vec<Question> {
         Filter::Compare(property("url"), Op::Contains("item-12".into())),
         Filter::Compare(property("country"), Op::In(vec![Value::Str("US".into())])),
     ]);
-    let sessions = MeasureFn::Sessions(SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None });
+    let session_count = MeasureFn::Sessions(SessionRule { idle_ms: 30 * MINUTE_MS, max_ms: None });
     vec![
         counting("Q1 events per day", question(all(), true, &[], &[Events])),
         counting(
@@ -188,7 +222,12 @@ fn questions() -> Vec<Question> {
         ),
         counting("Q8 url contains, country", question(scan(None, DAYS, us_items), false, &[], &[Events, UniqueUsers])),
         counting("Q12 by country, device, browser", question(all(), false, &["country", "device", "browser"], &[Events, UniqueUsers])),
-        counting("Q13 sessions per day", question(all(), true, &[], &[sessions])),
+        counting("Q13 sessions per day", question(all(), true, &[], &[session_count])),
+        ("sessions per day", Box::new(|query| sessions(query, &visits(None)).map(drop))),
+        ("sessions per day, entry pages", Box::new(|query| sessions(query, &visits(Some(property("url")))).map(drop))),
+        ("active users per day", Box::new(|query| activity(query, &active_users()).map(drop))),
+        counting("unique users since the beginning, per day", reaching(question(all(), true, &[], &[UniqueUsers]), DAYS as u32)),
+        counting("unique users of 30 days, per day", reaching(question(all(), true, &[], &[UniqueUsers]), 29)),
         ("Q9 funnel, 7 days window", Box::new(|query| funnel(query, &steps(7 * DAY_MS, DAYS, None)).map(drop))),
         ("Q10 funnel by device, 30 days", Box::new(|query| funnel(query, &steps(DAY_MS, 30, Some("device"))).map(drop))),
         (

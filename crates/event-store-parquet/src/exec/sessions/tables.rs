@@ -5,9 +5,9 @@ use std::sync::Arc;
 use event::session_key;
 use event_store::{QueryContext, QueryError};
 
-use super::pairs::PairList;
-use super::scan::Reserved;
-use super::timeline::Timeline;
+use crate::exec::pairs::PairList;
+use crate::exec::scan::Reserved;
+use crate::exec::timeline::Timeline;
 use crate::segment::SegmentSessions;
 
 /// What one thread has seen of sessions in segments that have tables of them.

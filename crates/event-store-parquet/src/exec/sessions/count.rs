@@ -1,32 +1,27 @@
-//! Sessions, derived from all events of each person.
-//!
-//! Events of a person with the same client session id are one session. A person's other events are cut where the gap is longer than
-//! the idle time, and where a session would become longer than its maximum. A session counts where it begins; to see whether one
-//! began before the range, rows up to [`LOOK_BACK_MS`] (or the idle time, or the maximum, whichever is longest) before it are read.
+//! How many sessions there are, for the measure of that name.
 
 use std::sync::{Mutex, PoisonError};
 
 use event_store::{AggregatePlan, MeasureFn, QueryContext, QueryError, ScanStats, SessionCuts, SessionRule};
 use rustc_hash::FxHashMap;
 
-use super::aggregate::{Prepared, SessionCounts, add_stats};
-use super::batch::Batch;
-use super::cells::cell_key;
-use super::column::Column;
-use super::column_scan::{ColumnScan, TimeUse};
-use super::filter::Memos;
-use super::group::GroupCoder;
-use super::mask::Mask;
-use super::pairs::{self, PairList};
-use super::rows::{RowCells, Rows};
-use super::scan::Query;
-use super::session_keys::SessionKeys;
-use super::session_table::SessionTables;
-use super::timeline::{MAX_LABEL, Moment, Timeline};
-use super::value::compare_groups;
+use super::look_around_ms;
+use super::tables::SessionTables;
+use crate::exec::aggregate::{Prepared, SessionCounts, add_stats};
+use crate::exec::batch::Batch;
+use crate::exec::cells::cell_key;
+use crate::exec::column::Column;
+use crate::exec::column_scan::{ColumnScan, TimeUse};
+use crate::exec::filter::Memos;
+use crate::exec::group::GroupCoder;
+use crate::exec::mask::Mask;
+use crate::exec::pairs::{self, PairList};
+use crate::exec::rows::{RowCells, Rows};
+use crate::exec::scan::Query;
+use crate::exec::session_keys::SessionKeys;
+use crate::exec::timeline::{MAX_LABEL, Moment, Timeline};
+use crate::exec::value::compare_groups;
 
-/// How far before the range a session's beginning is looked for, at least.
-const LOOK_BACK_MS: i64 = 86_400_000;
 /// The label of an event that does not match; groups follow.
 const NO_MATCH: u32 = 0;
 
@@ -34,7 +29,7 @@ const NO_MATCH: u32 = 0;
 ///
 /// # Errors
 /// As for [`event_store::EventSource::aggregate`].
-pub(super) fn count(
+pub(in crate::exec) fn count(
     query: &Query<'_>,
     plan: &AggregatePlan,
     prepared: &Prepared<'_>,
@@ -76,8 +71,7 @@ struct Worker<'p> {
 impl Counting<'_> {
     fn run(&self, stats: &mut ScanStats) -> Result<Vec<(u64, u64)>, QueryError> {
         let scan = &self.plan.scan;
-        let look_back_ms = LOOK_BACK_MS.max(self.rule.idle_ms).max(self.rule.max_ms.unwrap_or(0));
-        let from_ms = scan.from_ms.saturating_sub(look_back_ms);
+        let from_ms = scan.from_ms.saturating_sub(look_around_ms(self.rule));
         let columns = ColumnScan {
             app: &scan.app,
             from_ms,

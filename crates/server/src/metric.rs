@@ -1,0 +1,166 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use crate::ask::request_text;
+use crate::http_client::{Answer, HttpClient, Target};
+use crate::output;
+use crate::person::percent_encoded;
+
+/// For a change to be written and answered.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  export THRONG_APP=APP-1 THRONG_READ_KEY=rk_... THRONG_ADMIN_KEY=ak_...   # throng app add-key APP-1 --kind admin
+  throng metric create revenue --name Revenue --unit EUR --metric '{\"fn\": \"sum:price\", \"event\": \"purchase\"}'
+  throng metric create arpu --name \"Revenue per user\" --unit EUR --metric '{\"formula\": \"A / B\", \"A\": \"metric:revenue\", \"B\": \"unique_users\"}'
+  throng query '{\"metric\": \"metric:arpu\", \"interval\": \"day\", \"range\": \"30d\"}'")]
+pub(crate) struct MetricArgs {
+    #[command(subcommand)]
+    command: MetricCommand,
+    #[command(flatten)]
+    target: Target,
+    /// Read key of the app, to see metrics
+    #[arg(long, global = true, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true, default_value = "")]
+    read_key: String,
+    /// Admin key of the app, to change them
+    #[arg(long, global = true, value_name = "KEY", env = "THRONG_ADMIN_KEY", hide_env_values = true, default_value = "")]
+    admin_key: String,
+    /// Id of the app
+    #[arg(long, global = true, value_name = "APP_ID", env = "THRONG_APP", default_value = "")]
+    app: String,
+}
+
+#[derive(Subcommand)]
+enum MetricCommand {
+    /// Print the app's saved metrics as JSON
+    #[command(after_help = "Example:\n  throng metric list")]
+    List,
+    /// Print a metric
+    #[command(after_help = "Example:\n  throng metric show revenue")]
+    Show {
+        /// The metric's id
+        id: String,
+    },
+    /// Save a new metric
+    #[command(after_help = "Example:
+  throng metric create revenue --name Revenue --unit EUR --metric '{\"fn\": \"sum:price\", \"event\": \"purchase\"}'")]
+    Create {
+        /// The metric's id: letters, digits, - and _
+        id: String,
+        #[command(flatten)]
+        content: Content,
+    },
+    /// Change a metric: what is not given stays
+    #[command(after_help = "Example:\n  throng metric change revenue --name \"Revenue before tax\"")]
+    Change {
+        /// The metric's id
+        id: String,
+        #[command(flatten)]
+        content: Content,
+    },
+    /// Delete a metric that no other is made of
+    #[command(after_help = "Example:\n  throng metric delete revenue")]
+    Delete {
+        /// The metric's id
+        id: String,
+    },
+}
+
+#[derive(Args)]
+struct Content {
+    /// What people call it
+    #[arg(long)]
+    name: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// What its numbers are: count, percent, ratio, ms, s, min, h, d, bytes, kb, mb, gb, or a currency such as EUR
+    #[arg(long)]
+    unit: Option<String>,
+    /// What is computed: a name such as events or p95:price, JSON, a file with it, or - for standard input
+    #[arg(long)]
+    metric: Option<String>,
+}
+
+/// Runs `throng metric`.
+pub(crate) fn run(args: &MetricArgs) -> Result<()> {
+    if args.app.is_empty() {
+        bail!("--app is needed, or THRONG_APP");
+    }
+    let base = format!("/api/v1/apps/{}/metrics", args.app);
+    let of = |id: &str| format!("{base}/{}", percent_encoded(id));
+    let answer = match &args.command {
+        MetricCommand::List => args.reader()?.get(&base)?,
+        MetricCommand::Show { id } => args.reader()?.get(&of(id))?,
+        MetricCommand::Create { id, content } => {
+            let mut body = content.body()?;
+            body.insert("id".to_owned(), json!(id));
+            args.administrator()?.post(&base, Value::Object(body).to_string().as_bytes())?
+        }
+        MetricCommand::Change { id, content } => {
+            args.administrator()?.put(&of(id), Value::Object(content.body()?).to_string().as_bytes())?
+        }
+        MetricCommand::Delete { id } => args.administrator()?.delete(&of(id))?,
+    };
+    output::json(&body(answer)?)
+}
+
+impl MetricArgs {
+    fn reader(&self) -> Result<HttpClient> {
+        if self.read_key.is_empty() {
+            bail!("--read-key is needed, or THRONG_READ_KEY");
+        }
+        HttpClient::new(&self.target, &self.read_key, TIMEOUT)
+    }
+
+    fn administrator(&self) -> Result<HttpClient> {
+        if self.admin_key.is_empty() {
+            bail!("--admin-key is needed, or THRONG_ADMIN_KEY: `throng app add-key APP_ID --kind admin` makes a key");
+        }
+        HttpClient::new(&self.target, &self.admin_key, TIMEOUT)
+    }
+}
+
+impl Content {
+    fn body(&self) -> Result<Map<String, Value>> {
+        let texts = [("name", &self.name), ("description", &self.description), ("unit", &self.unit)];
+        let given = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))));
+        let mut body: Map<String, Value> = given.collect();
+        if let Some(metric) = &self.metric {
+            body.insert("metric".to_owned(), metric_from(metric)?);
+        }
+        Ok(body)
+    }
+}
+
+/// A name as it is; else JSON, from wherever it is.
+fn metric_from(argument: &str) -> Result<Value> {
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:.$".contains(&byte));
+    if is_name(argument) && !std::path::Path::new(argument).exists() {
+        return Ok(json!(argument));
+    }
+    serde_json::from_str(&request_text(argument)?).context("the metric is not JSON")
+}
+
+fn body(answer: Answer) -> Result<Value> {
+    if !(200..300).contains(&answer.status) {
+        bail!("{}", answer.error_text());
+    }
+    Ok(answer.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_a_name_or_json() {
+        assert_eq!(metric_from("p95:price").unwrap(), json!("p95:price"));
+        assert_eq!(metric_from("{\"fn\": \"events\"}").unwrap(), json!({"fn": "events"}));
+        assert!(metric_from("no such file").is_err());
+    }
+}
