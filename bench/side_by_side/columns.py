@@ -31,29 +31,35 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-# Columns every segment has: docs/formats.md, "Segment". `person` and `person_number` are left out: Throng's own hash of the ids.
+# Columns that every export has (docs/semantics.md, "Export"), with their names in the peers' tables.
 FIXED = {
-    "event": Kind.TEXT,
-    "time": Kind.TIME,
-    "client_time": Kind.TIME,
-    "received_at": Kind.TIME,
-    "user_id": Kind.TEXT,
-    "anonymous_id": Kind.TEXT,
-    "insert_id": Kind.TEXT,
-    "session_id": Kind.TEXT,
+    "name": ("event", Kind.TEXT),
+    "timestamp": ("time", Kind.TIME),
+    "client_timestamp": ("client_time", Kind.TIME),
+    "received_at": ("received_at", Kind.TIME),
+    "user_id": ("user_id", Kind.TEXT),
+    "anonymous_id": ("anonymous_id", Kind.TEXT),
+    "insert_id": ("insert_id", Kind.TEXT),
+    "session_id": ("session_id", Kind.TEXT),
 }
-PROPERTY_KINDS = {"s": Kind.TEXT, "n": Kind.FLOAT, "i": Kind.INTEGER, "b": Kind.BOOLEAN}
-OVERFLOW = "$overflow"
-NOT_OF_AN_EVENT = {"app", "person", "person_number", "date"}
+# Properties that have no column in an export.
+OTHER_PROPERTIES = "properties"
+KIND_OF_TYPE = {"VARCHAR": Kind.TEXT, "DOUBLE": Kind.FLOAT, "BIGINT": Kind.INTEGER, "BOOLEAN": Kind.BOOLEAN}
 
 
-def of_segment_column(name: str) -> tuple[str, Kind] | None:
-    """Name and kind of the events' column that a segment's column is; None for those that are no part of an event."""
-    if name in NOT_OF_AN_EVENT:
-        return None
+def of_exported_column(name: str, sql_type: str) -> tuple[str, Kind]:
+    """Name and kind of the column in the peers' tables."""
     if name in FIXED:
-        return name, FIXED[name]
-    kind, _, property_name = name.partition(":")
-    if not property_name or kind not in PROPERTY_KINDS:
-        raise ValueError(f'segments have a column "{name}" that this benchmark does not know: see docs/formats.md')
-    return property_name, PROPERTY_KINDS[kind]
+        return FIXED[name]
+    if sql_type not in KIND_OF_TYPE:
+        raise ValueError(f'exports have a column "{name}" of the type {sql_type}, which this benchmark does not know')
+    return name, KIND_OF_TYPE[sql_type]
+
+
+def exported_value(name: str) -> str:
+    """What the peers store of an exported column, as an expression of SQL. A client's time that is no other is left out, as Throng does."""
+    if name not in FIXED or FIXED[name][1] is not Kind.TIME:
+        return quoted(name)
+    if name == "client_timestamp":
+        return "nullif(client_timestamp, timestamp)::TIMESTAMP"
+    return f"{quoted(name)}::TIMESTAMP"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from .columns import OVERFLOW, Column, Kind, of_segment_column, quoted
+from .columns import OTHER_PROPERTIES, Column, Kind, exported_value, of_exported_column, quoted
 from .machine import peak_memory_bytes
 from .odd_events import odd_events
 from .peers import clickhouse, duckdb
@@ -90,9 +90,11 @@ def _make(folder: Path, server: Throng, events: int, has_odd_events: bool) -> Da
     server.wait_until_settled()
     data.throng.stored_bytes = _folder_bytes(server.data / "store")
     data.throng_segment_bytes = sum(path.stat().st_size for path in server.segments())
-    # A server that does not run replaces no segment while the peers read it.
+    exported = folder / "exported.parquet"
+    server.export(data.app, exported)
     server.stop()
-    _copy_to_peers(data, folder, server)
+    _copy_to_peers(data, folder, exported)
+    exported.unlink()
     server.start()
     data.save(folder)
     return data
@@ -115,12 +117,12 @@ def _fill(server: Throng, events: int, has_odd_events: bool) -> DataSet:
     return data
 
 
-def _copy_to_peers(data: DataSet, folder: Path, server: Throng) -> None:
-    """Reads the segments once into one Parquet file, from which each peer makes its own table."""
+def _copy_to_peers(data: DataSet, folder: Path, exported: Path) -> None:
+    """Makes one Parquet file of the export, from which each peer makes its own table."""
     rows_file = folder / "rows.parquet"
-    _say("reading the segments for the peers")
+    _say("reading the export for the peers")
     with PeerProcess(duckdb.ENGINE, folder) as reader:
-        data.columns = _export(reader, server.segments(), data.app, rows_file)
+        data.columns = _rows_for_peers(reader, exported, rows_file)
     (folder / "events.duckdb").unlink()
     _say("loading DuckDB")
     data.duckdb = _load(duckdb.ENGINE, folder, duckdb.create(data.columns, rows_file))
@@ -142,28 +144,19 @@ def _load(engine: str, folder: Path, statements: list[str]) -> Loading:
         return Loading(seconds, peer.peak_memory_bytes(), 0)
 
 
-def _export(reader: PeerProcess, segments: list[Path], app: App, rows_file: Path) -> list[Column]:
-    """Writes the app's rows with their plain names, and looks at each column once."""
-    files = "[" + ", ".join(f"'{path}'" for path in segments) + "]"
-    source = f"read_parquet({files}, union_by_name = true, hive_partitioning = false) WHERE app = '{app.app_id}'"
-    names = [str(row[0]) for row in reader.ask(f"DESCRIBE SELECT * FROM {source}").rows]
-    if OVERFLOW in names:
-        rows = reader.ask(f'SELECT count("{OVERFLOW}") FROM {source}').rows[0][0]
-        if rows:
-            raise ValueError(f"{rows} events have properties in {OVERFLOW}, which the peers' tables have no column for")
-        names.remove(OVERFLOW)
-    kinds: dict[str, Kind] = {}
-    select = []
-    for stored in names:
-        found = of_segment_column(stored)
-        if found is None:
-            continue
-        name, kind = found
-        if name in kinds:
-            raise ValueError(f"property {name} has values of two types: the peers' tables have one column for each property")
-        kinds[name] = kind
-        cast = "::TIMESTAMP" if kind is Kind.TIME else ""
-        select.append(f"{quoted(stored)}{cast} AS {quoted(name)}")
+def _rows_for_peers(reader: PeerProcess, exported: Path, rows_file: Path) -> list[Column]:
+    """Writes the rows with the columns of the peers' tables, and looks at each column once."""
+    source = f"read_parquet('{exported}')"
+    types = {str(row[0]): str(row[1]) for row in reader.ask(f"DESCRIBE SELECT * FROM {source}").rows}
+    rows = reader.ask(f"SELECT count({quoted(OTHER_PROPERTIES)}) FROM {source}").rows[0][0]
+    if rows:
+        raise ValueError(f"{rows} events have properties that the export has no column for, and so the peers' tables neither")
+    del types[OTHER_PROPERTIES]
+    columns = {name: of_exported_column(name, sql_type) for name, sql_type in types.items()}
+    kinds = dict(columns.values())
+    if len(kinds) < len(columns):
+        raise ValueError("a property has the name of a column that the peers' tables have anyway")
+    select = [f"{exported_value(exported_as)} AS {quoted(name)}" for exported_as, (name, _) in columns.items()]
     reader.ask(f"COPY (SELECT {', '.join(select)} FROM {source}) TO '{rows_file}' (FORMAT parquet)")
     return [_look_at(reader, rows_file, name, kind) for name, kind in kinds.items()]
 

@@ -107,6 +107,12 @@ class Throng:
             if status != 200 or answer["accepted"] != len(chunk):
                 raise RuntimeError(f"{status}: {answer}")
 
+    def export(self, app: App, file: Path) -> None:
+        """Writes all of the app's events to a Parquet file."""
+        command: list[str | Path] = [self.program, "export", "--url", f"http://127.0.0.1:{self.port}", "--app", app.app_id]
+        command += ["--read-key", app.read_key, "--output", file]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def ask(self, app: App, call: str, request: dict[str, Any]) -> tuple[dict[str, Any], float]:
         """The answer of an analytics call and the seconds until all of it was read and parsed from JSON text."""
         started = time.perf_counter()

@@ -397,10 +397,14 @@ fn read_links(manifest: &Manifest, segments: &[Arc<Part>], links: &mut Links) ->
         said.retain(|link| !link.is_of_deleted(app, &tombstones));
         links.add(&[(app.clone(), said)], &mut delta);
     });
-    for reason in missing.map_err(|error| StoreError::Damaged(error.to_string()))? {
-        tracing::warn!(reason, "links of these events are not known: their ids stay persons of their own");
+    let missing = missing.map_err(|error| StoreError::Damaged(error.to_string()))?;
+    for reason in &missing {
+        tracing::warn!(
+            reason,
+            "links of these events are not known yet: their ids are persons of their own until a start that can read them"
+        );
     }
-    manifest.insert_read_links(&delta)
+    manifest.insert_read_links(&delta, missing.is_empty())
 }
 
 /// Makes the entry of the store's own folder durable.

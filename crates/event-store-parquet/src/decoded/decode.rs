@@ -78,7 +78,7 @@ impl Decoder<'_> {
                 PersonForm::Keys => Ok(Decoded::Array(copy(persons)?)),
             };
         }
-        let beyond = || LoadFailure::column("a row has a person that its segment's table lacks");
+        let beyond = || LoadFailure::Damaged("a row has a person that its table lacks");
         match (persons.as_primitive_opt::<Int32Type>(), &self.person_table) {
             (Some(numbers), Some(Decoded::Persons(table))) => {
                 let values = of_numbers(numbers, &table.values, NO_PERSON).ok_or_else(beyond)?;
@@ -104,7 +104,7 @@ impl Decoder<'_> {
             Some(number) => (0..sessions).contains(&(number as usize)).then_some(number as u32 + 1),
         };
         let codes = numbers.iter().map(code).collect::<Option<Vec<u32>>>();
-        let codes = codes.ok_or_else(|| LoadFailure::column("a row has a session that its segment's table lacks"))?;
+        let codes = codes.ok_or_else(|| LoadFailure::Damaged("a row has a session that its table lacks"))?;
         Ok(Decoded::Sessions(SessionCodes { codes: Codes::new(codes), table: table.clone() }))
     }
 

@@ -34,6 +34,9 @@ pub(crate) enum LoadFailure {
     /// The app has more persons than ordinals: ask again with keys.
     #[error("there are more persons than ordinals")]
     PersonsFull,
+    /// The part's file is not what was written.
+    #[error("{0}")]
+    Damaged(&'static str),
     /// Arrays are not what they are said to be.
     #[error("a column could not be decoded: {0}")]
     Column(String),
@@ -170,9 +173,17 @@ impl Loader<'_> {
             if array.len() != start {
                 return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));
             }
-            decoder.decode(&task.shape.fields[column], array, &ranges)
+            decoder.decode(&task.shape.fields[column], array, &ranges).map_err(|failure| quarantined(task, failure))
         };
         Ok((stored.iter().zip(&arrays).map(each).collect::<Result<_, _>>()?, bytes))
+    }
+}
+
+/// Damage as the reason why the part's rows are missing.
+fn quarantined(task: &ScanTask, failure: LoadFailure) -> LoadFailure {
+    match (&*task.part, failure) {
+        (Part::Segment(segment), LoadFailure::Damaged(reason)) => LoadFailure::Missing(segment.failed(reason.into()).to_string()),
+        (_, failure) => failure,
     }
 }
 

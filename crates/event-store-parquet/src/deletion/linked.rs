@@ -36,10 +36,12 @@ impl State {
         (ids, sources)
     }
 
-    /// Takes the links of the person out, with those that came since the person's ids were gathered.
+    /// Takes the links of the person's ids out, with those to them that came since the ids were gathered and are in no flush yet. What else
+    /// became linked to them by then stays: the manifest keeps it too.
     pub(crate) fn forget_links(&mut self, mark: &PersonMark) {
-        let keys: BTreeSet<u64> = mark.ids().flat_map(|(key, _)| self.links.person(&mark.app, key).1).collect();
-        let keys: Vec<u64> = keys.into_iter().collect();
+        let mut keys: Vec<u64> = mark.ids().map(|(key, _)| key).collect();
+        let to_them: Vec<u64> = keys.iter().flat_map(|&key| self.links.sources_of(&mark.app, key).iter().copied()).collect();
+        keys.extend(to_them);
         self.links.forget(&mark.app, &keys);
         self.for_each_pending(|pending| pending.links.forget(&mark.app, &keys));
     }

@@ -31,14 +31,13 @@ impl FoundRows {
     pub(crate) fn in_segment(mark: &PersonMark, open: &OpenSegment) -> Result<Self, SegmentFailure> {
         let of_app: Vec<Range<usize>> = open.runs().select(&mark.app, i64::MIN, i64::MAX, None).map(|run| run.rows.clone()).collect();
         let mut places = Vec::new();
-        for (key, _) in mark.ids() {
-            open.read_places_near_person(key, &[columns::PERSON], &of_app, &mut |rows, batch| {
-                let Some(persons) = batch.column_by_name(columns::PERSON) else { return };
-                let persons = persons.as_primitive::<UInt64Type>();
-                let with_key = (0..persons.len()).filter(|&row| persons.is_valid(row) && persons.values()[row] == key);
-                places.extend(with_key.map(|row| rows[row]..rows[row] + 1));
-            })?;
-        }
+        let keys: HashSet<u64> = mark.ids().map(|(key, _)| key).collect();
+        open.read_places_near_persons(&keys, &[columns::PERSON], &of_app, &mut |rows, batch| {
+            let Some(persons) = batch.column_by_name(columns::PERSON) else { return };
+            let persons = persons.as_primitive::<UInt64Type>();
+            let with_key = (0..persons.len()).filter(|&row| persons.is_valid(row) && keys.contains(&persons.values()[row]));
+            places.extend(with_key.map(|row| rows[row]..rows[row] + 1));
+        })?;
         let with_key = HiddenRows::new(places);
         let mut found = Collector::new(mark);
         open.read_places(&TOLD_BY, with_key.ranges(), &mut |rows, batch| found.add(batch, |row| rows[row]))?;

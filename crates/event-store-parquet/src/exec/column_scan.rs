@@ -301,7 +301,7 @@ impl ColumnScan<'_> {
                 Ok(None)
             }
             Err(LoadFailure::PersonsFull) => Err(self.reading.persons_full()),
-            Err(failure @ LoadFailure::Column(_)) => Err(QueryError::Store(failure.to_string())),
+            Err(failure @ (LoadFailure::Damaged(_) | LoadFailure::Column(_))) => Err(QueryError::Store(failure.to_string())),
         }
     }
 

@@ -124,6 +124,11 @@ impl Links {
         (ids, sources)
     }
 
+    /// The sources of links to this id.
+    pub(crate) fn sources_of(&self, app: &str, target: u64) -> &[u64] {
+        self.apps.get(app).and_then(|of_app| of_app.targets.get(&target)).map_or(&[], |target| &target.sources)
+    }
+
     /// The id of a target of links.
     pub(crate) fn target_id(&self, app: &str, key: u64) -> Option<Arc<str>> {
         self.apps.get(app)?.targets.get(&key).map(|target| target.id.clone())

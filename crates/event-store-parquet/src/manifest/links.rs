@@ -39,11 +39,14 @@ impl Manifest {
         found.map(|found| found.is_some()).map_err(sql_error)
     }
 
-    /// Writes the links of all rows so far.
-    pub(crate) fn insert_read_links(&self, links: &LinkDelta) -> Result<(), StoreError> {
+    /// Writes the links of the rows that could be read: all of them, or the next start reads again.
+    pub(crate) fn insert_read_links(&self, links: &LinkDelta, are_all: bool) -> Result<(), StoreError> {
         self.transaction(|tx| {
             merge(tx, links)?;
-            tx.execute("DELETE FROM meta WHERE key = 'links_unread'", []).map(|_| ())
+            match are_all {
+                true => tx.execute("DELETE FROM meta WHERE key = 'links_unread'", []).map(|_| ()),
+                false => Ok(()),
+            }
         })
     }
 

@@ -9,8 +9,8 @@ use crate::rollup::{AppRollups, MAX_NAMES_PER_PERIOD, PeriodCells, RollupCell, T
 
 /// A packed sketch of fewer bytes is not worth a frame.
 const COMPRESSED_FROM_BYTES: usize = 64;
-/// A dense sketch has 4,136 bytes.
-const MAX_SKETCH_BYTES: usize = 8 * 1024;
+/// A dense sketch has 4,136 bytes as DataSketches has it, and in the packed form is stored only where that is no longer.
+const MAX_SKETCH_BYTES: usize = 4_136;
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// One stored period of one name.
@@ -140,7 +140,11 @@ pub(super) fn size_code(size: RollupSize) -> i64 {
 }
 
 fn encode_sketch(sketch: &UniqueSketch) -> Vec<u8> {
-    let bytes = sketch.to_packed();
+    let mut bytes = sketch.to_packed();
+    // Ids can be chosen so that many registers are far above the smallest.
+    if bytes.len() > MAX_SKETCH_BYTES {
+        bytes = sketch.to_bytes();
+    }
     if bytes.len() < COMPRESSED_FROM_BYTES {
         return bytes;
     }
@@ -195,6 +199,20 @@ mod tests {
             assert_eq!(reader.read(&sketch.to_bytes()).as_ref(), Some(&sketch), "{persons}");
             assert_eq!(reader.read(&zstd::bulk::compress(&sketch.to_bytes(), 1).unwrap()), Some(sketch), "{persons}");
         }
+    }
+
+    #[test]
+    fn a_sketch_of_chosen_ids_is_no_larger_than_what_is_read() {
+        let mut dense = UniqueSketch::default();
+        (0..50_000u64).for_each(|p| dense.insert(PersonHash(p.wrapping_mul(0x9e37_79b9_7f4a_7c15))));
+        let mut bytes = dense.to_bytes();
+        let registers = bytes.len() - 4_096;
+        for (slot, register) in bytes[registers..].iter_mut().enumerate() {
+            *register = if slot % 3 == 0 { 0 } else { 15 + (slot * 7 % 40) as u8 };
+        }
+        let sketch = UniqueSketch::from_bytes(&bytes).unwrap();
+        assert!(sketch.to_packed().len() > MAX_SKETCH_BYTES);
+        assert_eq!(SketchReader::new().read(&encode_sketch(&sketch)), Some(sketch));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reading rows of a segment together with their places in it.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use arrow::array::RecordBatch;
@@ -23,26 +24,26 @@ impl OpenSegment {
         self.read_places_of_groups(&columns, &tables, ranges, &|_| true, visit)
     }
 
-    /// As [`OpenSegment::read_places`], without the row groups that surely have no row with this person key.
-    pub(crate) fn read_places_near_person(
+    /// As [`OpenSegment::read_places`], without the row groups that surely have no row with one of these person keys.
+    pub(crate) fn read_places_near_persons(
         &self,
-        key: u64,
+        keys: &HashSet<u64>,
         wanted: &[&str],
         ranges: &[Range<usize>],
         visit: &mut VisitPlaces<'_>,
     ) -> Result<(), SegmentFailure> {
         let columns = self.places_of(wanted)?;
-        let persons = self.persons()?;
-        let value = match &persons {
-            None => key,
-            Some(persons) => match persons.number(key) {
-                Some(number) => number as u64,
-                None => return Ok(()),
-            },
+        let tables = self.tables_for(&columns, false)?;
+        let values: Vec<u64> = match self.persons()? {
+            None => keys.iter().copied().collect(),
+            Some(persons) => keys.iter().filter_map(|&key| persons.number(key)).map(|number| number as u64).collect(),
         };
+        if values.is_empty() {
+            return Ok(());
+        }
         let column = self.fields().iter().position(|field| field.name() == columns::PERSON);
-        let may_hold = |group: usize| column.is_none_or(|column| self.group_may_hold(group, column, value));
-        self.read_places_of_groups(&columns, &self.tables_for(&columns, false)?, ranges, &may_hold, visit)
+        let may_hold = |group: usize| column.is_none_or(|column| values.iter().any(|&value| self.group_may_hold(group, column, value)));
+        self.read_places_of_groups(&columns, &tables, ranges, &may_hold, visit)
     }
 
     fn places_of(&self, wanted: &[&str]) -> Result<Vec<usize>, SegmentFailure> {

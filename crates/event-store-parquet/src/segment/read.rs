@@ -42,8 +42,14 @@ pub(crate) struct OpenSegment {
     shape: Arc<Shape>,
     stored: Arc<Stored>,
     tables: TablePlaces,
-    /// The table of session ids, while somebody uses it.
-    shared: Mutex<Weak<SegmentSessions>>,
+    /// Tables of ids, while somebody uses them.
+    shared: Mutex<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    person_ids: Weak<StringArray>,
+    sessions: Weak<SegmentSessions>,
 }
 
 impl OpenSegment {
@@ -62,7 +68,8 @@ impl OpenSegment {
         let pairs = parsed.file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let footer = Footer::decode(|key| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()))?;
         let names = parsed.file_metadata().schema_descr().root_schema().get_fields();
-        let stored = Arc::new(Stored::of_file(names.iter().map(|field| field.name())));
+        let stored = Stored::of_file(names.iter().map(|field| field.name())).ok_or("its columns are in another order")?;
+        let stored = Arc::new(stored);
         let TablePlaces { persons, person_ids, sessions } = &footer.tables;
         let has = [PERSON_NUMBER, IS_USER, SESSION_NUMBER].map(|name| stored.has(name));
         if has != [persons.is_some(), person_ids.is_some(), sessions.is_some()] {
@@ -94,25 +101,32 @@ impl OpenSegment {
         Ok(Some(SegmentPersons::decode(&self.file.read(place.start, place.bytes)?, place.persons)?))
     }
 
-    /// The ids of its persons by number, read anew; `None` where its rows have ids.
-    pub(crate) fn person_ids(&self) -> Result<Option<StringArray>, SegmentFailure> {
-        self.tables.person_ids.as_ref().map(|place| self.texts(place)).transpose()
-    }
-
-    fn texts(&self, place: &TextsPlace) -> Result<StringArray, SegmentFailure> {
-        Ok(texts::decode(&self.file.read(place.start, place.bytes)?, place)?)
+    /// The ids of its persons by number, read anew where nobody has them; `None` where its rows have ids.
+    pub(crate) fn person_ids(&self) -> Result<Option<Arc<StringArray>>, SegmentFailure> {
+        let Some(place) = &self.tables.person_ids else { return Ok(None) };
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ids) = shared.person_ids.upgrade() {
+            return Ok(Some(ids));
+        }
+        let ids = Arc::new(self.texts(place)?);
+        shared.person_ids = Arc::downgrade(&ids);
+        Ok(Some(ids))
     }
 
     /// The table of its session ids, read anew where nobody has it; `None` where its rows have ids.
     pub(crate) fn sessions(&self) -> Result<Option<Arc<SegmentSessions>>, SegmentFailure> {
         let Some(place) = &self.tables.sessions else { return Ok(None) };
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sessions) = shared.upgrade() {
+        if let Some(sessions) = shared.sessions.upgrade() {
             return Ok(Some(sessions));
         }
         let sessions = Arc::new(SegmentSessions::new(self.texts(place)?));
-        *shared = Arc::downgrade(&sessions);
+        shared.sessions = Arc::downgrade(&sessions);
         Ok(Some(sessions))
+    }
+
+    fn texts(&self, place: &TextsPlace) -> Result<StringArray, SegmentFailure> {
+        Ok(texts::decode(&self.file.read(place.start, place.bytes)?, place)?)
     }
 
     /// The tables that columns need to be given out; persons and sessions themselves as numbers, if so wanted.

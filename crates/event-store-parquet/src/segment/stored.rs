@@ -32,7 +32,7 @@ const LEAST_SHARED_BYTES: usize = 4;
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     pub(super) persons: Option<SegmentPersons>,
-    pub(super) person_ids: Option<StringArray>,
+    pub(super) person_ids: Option<Arc<StringArray>>,
     pub(super) sessions: Option<Arc<SegmentSessions>>,
 }
 
@@ -48,17 +48,19 @@ pub(super) struct NeededTables {
 pub(super) struct Stored {
     /// As they are in the file.
     fields: Vec<FieldRef>,
-    /// As they are given out: in the order of the file, and without the last one where that is [`INSERT_SHARED`].
+    /// As they are given out: in the order of the file, without [`INSERT_SHARED`], which is the last, so that places are the same in both.
     given: Vec<FieldRef>,
 }
 
 impl Stored {
-    /// The columns of a file by their names.
-    pub(super) fn of_file<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+    /// The columns of a file by their names; `None` where one lies where it must not.
+    pub(super) fn of_file<'n>(names: impl Iterator<Item = &'n str>) -> Option<Self> {
         let fields: Vec<FieldRef> = names.map(stored_field).collect();
+        let shared = fields.iter().position(|field| field.name() == INSERT_SHARED);
+        shared.is_none_or(|at| at + 1 == fields.len()).then_some(())?;
         let given =
             fields.iter().filter(|field| field.name() != INSERT_SHARED).map(|field| columns::field(given_name(field.name()))).collect();
-        Self { fields, given }
+        Some(Self { fields, given })
     }
 
     pub(super) fn schema(&self) -> SchemaRef {

@@ -82,10 +82,11 @@ pub(super) fn decode(bytes: &[u8], place: &TextsPlace) -> Result<StringArray, St
     if plain.len() != length {
         return Err(format!("a table has {} bytes, not {length}", plain.len()));
     }
-    let offsets = OffsetBuffer::<i32>::from_lengths(plain[..place.texts].iter().map(|&length| usize::from(length)));
-    if offsets.last() as usize != place.text_bytes {
+    let lengths: usize = plain[..place.texts].iter().map(|&length| usize::from(length)).sum();
+    if lengths != place.text_bytes {
         return Err("a table's lengths are not those of its texts".to_owned());
     }
+    let offsets = OffsetBuffer::<i32>::from_lengths(plain[..place.texts].iter().map(|&length| usize::from(length)));
     let texts = Buffer::from_vec(plain).slice(place.texts);
     StringArray::try_new(offsets, texts, None).map_err(|error| error.to_string())
 }

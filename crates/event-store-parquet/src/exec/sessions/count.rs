@@ -83,7 +83,7 @@ impl Counting<'_> {
             reading: self.prepared.reading,
         };
         let timeline = Timeline::from(from_ms);
-        let make = || Worker::new(self.prepared, self.query.context);
+        let make = || Worker::new(self.prepared, self.query.context, self.query.threads);
         let each = |worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>| self.read(worker, batch, wanted, timeline);
         let (workers, scanned) = self.query.scan_columns(&columns, &make, &each)?;
         add_stats(stats, scanned);
@@ -144,7 +144,7 @@ impl Counting<'_> {
         let session_ids = self.prepared.session_ids.map(|field| batch.column(field));
         let mut keys = SessionKeys::new(session_ids);
         let mut numbered = match session_ids.and_then(Column::session_codes) {
-            Some(ids) => Some((&ids.codes, tables.of(&ids.table)?)),
+            Some(ids) => tables.of(&ids.table, batch.rows())?.map(|table| (&ids.codes, table)),
             None => None,
         };
         batch.persons().try_for_each_key(self.prepared.reading, |row, person| {
@@ -167,13 +167,13 @@ impl Counting<'_> {
 }
 
 impl<'p> Worker<'p> {
-    fn new(prepared: &'p Prepared<'p>, context: &QueryContext) -> Self {
+    fn new(prepared: &'p Prepared<'p>, context: &QueryContext, threads: usize) -> Self {
         Self {
             memos: Memos::new(prepared.memo_count, context),
             coder: GroupCoder::new(&prepared.groups),
             without_id: PairList::distinct(context),
             with_id: PairList::leading(context),
-            tables: SessionTables::new(context),
+            tables: SessionTables::new(context, threads),
             rows: Vec::new(),
             groups: Vec::new(),
             labels: Vec::new(),

@@ -14,6 +14,8 @@ use crate::segment::SegmentSessions;
 pub(super) struct SessionTables {
     tables: Vec<TableSessions>,
     memory: Reserved,
+    /// Most bytes of the tables; sessions of further ones go to the list.
+    max_bytes: usize,
 }
 
 /// The sessions of one table.
@@ -32,29 +34,40 @@ struct Seen {
     first_match: u64,
 }
 
+/// Of a table's sessions, the batch that makes room for them has at least one row for so many.
+const LEAST_ROW_SHARE: usize = 64;
+/// The share of a query's memory that the tables of all threads may take.
+const MEMORY_SHARE: usize = 4;
 const NEVER: u64 = u64::MAX;
 const UNSEEN: Seen = Seen { person: 0, begin: NEVER, first_match: NEVER };
 
 impl SessionTables {
-    pub(super) fn new(context: &QueryContext) -> Self {
-        Self { tables: Vec::new(), memory: Reserved::new(context) }
+    /// Of one of `threads` threads.
+    pub(super) fn new(context: &QueryContext, threads: usize) -> Self {
+        let max_bytes = context.memory.limit_bytes() / MEMORY_SHARE / threads.max(1);
+        Self { tables: Vec::new(), memory: Reserved::new(context), max_bytes }
     }
 
-    /// The sessions of a table.
+    /// The sessions of a table; `None` where they should go to the list: there is no room for another table, or so few `rows` are read that it
+    /// would be larger than their list.
     ///
     /// # Errors
     /// [`QueryError::Memory`]
-    pub(super) fn of(&mut self, table: &Arc<SegmentSessions>) -> Result<&mut TableSessions, QueryError> {
+    pub(super) fn of(&mut self, table: &Arc<SegmentSessions>, rows: usize) -> Result<Option<&mut TableSessions>, QueryError> {
         let at = match self.tables.iter().position(|known| Arc::ptr_eq(&known.table, table)) {
             Some(at) => at,
             None => {
                 let sessions = table.hashes().len();
-                self.memory.grow(sessions * size_of::<Seen>())?;
+                let bytes = sessions * size_of::<Seen>();
+                if rows * LEAST_ROW_SHARE < sessions || self.memory.bytes() + bytes > self.max_bytes {
+                    return Ok(None);
+                }
+                self.memory.grow(bytes)?;
                 self.tables.push(TableSessions { table: table.clone(), seen: vec![UNSEEN; sessions] });
                 self.tables.len() - 1
             }
         };
-        Ok(&mut self.tables[at])
+        Ok(Some(&mut self.tables[at]))
     }
 
     /// Adds the moments that matter of every session to a list of them by session.
@@ -64,6 +77,7 @@ impl SessionTables {
     pub(super) fn drain_into(mut self, list: &mut PairList) -> Result<(), QueryError> {
         for TableSessions { table, seen } in std::mem::take(&mut self.tables) {
             let hashes = table.hashes();
+            let bytes = seen.len() * size_of::<Seen>();
             for (seen, &hash) in seen.iter().zip(hashes).filter(|(seen, _)| seen.begin != NEVER) {
                 let key = session_key(seen.person, hash);
                 let begins_with_match = seen.first_match != NEVER && Timeline::parts(seen.first_match).0 == Timeline::parts(seen.begin).0;
@@ -74,6 +88,8 @@ impl SessionTables {
                     list.push(key, seen.first_match)?;
                 }
             }
+            drop(seen);
+            self.memory.set(self.memory.bytes() - bytes)?;
         }
         Ok(())
     }
