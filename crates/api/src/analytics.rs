@@ -148,6 +148,7 @@ pub(crate) fn settings(app: &App) -> AppSettings {
         session_idle_ms: i64::from(app.session_idle_minutes) * 60_000,
         cohorts: query::Cohorts::default(),
         metrics: query::Metrics::default(),
+        first_event_ms: None,
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) struct MetricBody {
     id: Option<String>,
     /// 1 to 100 characters.
     name: Option<String>,
-    /// At most 1,000 characters.
+    /// At most 1,000 characters; `null` or an empty text takes it away, as with the unit.
     description: Option<String>,
     /// `count`, `percent`, `ratio`, `ms`, `s`, `min`, `h`, `d`, `bytes`, `kb`, `mb`, `gb`, or the three letters of a currency.
     unit: Option<String>,
@@ -268,7 +268,16 @@ fn changed(document: &Value, body: &MetricBody) -> Value {
 }
 
 fn read_body(RequestBody(body): &RequestBody) -> Result<MetricBody, ApiError> {
-    let fields = parse_object(body)?;
+    let mut fields = parse_object(body)?;
+    // So that what an answer says of a metric can be sent back.
+    fields.remove("updated_at");
+    for name in ["description", "unit"] {
+        fields.entry(name).and_modify(|value| {
+            if value.is_null() {
+                *value = json!("");
+            }
+        });
+    }
     const TEXT: &str = "a text";
     for (field, value) in &fields {
         let expected = match field.as_str() {

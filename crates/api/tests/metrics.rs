@@ -63,6 +63,13 @@ fn a_metric_lives_from_its_making_to_its_end() {
         changed.text
     );
     assert_eq!(ask(&running, &question).json()["results"][0][format!("metric:{id}")], json!(75));
+    // What an answer says can be sent back.
+    let told = client.get(&format!("{METRICS}/buyers"), read).json();
+    assert_eq!(told["description"], Value::Null);
+    let again = client.send("PUT", &format!("{METRICS}/buyers"), Some(admin), &told.to_string());
+    assert_eq!((again.status, &again.json()["unit"]), (200, &json!("count")), "{}", again.text);
+    let bare = client.send("PUT", &format!("{METRICS}/buyers"), Some(admin), &json!({"unit": null}).to_string());
+    assert_eq!((bare.status, &bare.json()["unit"]), (200, &Value::Null), "{}", bare.text);
     let stale = client.send("PUT", &format!("{METRICS}/buyers"), Some(admin), &json!({"name": "B", "version": 1}).to_string());
     refused(&stale, 409, "metric_changed", "version");
 

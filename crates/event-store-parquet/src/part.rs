@@ -91,6 +91,14 @@ impl Part {
         }
     }
 
+    /// A time that no row of this app is before; `None` where it surely has no row.
+    pub(crate) fn first_ms(&self, app: &AppId) -> Option<i64> {
+        match self {
+            Self::Memory(part) => part.runs().select(app.as_str(), i64::MIN, i64::MAX, None).map(|run| run.min_ms).min(),
+            Self::Segment(segment) => segment.info().first_ms(app.as_str()),
+        }
+    }
+
     /// The rows that no reader may see.
     pub(crate) fn hidden(&self) -> HiddenRows {
         match self {

@@ -234,6 +234,13 @@ impl EventSource for ParquetStore {
         }))
     }
 
+    fn first_event_ms(&self, app: &AppId) -> Result<Option<i64>, QueryError> {
+        let of_rollups = self.manifest.first_rollup_ms(app.as_str()).map_err(|error| QueryError::Store(error.to_string()))?;
+        let snapshot = self.snapshot();
+        let of_parts = snapshot.parts.iter().filter_map(|part| part.first_ms(app));
+        Ok(of_parts.chain(of_rollups).min())
+    }
+
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
         let names = self.event_names(app, context)?;
         self.ask(context, |query| exec::schema(query, app, names))

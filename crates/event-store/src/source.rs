@@ -257,6 +257,13 @@ pub trait EventSource: Send + Sync {
     /// As for [`EventSource::aggregate`].
     fn rows_of(&self, app: &AppId) -> Result<Arc<dyn RowSource>, QueryError>;
 
+    /// Where the events of an app begin: a time that none is before, and that of the earliest one or near it. `None` where it has none. Events whose raw
+    /// form was dropped count as long as rollups have them.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn first_event_ms(&self, app: &AppId) -> Result<Option<TimestampMs>, QueryError>;
+
     /// Names, properties, types and sample values.
     ///
     /// # Errors

@@ -142,19 +142,35 @@ fn mentions(value: &Value, ids: &mut Vec<String>) {
 /// [`QueryFailure`] names the field at fault, below `metric`; for a metric that is made of it the code is `metric_in_use`.
 pub fn check_metric(app: &AppSettings, metrics: &BTreeMap<String, SavedMetric>, id: &str, now_ms: TimestampMs) -> Result<(), QueryFailure> {
     let settings = AppSettings { metrics: Metrics::new(metrics.clone()), ..app.clone() };
-    crate::request::check_metric(id, &settings, now_ms)?;
+    let check = |id: &str| within_bound(metrics, id).and_then(|()| crate::request::check_metric(id, &settings, now_ms));
+    check(id)?;
     let (mut waiting, mut made_of_it) = (vec![id], BTreeSet::new());
     while let Some(part) = waiting.pop() {
         let users = metrics.iter().filter(|(_, metric)| metric_mentions(&metric.metric, part)).map(|(user, _)| user.as_str());
         waiting.extend(users.filter(|&user| user != id && made_of_it.insert(user)));
     }
     made_of_it.into_iter().try_for_each(|user| {
-        crate::request::check_metric(user, &settings, now_ms).map_err(|failure| {
+        check(user).map_err(|failure| {
             let message =
                 format!("the metric {user} is made of it and could not be computed any more ({}): change that one first", failure.message);
             QueryFailure::invalid("metric_in_use", "metric", message)
         })
     })
+}
+
+/// Refuses a metric that no request could ask for: with those it is made of it is one too many.
+fn within_bound(metrics: &BTreeMap<String, SavedMetric>, id: &str) -> Result<(), QueryFailure> {
+    let (mut waiting, mut parts) = (vec![id.to_owned()], BTreeSet::new());
+    while let Some(id) = waiting.pop() {
+        if let Some(metric) = metrics.get(&id).filter(|_| parts.insert(id.clone())) {
+            mentions(&metric.metric, &mut waiting);
+        }
+        if parts.len() > MAX_METRICS_PER_REQUEST {
+            let message = format!("a metric with those it is made of is {MAX_METRICS_PER_REQUEST} at most: make it of fewer");
+            return Err(QueryFailure::invalid("invalid_metric", "metric", message));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -202,6 +218,22 @@ mod tests {
         let both = [("a", wide(0)), ("b", wide(20)), ("c", ratio("metric:a", "metric:b"))];
         assert_eq!(check(&both, "a").unwrap_err().code, "metric_in_use");
         check(&both[..2], "a").unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_not_saved() {
+        let settings = AppSettings::new(AppId::new("A").unwrap());
+        let chain = |length: usize, first: Value| {
+            let of = |number: usize| if number == 0 { first.clone() } else { json!(format!("metric:{:03}", number - 1)) };
+            (0..length).map(|number| (format!("{number:03}"), saved(of(number)))).collect::<BTreeMap<_, _>>()
+        };
+        let fits = chain(MAX_METRICS_PER_REQUEST, json!("events"));
+        check_metric(&settings, &fits, "049", 0).unwrap();
+        let beyond = check_metric(&settings, &chain(MAX_METRICS_PER_REQUEST + 1, json!("events")), "050", 0).unwrap_err();
+        assert_eq!((beyond.code, beyond.field.as_deref()), ("invalid_metric", Some("metric")));
+        let mut longer = chain(MAX_METRICS_PER_REQUEST, json!("metric:base"));
+        longer.insert("base".to_owned(), saved(json!("events")));
+        assert_eq!(check_metric(&settings, &longer, "000", 0).unwrap_err().code, "metric_in_use");
     }
 
     struct Shelf;

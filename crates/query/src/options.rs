@@ -21,6 +21,8 @@ pub struct AppSettings {
     pub cohorts: Cohorts,
     /// The saved metrics that the question uses, as the cohorts.
     pub metrics: Metrics,
+    /// Where the app's events begin, for questions about all time; the service looks it up for these. Later than now where there are none.
+    pub first_event_ms: Option<i64>,
 }
 
 impl AppSettings {
@@ -33,6 +35,7 @@ impl AppSettings {
             session_idle_ms: 30 * 60_000,
             cohorts: Cohorts::default(),
             metrics: Metrics::default(),
+            first_event_ms: None,
         }
     }
 }

@@ -215,7 +215,8 @@ impl Reaches<'_> {
     fn since(&self, form: Form) -> Option<Arc<[u32]>> {
         let buckets = self.labels.len() as u32;
         match form {
-            Form::Own | Form::Rolling(1) => None,
+            Form::Own => None,
+            Form::Rolling(1) if self.labels.windows(2).all(|pair| pair[0] != pair[1]) => None,
             // Both periods begin anew.
             Form::Cumulative => {
                 let previous = self.timeline.look_back as u32;
@@ -307,8 +308,8 @@ fn timeline(app: &AppSettings, request: &QueryRequest) -> Result<Planned, QueryF
 /// Where the buckets before a range begin that its rolling metrics look back to; the last of them may reach into the range's first.
 fn look_back(app: &AppSettings, request: &QueryRequest, from_ms: TimestampMs) -> Result<Vec<TimestampMs>, QueryFailure> {
     let series = request.metrics.iter().flat_map(|metric| metric.body.series());
-    let longest = series.map(|series| if let Form::Rolling(count) = series.form { count } else { 1 }).max().unwrap_or(1);
-    let Some(interval) = request.interval.filter(|_| longest > 1 && !request.period.is_all) else { return Ok(Vec::new()) };
+    let longest = series.filter_map(|series| if let Form::Rolling(count) = series.form { Some(count) } else { None }).max();
+    let Some((longest, interval)) = longest.zip(request.interval).filter(|_| !request.period.is_all) else { return Ok(Vec::new()) };
     let mut labels = calendar::labels_to(&request.period.zone, interval, app.week_start, from_ms, longest - 1);
     labels.retain(|&label_ms| label_ms < from_ms);
     if labels.len() > MAX_BUCKETS {

@@ -129,3 +129,29 @@ fn buckets_and_measures_are_bounded() {
     let error = plan(json!({"metrics": (0..8).map(formula).collect::<Vec<_>>()})).unwrap_err();
     assert!(error.message.contains("at most 30"), "{}", error.message);
 }
+
+#[test]
+fn all_time_begins_with_the_day_of_the_first_event() {
+    let by_day = json!({"metric": "events", "range": "all", "interval": "day"});
+    let planned = |first_event_ms: Option<i64>| {
+        let app = AppSettings { first_event_ms, ..app() };
+        plan_query(&app, read_query(&by_day, &app, NOW_MS)?).map(|plan| plan.timeline.labels.len())
+    };
+    // Five days ago, and up to tomorrow: clients' clocks may be ahead.
+    assert_eq!(planned(Some(NOW_MS - 5 * 86_400_000)), Ok(7));
+    assert_eq!(planned(Some(i64::MAX)), Ok(1), "no events");
+    assert_eq!(planned(Some(i64::MIN)).unwrap_err().code, "too_many_buckets");
+    assert_eq!(planned(None).unwrap_err().code, "too_many_buckets");
+}
+
+#[test]
+fn a_window_of_one_bucket_has_what_the_range_cuts_off() {
+    let plan = |from: &str| {
+        plan(json!({"metrics": [{"fn": "events", "rolling": 1}], "interval": "day", "from": from, "to": "2026-03-03"})).unwrap()
+    };
+    let cut = plan("2026-03-01T12:00:00Z");
+    assert_eq!(cut.timeline.look_back, 1);
+    assert_eq!(cut.aggregate.measures[0].since.as_deref(), Some(&[0, 0, 2][..]));
+    let whole = plan("2026-03-01");
+    assert_eq!((whole.timeline.look_back, &whole.aggregate.measures[0].since), (0, &None));
+}

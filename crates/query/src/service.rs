@@ -42,6 +42,7 @@ const SQL_THREADS: usize = 2;
 /// Every call takes the app from its settings, which come from the credential. Dropping a call's future cancels its work within a
 /// fraction of a second, unless another caller waits for the same answer. Must be called inside a Tokio runtime.
 pub struct QueryService {
+    source: Arc<dyn EventSource>,
     runner: Arc<Runner>,
     cache: Arc<ResultCache>,
     flights: Arc<Flights>,
@@ -61,9 +62,10 @@ impl QueryService {
         let flights = Arc::new(Flights::new(options.cache_ttl));
         let max_result_rows = options.max_result_rows;
         let runner = Runner::new(Arc::clone(&source), options);
-        let exporter = Exporter::new(source, runner.options(), runner.memory());
+        let exporter = Exporter::new(Arc::clone(&source), runner.options(), runner.memory());
         let sql = Arc::new(SqlEngine::new(SQL_THREADS));
         Self {
+            source,
             runner: Arc::new(runner),
             cache,
             flights,
@@ -286,11 +288,15 @@ impl QueryService {
         let cohorts = self.cohorts.clone().filter(|_| app.cohorts.is_empty());
         let metrics = self.metrics.clone().filter(|_| app.metrics.is_empty());
         let (mut of_cohorts, of_metrics) = (mentioned(request), mentioned_metrics(request));
-        if (cohorts.is_none() || of_cohorts.is_empty()) && of_metrics.is_empty() {
+        let source = (request["range"] == "all").then(|| Arc::clone(&self.source));
+        if (cohorts.is_none() || of_cohorts.is_empty()) && of_metrics.is_empty() && source.is_none() {
             return Ok(Cow::Borrowed(app));
         }
         let mut settled = app.clone();
         let loading = tokio::task::spawn_blocking(move || {
+            if let Some(source) = source {
+                settled.first_event_ms = Some(source.first_event_ms(&settled.app)?.unwrap_or(i64::MAX));
+            }
             if let Some(source) = metrics {
                 settled.metrics = Metrics::load(&*source, &settled.app, of_metrics)?;
             }
@@ -406,7 +412,8 @@ async fn compute(runner: Arc<Runner>, cache: Arc<ResultCache>, key: String, work
 /// Two requests with one key have one answer, but for what happened in the few seconds an answer is kept.
 fn cache_key(kind: &str, app: &AppSettings, period: Option<&Period>, request: &Value) -> String {
     let mark = period.map(|period| (period.cache_mark, &period.rule_marks));
-    let AppSettings { app, timezone, week_start, session_idle_ms, cohorts, metrics } = app;
+    // Where all time begins is one of the things that happen.
+    let AppSettings { app, timezone, week_start, session_idle_ms, cohorts, metrics, first_event_ms: _ } = app;
     let versions = (cohorts.versions(), metrics.versions());
     let mut key = format!("{kind} {app} {timezone:?} {week_start:?} {session_idle_ms} {versions:?} {mark:?} ");
     canonical(request, &mut key);

@@ -40,6 +40,10 @@ impl SlowSource {
 }
 
 impl EventSource for SlowSource {
+    fn first_event_ms(&self, _: &AppId) -> Result<Option<i64>, QueryError> {
+        Ok(None)
+    }
+
     fn aggregate(&self, plan: &AggregatePlan, context: &QueryContext) -> Result<AggregateTable, QueryError> {
         let names = plan.scan.events.as_deref().unwrap_or_default();
         match names.first().map(String::as_str) {

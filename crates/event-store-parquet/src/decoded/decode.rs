@@ -104,7 +104,7 @@ impl Decoder<'_> {
             Some(number) => (0..sessions).contains(&(number as usize)).then_some(number as u32 + 1),
         };
         let codes = numbers.iter().map(code).collect::<Option<Vec<u32>>>();
-        let codes = codes.ok_or_else(|| LoadFailure::Damaged("a row has a session that its table lacks"))?;
+        let codes = codes.ok_or(LoadFailure::Damaged("a row has a session that its table lacks"))?;
         Ok(Decoded::Sessions(SessionCodes { codes: Codes::new(codes), table: table.clone() }))
     }
 

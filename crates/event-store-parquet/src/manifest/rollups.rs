@@ -33,6 +33,14 @@ impl Manifest {
         rows.collect::<Result<_, _>>().map_err(sql_error)
     }
 
+    /// Start of the first day that has a rollup of the app.
+    pub(crate) fn first_rollup_ms(&self, app: &str) -> Result<Option<i64>, StoreError> {
+        let sql = "SELECT min(start_ms) FROM rollups WHERE app = ?1 AND size = ?2 AND event = ?3";
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(sql).map_err(sql_error)?;
+        statement.query_row(params![app, size_code(RollupSize::Day), TOTAL], |row| row.get(0)).map_err(sql_error)
+    }
+
     /// From when on the raw events of the app are complete, ms; `i64::MIN` where nothing was dropped.
     pub(crate) fn raw_floor(&self, app: &str) -> Result<i64, StoreError> {
         raw_floor(&self.reader(), app)

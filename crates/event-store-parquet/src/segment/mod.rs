@@ -88,6 +88,14 @@ impl SegmentInfo {
             && bytes.chunks(BLOCK_BYTES).zip(hashes).all(|(block, hash)| xxh3_64(block) == *hash)
     }
 
+    /// A time that no row of this app is before; `None` where it surely has no row.
+    pub(crate) fn first_ms(&self, app: &str) -> Option<i64> {
+        match &self.apps {
+            Some(apps) => apps.iter().find(|rows| &*rows.app == app).map(|rows| rows.min_ms),
+            None => (&*self.min_app <= app && app <= &*self.max_app).then_some(self.min_ms),
+        }
+    }
+
     /// False when the segment surely has no row of this app in `[from_ms, to_ms)`.
     pub fn may_hold(&self, app: &str, from_ms: i64, to_ms: i64) -> bool {
         let in_range = |min_ms, max_ms| min_ms < to_ms && max_ms >= from_ms;

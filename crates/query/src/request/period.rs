@@ -30,6 +30,18 @@ pub(crate) struct Period {
     pub rule_marks: Vec<(TimestampMs, TimestampMs)>,
 }
 
+impl Period {
+    /// All time begins with the day of the app's first event, where that is known: there is a bound on the buckets of a range.
+    #[must_use]
+    pub(crate) fn since_first_event(mut self, app: &AppSettings) -> Self {
+        if let Some(first_ms) = app.first_event_ms.filter(|_| self.is_all) {
+            let day = calendar::date_of(&self.zone, first_ms.clamp(self.from_ms, self.to_ms - 1));
+            self.from_ms = self.from_ms.max(calendar::start_of_day(&self.zone, day));
+        }
+        self
+    }
+}
+
 /// The zone of a request: its own, else the app's.
 pub(crate) fn timezone(object: &Object<'_>, app: &AppSettings) -> Result<TimeZone, QueryFailure> {
     let Some(node) = object.get("timezone") else {

@@ -248,6 +248,10 @@ fn not_asked<T>() -> Result<T, QueryError> {
 }
 
 impl EventSource for SmallStore {
+    fn first_event_ms(&self, _: &AppId) -> Result<Option<i64>, QueryError> {
+        Ok(None)
+    }
+
     fn aggregate(&self, _plan: &AggregatePlan, _context: &QueryContext) -> Result<AggregateTable, QueryError> {
         not_asked()
     }
