@@ -18,7 +18,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::keys::{Administrator, Reader};
 use crate::openapi::examples;
 use crate::request::{Question, RequestBody, parse_object, query_string};
-use crate::saved::{Kind, on_a_thread};
+use crate::saved::{Kind, VERSION_FIELD, on_a_thread, text_field};
 use crate::state::ApiState;
 use crate::time::iso_utc;
 
@@ -343,26 +343,14 @@ impl CohortBody {
 }
 
 fn read_body(RequestBody(body): &RequestBody) -> Result<CohortBody, ApiError> {
-    let fields = parse_object(body)?;
-    const TEXT: &str = "a text";
-    for (field, value) in &fields {
-        let expected = match field.as_str() {
-            "id" | "name" => (!value.is_string()).then_some(TEXT),
-            "persons" => (!value.is_array()).then_some("a list of ids"),
-            "version" => value.as_u64().and_then(|version| u32::try_from(version).ok()).is_none().then_some("the number of a version"),
-            "rule" => value.is_null().then_some("a rule"),
-            _ => {
-                let message = format!("unknown field \"{field}\": known here are id, name, rule, persons and version");
-                return Err(ApiError { field: Some(field.clone()), ..ApiError::new(StatusCode::BAD_REQUEST, "invalid_cohort", message) });
-            }
-        };
-        if let Some(expected) = expected {
-            let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_cohort", format!("\"{field}\" is {expected}"));
-            return Err(ApiError { field: Some(field.clone()), ..error });
-        }
-    }
-    serde_json::from_value(Value::Object(fields))
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the cohort is not valid: {error}")))
+    let expected = [
+        text_field("id"),
+        text_field("name"),
+        ("rule", (|value| !value.is_null()) as fn(&Value) -> bool, "a rule"),
+        ("persons", Value::is_array, "a list of ids"),
+        VERSION_FIELD,
+    ];
+    COHORTS.read(parse_object(body)?, &expected)
 }
 
 /// Checks and saves the cohort that `make` makes of all the app's cohorts, and gives no answer again that an earlier version made.

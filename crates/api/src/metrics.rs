@@ -19,7 +19,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::keys::{Administrator, Reader};
 use crate::openapi::metric_examples as examples;
 use crate::request::{RequestBody, parse_object};
-use crate::saved::{Kind, on_a_thread};
+use crate::saved::{ExpectedField, Kind, VERSION_FIELD, on_a_thread, text_field};
 use crate::state::ApiState;
 use crate::time::iso_utc;
 
@@ -278,24 +278,9 @@ fn read_body(RequestBody(body): &RequestBody) -> Result<MetricBody, ApiError> {
             }
         });
     }
-    const TEXT: &str = "a text";
-    for (field, value) in &fields {
-        let expected = match field.as_str() {
-            "id" | "name" | "description" | "unit" => (!value.is_string()).then_some(TEXT),
-            "version" => value.as_u64().and_then(|version| u32::try_from(version).ok()).is_none().then_some("the number of a version"),
-            "metric" => value.is_null().then_some("a metric"),
-            _ => {
-                let message = format!("unknown field \"{field}\": known here are id, name, description, unit, metric and version");
-                return Err(ApiError { field: Some(field.clone()), ..ApiError::new(StatusCode::BAD_REQUEST, "invalid_metric", message) });
-            }
-        };
-        if let Some(expected) = expected {
-            let error = ApiError::new(StatusCode::BAD_REQUEST, "invalid_metric", format!("\"{field}\" is {expected}"));
-            return Err(ApiError { field: Some(field.clone()), ..error });
-        }
-    }
-    serde_json::from_value(Value::Object(fields))
-        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the metric is not valid: {error}")))
+    let is_metric: ExpectedField = ("metric", |value| !value.is_null(), "a metric");
+    let texts = ["id", "name", "description", "unit"].map(text_field);
+    METRICS.read(fields, &[&texts[..], &[is_metric, VERSION_FIELD]].concat())
 }
 
 /// Checks and saves the metric that `make` makes of all the app's metrics, and gives no answer again that an earlier version made.

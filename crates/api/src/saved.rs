@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use event::AppId;
 use metadata_store::{Definition, DefinitionKind, Definitions, MetadataError};
 use query::MAX_COHORT_ID_BYTES;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
@@ -26,6 +28,18 @@ pub(crate) struct Kind {
     pub(crate) in_use: &'static str,
     pub(crate) too_many: &'static str,
     pub(crate) unavailable: &'static str,
+}
+
+/// A field of a body: its name, whether a value is right for it, and what is.
+pub(crate) type ExpectedField = (&'static str, fn(&Value) -> bool, &'static str);
+
+/// A version, as a change may name the one it is made from.
+pub(crate) const VERSION_FIELD: ExpectedField =
+    ("version", |value| value.as_u64().is_some_and(|version| u32::try_from(version).is_ok()), "the number of a version");
+
+/// A field that is a text.
+pub(crate) const fn text_field(name: &'static str) -> ExpectedField {
+    (name, Value::is_string, "a text")
 }
 
 impl Kind {
@@ -54,6 +68,26 @@ impl Kind {
             return Err(ApiError::invalid("name", self.invalid, message));
         }
         Ok(())
+    }
+
+    /// Reads the body of a call that makes or changes one; `expected` says of each field it may have what its value should be, where it is not.
+    ///
+    /// # Errors
+    /// A refusal that names the field.
+    pub(crate) fn read<T: DeserializeOwned>(&self, fields: Map<String, Value>, expected: &[ExpectedField]) -> Result<T, ApiError> {
+        for (field, value) in &fields {
+            let refused = |message: String| ApiError::invalid(field, self.invalid, message);
+            let Some((_, is_right, what)) = expected.iter().find(|(known, ..)| known == field) else {
+                let known: Vec<&str> = expected.iter().map(|(known, ..)| *known).collect();
+                return Err(refused(format!("unknown field \"{field}\": known here are {}", known.join(", "))));
+            };
+            if !is_right(value) {
+                return Err(refused(format!("\"{field}\" is {what}")));
+            }
+        }
+        let invalid = |error| format!("the {} is not valid: {error}", self.name);
+        serde_json::from_value(Value::Object(fields))
+            .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", invalid(error)))
     }
 
     /// There is none of the id that was asked for.
