@@ -1,16 +1,12 @@
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::ask::request_text;
-use crate::http_client::{Answer, HttpClient, Target};
+use crate::http_client::HttpClient;
 use crate::output;
 use crate::person::percent_encoded;
-
-/// The server stops a question after 10 s; this is for its answer to arrive.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::saved::{SavedArgs, body};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -23,16 +19,7 @@ pub(crate) struct CohortArgs {
     #[command(subcommand)]
     command: CohortCommand,
     #[command(flatten)]
-    target: Target,
-    /// Read key of the app, to see cohorts
-    #[arg(long, global = true, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true, default_value = "")]
-    read_key: String,
-    /// Admin key of the app, to change them
-    #[arg(long, global = true, value_name = "KEY", env = "THRONG_ADMIN_KEY", hide_env_values = true, default_value = "")]
-    admin_key: String,
-    /// Id of the app
-    #[arg(long, global = true, value_name = "APP_ID", env = "THRONG_APP", default_value = "")]
-    app: String,
+    saved: SavedArgs,
 }
 
 #[derive(Subcommand)]
@@ -102,46 +89,17 @@ struct Content {
 
 /// Runs `throng cohort`.
 pub(crate) fn run(args: &CohortArgs) -> Result<()> {
-    if args.app.is_empty() {
-        bail!("--app is needed, or THRONG_APP");
-    }
-    let base = format!("/api/v1/analytics/{}/cohorts", args.app);
-    let of = |id: &str| format!("{base}/{}", percent_encoded(id));
+    let calls = args.saved.calls(|app| format!("/api/v1/analytics/{app}/cohorts"))?;
     let answer = match &args.command {
-        CohortCommand::List => args.reader()?.get(&base)?,
-        CohortCommand::Show { id } => args.reader()?.get(&of(id))?,
-        CohortCommand::Persons { id } => return persons(&args.reader()?, &format!("{}/persons?limit=1000", of(id))),
-        CohortCommand::Preview { rule, limit } => {
-            let request = json!({"segment": rule_from(rule)?, "limit": limit});
-            args.reader()?.post(&format!("{base}/preview"), request.to_string().as_bytes())?
-        }
-        CohortCommand::Create { id, content } => {
-            let mut body = content.body()?;
-            body.insert("id".to_owned(), json!(id));
-            args.administrator()?.post(&base, Value::Object(body).to_string().as_bytes())?
-        }
-        CohortCommand::Change { id, content } => {
-            args.administrator()?.put(&of(id), Value::Object(content.body()?).to_string().as_bytes())?
-        }
-        CohortCommand::Delete { id } => args.administrator()?.delete(&of(id))?,
+        CohortCommand::List => calls.list()?,
+        CohortCommand::Show { id } => calls.show(id)?,
+        CohortCommand::Persons { id } => return persons(&args.saved.reader()?, &format!("{}/persons?limit=1000", calls.place(id))),
+        CohortCommand::Preview { rule, limit } => calls.ask("preview", &json!({"segment": rule_from(rule)?, "limit": limit}))?,
+        CohortCommand::Create { id, content } => calls.create(id, content.body()?)?,
+        CohortCommand::Change { id, content } => calls.change(id, content.body()?)?,
+        CohortCommand::Delete { id } => calls.delete(id)?,
     };
     output::json(&body(answer)?)
-}
-
-impl CohortArgs {
-    fn reader(&self) -> Result<HttpClient> {
-        if self.read_key.is_empty() {
-            bail!("--read-key is needed, or THRONG_READ_KEY");
-        }
-        HttpClient::new(&self.target, &self.read_key, TIMEOUT)
-    }
-
-    fn administrator(&self) -> Result<HttpClient> {
-        if self.admin_key.is_empty() {
-            bail!("--admin-key is needed, or THRONG_ADMIN_KEY: `throng app add-key APP_ID --kind admin` makes a key");
-        }
-        HttpClient::new(&self.target, &self.admin_key, TIMEOUT)
-    }
 }
 
 impl Content {
@@ -185,13 +143,6 @@ fn persons(client: &HttpClient, first: &str) -> Result<()> {
             None => return Ok(()),
         }
     }
-}
-
-fn body(answer: Answer) -> Result<Value> {
-    if !(200..300).contains(&answer.status) {
-        bail!("{}", answer.error_text());
-    }
-    Ok(answer.body)
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod output;
 mod person;
 mod progress;
 mod restore;
+mod saved;
 mod sender;
 mod serve;
 mod simulate;

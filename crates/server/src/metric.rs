@@ -1,16 +1,10 @@
-use std::time::Duration;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use crate::ask::request_text;
-use crate::http_client::{Answer, HttpClient, Target};
 use crate::output;
-use crate::person::percent_encoded;
-
-/// For a change to be written and answered.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::saved::{SavedArgs, body};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -22,16 +16,7 @@ pub(crate) struct MetricArgs {
     #[command(subcommand)]
     command: MetricCommand,
     #[command(flatten)]
-    target: Target,
-    /// Read key of the app, to see metrics
-    #[arg(long, global = true, value_name = "KEY", env = "THRONG_READ_KEY", hide_env_values = true, default_value = "")]
-    read_key: String,
-    /// Admin key of the app, to change them
-    #[arg(long, global = true, value_name = "KEY", env = "THRONG_ADMIN_KEY", hide_env_values = true, default_value = "")]
-    admin_key: String,
-    /// Id of the app
-    #[arg(long, global = true, value_name = "APP_ID", env = "THRONG_APP", default_value = "")]
-    app: String,
+    saved: SavedArgs,
 }
 
 #[derive(Subcommand)]
@@ -88,41 +73,15 @@ struct Content {
 
 /// Runs `throng metric`.
 pub(crate) fn run(args: &MetricArgs) -> Result<()> {
-    if args.app.is_empty() {
-        bail!("--app is needed, or THRONG_APP");
-    }
-    let base = format!("/api/v1/apps/{}/metrics", args.app);
-    let of = |id: &str| format!("{base}/{}", percent_encoded(id));
+    let calls = args.saved.calls(|app| format!("/api/v1/apps/{app}/metrics"))?;
     let answer = match &args.command {
-        MetricCommand::List => args.reader()?.get(&base)?,
-        MetricCommand::Show { id } => args.reader()?.get(&of(id))?,
-        MetricCommand::Create { id, content } => {
-            let mut body = content.body()?;
-            body.insert("id".to_owned(), json!(id));
-            args.administrator()?.post(&base, Value::Object(body).to_string().as_bytes())?
-        }
-        MetricCommand::Change { id, content } => {
-            args.administrator()?.put(&of(id), Value::Object(content.body()?).to_string().as_bytes())?
-        }
-        MetricCommand::Delete { id } => args.administrator()?.delete(&of(id))?,
+        MetricCommand::List => calls.list()?,
+        MetricCommand::Show { id } => calls.show(id)?,
+        MetricCommand::Create { id, content } => calls.create(id, content.body()?)?,
+        MetricCommand::Change { id, content } => calls.change(id, content.body()?)?,
+        MetricCommand::Delete { id } => calls.delete(id)?,
     };
     output::json(&body(answer)?)
-}
-
-impl MetricArgs {
-    fn reader(&self) -> Result<HttpClient> {
-        if self.read_key.is_empty() {
-            bail!("--read-key is needed, or THRONG_READ_KEY");
-        }
-        HttpClient::new(&self.target, &self.read_key, TIMEOUT)
-    }
-
-    fn administrator(&self) -> Result<HttpClient> {
-        if self.admin_key.is_empty() {
-            bail!("--admin-key is needed, or THRONG_ADMIN_KEY: `throng app add-key APP_ID --kind admin` makes a key");
-        }
-        HttpClient::new(&self.target, &self.admin_key, TIMEOUT)
-    }
 }
 
 impl Content {
@@ -144,13 +103,6 @@ fn metric_from(argument: &str) -> Result<Value> {
         return Ok(json!(argument));
     }
     serde_json::from_str(&request_text(argument)?).context("the metric is not JSON")
-}
-
-fn body(answer: Answer) -> Result<Value> {
-    if !(200..300).contains(&answer.status) {
-        bail!("{}", answer.error_text());
-    }
-    Ok(answer.body)
 }
 
 #[cfg(test)]
