@@ -1,5 +1,5 @@
 //! The form in which sketches are stored in great number: what they have in common with others, and what they could do without, is left out.
-//! A general compressor makes it a quarter smaller than it makes the form of DataSketches.
+//! Of a simulated shop's 20,250 hours and days by name, zstd makes it 15.0 MB; sketches as DataSketches has them, the dense ones compressed, were 17.9 MB.
 
 use super::{KEY_MASK_26, MAX_COUPONS, REGISTERS, State, UniqueSketch};
 
