@@ -224,6 +224,11 @@ fn one_link_too_many_leaves_ids_apart_after_a_restart_too() {
     assert_eq!((users(&store), store.link_figures().links), (before, 1));
 }
 
+/// Changes the manifest of a closed store behind its back.
+fn change_manifest(dir: &Path, sql: &str) {
+    rusqlite::Connection::open(dir.join(crate::manifest::FILE)).unwrap().execute_batch(sql).unwrap();
+}
+
 #[test]
 fn a_store_from_before_has_the_links_of_its_rows_at_the_first_start() {
     let dir = tempfile::tempdir().unwrap();
@@ -231,9 +236,7 @@ fn a_store_from_before_has_the_links_of_its_rows_at_the_first_start() {
     append_story(&store, 0);
     store.flush().unwrap();
     drop(store);
-    let manifest = rusqlite::Connection::open(dir.path().join(crate::manifest::FILE)).unwrap();
-    manifest.execute_batch("DROP TABLE links; DROP TABLE deletion_ids; PRAGMA user_version = 3").unwrap();
-    drop(manifest);
+    change_manifest(dir.path(), "DROP TABLE links; DROP TABLE deletion_ids; PRAGMA user_version = 3");
     for _ in 0..2 {
         let store = open(dir.path());
         assert_eq!((users(&store), store.link_figures().links), (3, 4));
@@ -250,9 +253,7 @@ fn a_check_finds_links_that_cannot_be() {
     store.flush().unwrap();
     drop(store);
     assert!(findings(dir.path()).is_empty());
-    let manifest = rusqlite::Connection::open(dir.path().join(crate::manifest::FILE)).unwrap();
-    manifest.execute("UPDATE links SET source_id = 'd77' WHERE source_id = 'd2'", []).unwrap();
-    drop(manifest);
+    change_manifest(dir.path(), "UPDATE links SET source_id = 'd77' WHERE source_id = 'd2'");
     let found = findings(dir.path());
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].kind, found[0].is_problem()), ("link", true));

@@ -66,7 +66,7 @@ pub(crate) fn read_paths(value: &serde_json::Value, app: &AppSettings, now_ms: i
     let object = Node::root(value).object(&FIELDS)?;
     own_app(&object, app)?;
     let zone = period::timezone(&object, app)?;
-    let mut period = period::period(&object, &zone, now_ms, "30d")?.since_first_event(app);
+    let mut period = period::of_question(&object, &zone, app, now_ms)?;
     let mut filters = FilterReader::new(app, &zone, now_ms);
     let filter = filters.question(&object)?;
     let exclude = exclude(&object, &mut filters)?;

@@ -30,18 +30,6 @@ pub(crate) struct Period {
     pub rule_marks: Vec<(TimestampMs, TimestampMs)>,
 }
 
-impl Period {
-    /// All time begins with the day of the app's first event, where that is known: there is a bound on the buckets of a range.
-    #[must_use]
-    pub(crate) fn since_first_event(mut self, app: &AppSettings) -> Self {
-        if let Some(first_ms) = app.first_event_ms.filter(|_| self.is_all) {
-            let day = calendar::date_of(&self.zone, first_ms.clamp(self.from_ms, self.to_ms - 1));
-            self.from_ms = self.from_ms.max(calendar::start_of_day(&self.zone, day));
-        }
-        self
-    }
-}
-
 /// The zone of a request: its own, else the app's.
 pub(crate) fn timezone(object: &Object<'_>, app: &AppSettings) -> Result<TimeZone, QueryFailure> {
     let Some(node) = object.get("timezone") else {
@@ -88,6 +76,17 @@ pub(crate) fn period(object: &Object<'_>, zone: &TimeZone, now_ms: TimestampMs, 
         (None, None, Some(to)) => Err(to.coded("invalid_range").error("\"to\" needs \"from\"")),
         (Some(range), _, _) => Err(range.coded("invalid_range").error("give either \"range\", or \"from\" and \"to\"")),
     }
+}
+
+/// Reads the range of a question that is cut into buckets: 30 days unless told. All time begins with the day of the app's first event, where that is
+/// known, since there is a bound on buckets.
+pub(crate) fn of_question(object: &Object<'_>, zone: &TimeZone, app: &AppSettings, now_ms: TimestampMs) -> Result<Period, QueryFailure> {
+    let mut period = period(object, zone, now_ms, "30d")?;
+    if let Some(first_ms) = app.first_event_ms.filter(|_| period.is_all) {
+        let day = calendar::date_of(zone, first_ms.clamp(period.from_ms, period.to_ms - 1));
+        period.from_ms = period.from_ms.max(calendar::start_of_day(zone, day));
+    }
+    Ok(period)
 }
 
 const RANGE_FORMS: &str =

@@ -77,7 +77,7 @@ pub(crate) fn read_query(value: &serde_json::Value, app: &AppSettings, now_ms: i
     let object = root.object(&FIELDS)?;
     own_app(&object, app)?;
     let zone = period::timezone(&object, app)?;
-    let mut period = period::period(&object, &zone, now_ms, "30d")?.since_first_event(app);
+    let mut period = period::of_question(&object, &zone, app, now_ms)?;
     let mut filters = FilterReader::new(app, &zone, now_ms);
     let filter = filters.question(&object)?;
     let session = SessionRule { idle_ms: app.session_idle_ms, max_ms: None };

@@ -134,7 +134,7 @@ fn common(object: &Object<'_>, filters: &mut FilterReader<'_>, app: &AppSettings
         [("hour", Interval::Hour), ("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
     let interval = object.get("period").map(|node| node.coded("invalid_period").choice(&PERIODS)).transpose()?;
     Ok(PeriodsRequest {
-        period: period::period(object, &zone, now_ms, "30d")?.since_first_event(app),
+        period: period::of_question(object, &zone, app, now_ms)?,
         interval: interval.unwrap_or(Interval::Day),
         filter: filters.question(object)?,
         breakdown: breakdown(object, filters)?,

@@ -67,7 +67,7 @@ pub(crate) fn read_sessions(value: &serde_json::Value, app: &AppSettings, now_ms
     let object = Node::root(value).object(&FIELDS)?;
     own_app(&object, app)?;
     let zone = period::timezone(&object, app)?;
-    let mut period = period::period(&object, &zone, now_ms, "30d")?.since_first_event(app);
+    let mut period = period::of_question(&object, &zone, app, now_ms)?;
     let mut filters = FilterReader::new(app, &zone, now_ms);
     let filter = filters.question(&object)?;
     let bounce = bounce(&object, &mut filters)?;

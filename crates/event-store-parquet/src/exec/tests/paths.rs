@@ -14,7 +14,7 @@ use super::aggregate::any_scan;
 use super::filter_oracle::{any_field, any_filter, field_value, group_value, holds, selected};
 use super::funnel::{any_dense_event, any_selections};
 use super::limits::{everything, held};
-use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_forms, any_keeping, any_world, cache, context, snapshot};
+use super::world::{BASE_MS, Keeping, MINUTE_MS, PartForm, PlainEvent, any_forms, any_keeping, any_world, cache, context, crowd, snapshot};
 use crate::exec::value::compare_values;
 use crate::exec::{Query, paths};
 
@@ -252,22 +252,6 @@ fn every_option_agrees_with_nested_loops() {
     });
     run.unwrap();
     assert!(telling.get() > WORLDS / 4, "only {} of {WORLDS} worlds had several paths", telling.get());
-}
-
-/// Events of many persons, each with a few sessions of some names.
-fn crowd() -> Vec<PlainEvent> {
-    let event = |i: i64| PlainEvent {
-        name: ["a", "b", "c", "$set"][(i * i % 7 % 4) as usize].into(),
-        time_ms: BASE_MS + i * 1_001,
-        received_at_ms: BASE_MS,
-        user_id: Some(format!("u{}", i % 997)),
-        anonymous_id: None,
-        session_id: (i % 3 == 0).then(|| format!("s{}", i % 5)),
-        insert_id: None,
-        counts_as: None,
-        properties: Vec::new(),
-    };
-    (0..12_000).map(event).collect()
 }
 
 fn crowd_plan() -> PathsPlan {

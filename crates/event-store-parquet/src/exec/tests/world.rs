@@ -327,3 +327,19 @@ pub(super) fn any_forms() -> impl Strategy<Value = Vec<PartForm>> {
 pub(super) fn any_names() -> impl Strategy<Value = Option<Vec<String>>> {
     prop::option::weighted(0.4, prop::collection::vec(prop::sample::select(NAMES.to_vec()).prop_map(String::from), 0..3))
 }
+
+/// 12,000 events of many persons, each with a few sessions of some names.
+pub(super) fn crowd() -> Vec<PlainEvent> {
+    let event = |i: i64| PlainEvent {
+        name: ["a", "b", "c", "$set"][(i * i % 7 % 4) as usize].into(),
+        time_ms: BASE_MS + i * 1_001,
+        received_at_ms: BASE_MS,
+        user_id: Some(format!("u{}", i % 997)),
+        anonymous_id: None,
+        session_id: (i % 3 == 0).then(|| format!("s{}", i % 5)),
+        insert_id: None,
+        counts_as: None,
+        properties: Vec::new(),
+    };
+    (0..12_000).map(event).collect()
+}

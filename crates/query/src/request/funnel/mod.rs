@@ -87,7 +87,7 @@ fn funnel_of(object: &Object<'_>, limit: usize, app: &AppSettings, now_ms: i64) 
     own_app(object, app)?;
     let preset = options::preset(object)?;
     let zone = period::timezone(object, app)?;
-    let mut period = period::period(object, &zone, now_ms, "30d")?.since_first_event(app);
+    let mut period = period::of_question(object, &zone, app, now_ms)?;
     let mut filters = FilterReader::new(app, &zone, now_ms);
     let filter = filters.question(object)?;
     let mode =
