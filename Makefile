@@ -17,7 +17,7 @@ test:
 
 ## build: the web app, then the program that serves it
 build: web
-	cargo build --release --package throng
+	cargo build --release --workspace --bins
 
 web: web/dist/index.html
 

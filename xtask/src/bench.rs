@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 /// Builds the program and the load generator, then lets the generator measure; `peers` goes to the comparison instead.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<()> {
-    finish(Command::new(env!("CARGO")).current_dir(root).args(["build", "--release", "--package", "throng", "--package", "e2e"]))?;
+    finish(Command::new(env!("CARGO")).current_dir(root).args(["build", "--release", "--workspace", "--bins"]))?;
     match arguments {
         ["peers", rest @ ..] => peers(root, rest),
         _ => finish(Command::new(built("bench")?).args(arguments)),

@@ -92,8 +92,7 @@ impl ParquetStore {
                 Some(app) => tables_of(inputs, app).map_err(Failure::Merge)?,
                 None => None,
             };
-            let created = SegmentWriter::create(&place, &schema, overflow.clone(), tables, self.options.compacted_zstd_level);
-            created.map_err(|error| io_failure(&error))
+            Ok(SegmentWriter::create(&place, &schema, overflow.clone(), tables, self.options.compacted_zstd_level)?)
         };
         let mut writer = SplitWriter::new(large.clone(), create);
         let written = write_all(&mut merge, &mut writer);
@@ -152,6 +151,12 @@ pub(crate) enum Failure {
     Store(StoreError),
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Store(io_error(&error))
+    }
+}
+
 fn write_all<F>(merge: &mut StreamMerge, writer: &mut SplitWriter<F>) -> Result<(), Failure>
 where
     F: FnMut(Option<&str>) -> Result<SegmentWriter, Failure>,
@@ -159,11 +164,7 @@ where
     while let Some(batch) = merge.next_batch().map_err(Failure::Merge)? {
         writer.write(&batch)?;
     }
-    writer.finish().map_err(|error| io_failure(&error))
-}
-
-pub(crate) fn io_failure(error: &std::io::Error) -> Failure {
-    Failure::Store(io_error(error))
+    Ok(writer.finish()?)
 }
 
 /// The tables of an app's rows that are not hidden: nothing of anybody else gets into a segment. `None` where rows keep their ids.

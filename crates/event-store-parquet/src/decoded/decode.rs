@@ -12,7 +12,7 @@ use super::load::{LoadFailure, PersonForm};
 use super::persons::NO_PERSON;
 use super::space::AppSpace;
 use crate::columns;
-use crate::segment::{SegmentPersons, SegmentSessions};
+use crate::segment::SegmentSessions;
 
 /// Texts of a row group that are fewer than this have codes, however few rows there are.
 const FEW_TEXTS: usize = 1_024;
@@ -86,7 +86,8 @@ impl Decoder<'_> {
                 Ok(Decoded::Persons(Ordinals { values: values.into(), largest }))
             }
             (Some(numbers), Some(Decoded::Table(SegmentTable::Persons(table)))) => {
-                let keys = keys_of(numbers, table).ok_or_else(beyond)?;
+                let keys = of_numbers(numbers, table.keys(), 0).ok_or_else(beyond)?;
+                let keys = UInt64Array::new(keys.into(), numbers.nulls().cloned());
                 match self.persons {
                     PersonForm::Ordinals => Ok(Decoded::Persons(ordinals(self.space, &keys)?)),
                     PersonForm::Keys => Ok(Decoded::Array(Arc::new(keys))),
@@ -147,21 +148,6 @@ fn of_numbers<T: Copy>(numbers: &Int32Array, table: &[T], nobody: T) -> Option<V
         None => numbers.values().iter().map(|&number| table.get(number as usize).copied()).collect(),
         Some(_) => numbers.iter().map(|number| number.map_or(Some(nobody), |number| table.get(number as usize).copied())).collect(),
     }
-}
-
-/// The keys of numbers, of those of the rows alone; `None` where a number has none.
-fn keys_of(numbers: &Int32Array, table: &SegmentPersons) -> Option<UInt64Array> {
-    let mut last: Option<(i32, u64)> = None;
-    let mut key = |number: i32| match last {
-        Some((known, key)) if known == number => Some(key),
-        _ => {
-            let key = table.key(number)?;
-            last = Some((number, key));
-            Some(key)
-        }
-    };
-    let keys = (0..numbers.len()).map(|row| if numbers.is_valid(row) { key(numbers.value(row)) } else { Some(0) });
-    Some(UInt64Array::new(keys.collect::<Option<Vec<u64>>>()?.into(), numbers.nulls().cloned()))
 }
 
 /// The shared code of each row.

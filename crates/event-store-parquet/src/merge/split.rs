@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int32Type;
 
 use crate::columns;
-use crate::compaction::{Failure, io_failure};
+use crate::compaction::Failure;
 use crate::runs::RunIndex;
 use crate::segment::{SegmentInfo, SegmentWriter};
 
@@ -77,20 +77,20 @@ impl<F: FnMut(Option<&str>) -> Result<SegmentWriter, Failure>> SplitWriter<F> {
             Some(writer) => writer,
             none => none.insert((self.create)(None)?),
         };
-        writer.write(rows).map_err(|error| io_failure(&error))
+        Ok(writer.write(rows)?)
     }
 
     fn write_own(&mut self, app: Arc<str>, rows: &RecordBatch) -> Result<(), Failure> {
         if let Some((current, writer)) = &mut self.own
             && *current == app
         {
-            return writer.write(rows).map_err(|error| io_failure(&error));
+            return Ok(writer.write(rows)?);
         }
         if let Some((_, complete)) = self.own.take() {
-            self.finished.push(complete.finish().map_err(|error| io_failure(&error))?);
+            self.finished.push(complete.finish()?);
         }
         let mut writer = (self.create)(Some(&app))?;
-        writer.write(rows).map_err(|error| io_failure(&error))?;
+        writer.write(rows)?;
         self.own = Some((app, writer));
         Ok(())
     }

@@ -79,11 +79,6 @@ impl SegmentPersons {
         &self.0
     }
 
-    /// The key of a number; `None` for one that the table lacks.
-    pub(crate) fn key(&self, number: i32) -> Option<u64> {
-        self.0.get(usize::try_from(number).ok()?).copied()
-    }
-
     /// The number of a person; `None` where the segment has no row of it.
     pub(crate) fn number(&self, key: u64) -> Option<i32> {
         self.0.binary_search(&key).ok().map(|number| number as i32)
@@ -173,11 +168,8 @@ mod tests {
             prop_assert!(persons.are_of(&of_number));
             prop_assert!(ids.is_empty() || !persons.are_of(&of_number.slice(1, of_number.len() - 1)));
             for (number, &key) in keys.iter().enumerate() {
-                prop_assert_eq!(persons.key(number as i32), Some(key));
                 prop_assert_eq!(persons.number(key), Some(number as i32));
             }
-            prop_assert_eq!(persons.key(-1), None);
-            prop_assert_eq!(persons.key(keys.len() as i32), None);
         }
 
         #[test]
