@@ -54,7 +54,7 @@ export class Throng {
       if (ready) return;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`${program} was not ready after ${READY_MS} ms: build it with \`cargo build --release -p throng\`, or set THRONG_BIN`);
+    throw new Error(`${program} was not ready after ${READY_MS} ms: build it with \`cargo build --release --workspace --bins\`, or set THRONG_BIN`);
   }
 
   /** Ends the program; its data stays. */

@@ -40,7 +40,7 @@ impl Throng {
         }
         let this = std::env::current_exe()?;
         let candidates = this.ancestors().skip(1).take(3).map(|folder| folder.join("throng"));
-        candidates.into_iter().find(|path| path.is_file()).context("build the program first: cargo build --release --package throng")
+        candidates.into_iter().find(|path| path.is_file()).context("build the program first: cargo build --release --workspace --bins")
     }
 
     /// Starts a server on an empty temporary folder; `arguments` come after `serve`.
