@@ -19,7 +19,8 @@ use crate::state::ApiState;
         segments considered, pruned and read, rows, bytes, threads, most memory held, and the time of each stage. `segment` (the id of a cohort, or a rule as \
         for `/cohorts`) keeps the events of its members; `cohort:ID` is a group, a breakdown, and with the operators `in` and `not_in` a filter. \
         A metric is a name (`events`, `p95:price`), `{fn, property, event, filters, name}`, `{formula, A, B, ...}` or a saved one, `metric:ID`. With `interval`, \
-        `\"cumulative\": true` beside `fn` makes it of everything from the beginning of the range on, `\"rolling\": 7` of the last 7 buckets, also before the range.",
+        `\"cumulative\": true` beside `fn` makes it of everything from the beginning of the range on, `\"rolling\": 7` of the last 7 buckets, also before the range. \
+        Names that the app does not have are no error: where something asked for is nowhere in the answer, `hints` names them with names like them, in this and all calls below.",
     request_body(content = Value, examples(
         ("counts" = (value = json!(examples::query()))),
         ("segment" = (value = json!(examples::query_segment()))),

@@ -16,6 +16,7 @@ mod figures;
 mod flights;
 mod formula;
 mod funnel_planner;
+mod hints;
 mod metrics;
 mod node;
 mod options;

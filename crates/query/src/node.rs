@@ -2,6 +2,9 @@ use serde_json::{Map, Value};
 
 use crate::failure::QueryFailure;
 
+/// Longer names are not compared, or not beyond this.
+const MAX_COMPARED_CHARS: usize = 40;
+
 /// One value of a request together with its path, so that every error names its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node<'a> {
@@ -114,7 +117,7 @@ impl<'a> Object<'a> {
     }
 }
 
-fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -146,29 +149,30 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
 
 /// The known name that `written` most likely stands for: at most two letters off, or one for short names.
 pub(crate) fn nearest<'n>(written: &str, known: &[&'n str]) -> Option<&'n str> {
-    const MAX_COMPARED_CHARS: usize = 40;
     if written.chars().count() > MAX_COMPARED_CHARS {
         return None;
     }
     let lower = written.to_lowercase();
-    let scored = known.iter().map(|name| (edit_distance(&lower, name), *name));
+    let scored = known.iter().map(|name| (strsim::osa_distance(&lower, name), *name));
     let allowed = if lower.chars().count() <= 4 { 1 } else { 2 };
     scored.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed).map(|(_, name)| name)
 }
 
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+/// The known names most like `written`, the likest first, as most as `count`: case and what stands between words do not matter, slips of the
+/// pen and other endings little. Names alike keep the order of `known`.
+pub(crate) fn near<'n>(written: &str, known: &[&'n str], count: usize) -> Vec<&'n str> {
+    /// Jaro-Winkler similarity from which on names are taken for the same word; 0.85 and more tells slips and endings from other words.
+    const ALIKE: f64 = 0.85;
+    let written = letters(written);
+    let mut scored: Vec<(f64, &str)> = known.iter().map(|name| (strsim::jaro_winkler(&written, &letters(name)), *name)).collect();
+    scored.retain(|(likeness, _)| *likeness >= ALIKE);
+    scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    scored.into_iter().take(count).map(|(_, name)| name).collect()
+}
+
+/// Letters and digits in lower case, as many as are compared.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).take(MAX_COMPARED_CHARS).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -189,10 +193,18 @@ mod tests {
     }
 
     #[test]
-    fn distances() {
-        assert_eq!(edit_distance("", "abc"), 3);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    fn names_that_are_meant() {
         assert_eq!(nearest("equals", &["eq", "in"]), None);
         assert_eq!(nearest("Not_In", &["not_in", "in"]), Some("not_in"));
+    }
+    #[test]
+    fn names_that_are_alike() {
+        let known = ["page_view", "add_to_cart", "purchase", "purchase_failed", "search", "Item Viewed"];
+        assert_eq!(near("purchse", &known, 3), ["purchase", "purchase_failed"]);
+        assert_eq!(near("Page Viewed", &known, 3), ["page_view"]);
+        assert_eq!(near("pageview", &known, 3), ["page_view"]);
+        assert_eq!(near("item_viewd", &known, 3), ["Item Viewed"]);
+        assert_eq!(near("checkout", &known, 3), [""; 0]);
+        assert_eq!(near("", &known, 3), [""; 0]);
     }
 }

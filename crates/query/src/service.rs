@@ -19,6 +19,7 @@ use crate::failure::QueryFailure;
 use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::funnel_planner::plan_funnel;
+use crate::hints::hinted;
 use crate::metrics::{Metrics, SavedMetrics, mentioned_metrics};
 use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
@@ -119,7 +120,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// A funnel: `POST /funnel`.
@@ -143,7 +144,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The persons who reached a step of a funnel or dropped before it, page by page: `POST /funnel/persons`. Not cached: a page is read once.
@@ -152,6 +153,7 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn funnel_persons(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let request = Arc::new(request);
         let app = self.settled(app, &request).await?;
         let app = app.as_ref();
         let mut read = read_funnel_persons(&request, app, now_ms)?;
@@ -163,20 +165,21 @@ impl QueryService {
         let funnel = plan_funnel(app, &read.funnel)?.plan;
         let after = cursor.map(|cursor| cursor.after);
         let plan = FunnelPersonsPlan { funnel, step: read.step, outcome: read.outcome, after, limit: read.limit };
-        let app = app.app.clone();
+        let of_app = app.app.clone();
         let explain = read.funnel.explain.then(|| Explain::planned(started));
+        let asked = Arc::clone(&request);
         let work = move || -> Work {
             Box::new(move |source, context, turn| {
                 let page = source.funnel_persons(&plan, context)?;
                 let laying_out = Instant::now();
                 let last = page.persons.last().filter(|_| page.more);
-                let next = last.map(|last| PersonsCursor { range, after: last.key }.write(&app, &request));
+                let next = last.map(|last| PersonsCursor { range, after: last.key }.write(&of_app, &request));
                 let mut answer = funnel_persons_answer(&read, &page, next.as_deref());
                 explain.inspect(|explain| explain.add(&mut answer, &page.stats, context, turn, laying_out));
                 Ok(answer)
             })
         };
-        self.answer(None, started, work).await
+        self.answer(None, started, hinted(&app.app, asked, work)).await
     }
 
     /// Why a funnel counts one person as it does: `POST /funnel/person`.
@@ -200,7 +203,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(None, started, work).await
+        self.answer(None, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The most frequent paths: `POST /paths`.
@@ -224,7 +227,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// How many sessions there are, how long, and with which pages they begin and end: `POST /sessions`.
@@ -249,7 +252,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The persons in a segment who have a stored event, page by page: `POST /cohorts/preview`. Only their number is kept in the cache.
@@ -258,6 +261,7 @@ impl QueryService {
     /// As for [`QueryService::query`].
     pub async fn segment_persons(&self, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
         let started = Instant::now();
+        let request = Arc::new(request);
         let app = self.settled(app, &request).await?;
         let app = app.as_ref();
         let cursor = persons_cursor(&request)?.map(|text| PersonsCursor::read(text, &app.app, &request)).transpose()?;
@@ -269,6 +273,7 @@ impl QueryService {
         let after = cursor.map(|cursor| cursor.after);
         let plan = SegmentPersonsPlan { app: app.app.clone(), segment: read.segment.clone(), after, limit: read.limit };
         let explain = read.explain.then(|| Explain::planned(started));
+        let asked = Arc::clone(&request);
         let work = move || -> Work {
             Box::new(move |source, context, turn| {
                 let page = source.segment_persons(&plan, context)?;
@@ -280,7 +285,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, asked, work)).await
     }
 
     /// The settings with the saved cohorts and metrics that a request mentions. Every question about events begins with this.
@@ -323,15 +328,15 @@ impl QueryService {
         let cursor = read.cursor.as_deref().map_or(Ok(start), |text| Cursor::read(text, &app.app, &read))?;
         let scan = events_scan(app, (cursor.from_ms, cursor.to_ms), read.events.clone(), read.filter.clone());
         let plan = EventsPlan { scan, limit: read.limit, skip: cursor.skip };
-        let app = app.app.clone();
+        let of_app = app.app.clone();
         let work = move || -> Work {
             Box::new(move |source, context, _| {
                 let page = source.events(&plan, context)?;
                 let _rows = Held::take(&context.memory, page_bytes(&page))?;
-                events_answer(&app, &read, cursor, &page)
+                events_answer(&of_app, &read, cursor, &page)
             })
         };
-        self.answer(None, started, work).await
+        self.answer(None, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// A file of raw events, written while it is taken: `POST /export`. Has no time limit of a query, but a bound on how many run.

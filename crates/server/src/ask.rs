@@ -151,6 +151,7 @@ fn ask(call: Call, mut request: Value, target: &ReadTarget, explain: bool, forma
         (Format::Table, Some(rows)) => {
             output::line(&table(rows))?;
             output::note(&summary(&answer.body, rows.len()));
+            hints(&answer.body).for_each(|hint| output::note(&hint));
             if let Some(note) = only_in_json(&answer.body, name_of_rows) {
                 output::note(&note);
             }
@@ -181,13 +182,19 @@ fn call_of(request: &Value) -> Result<Call> {
 
 /// What an answer has beside the rows of its table, such as a breakdown: nobody should take the table for all of it.
 fn only_in_json(answer: &Value, name_of_rows: &str) -> Option<String> {
-    const NO_RESULTS: [&str; 6] = ["range", "metrics", "group_by", "semantics", "explain", "previous_range"];
+    const NO_RESULTS: [&str; 7] = ["range", "metrics", "group_by", "semantics", "explain", "previous_range", "hints"];
     let is_left_out = |(name, value): &(&String, &Value)| {
         let has_values = value.as_array().is_some_and(|values| !values.is_empty()) || value.is_object();
         has_values && name.as_str() != name_of_rows && !NO_RESULTS.contains(&name.as_str())
     };
     let names: Vec<&str> = answer.as_object()?.iter().filter(is_left_out).map(|(name, _)| name.as_str()).collect();
     (!names.is_empty()).then(|| format!("not in the table: {} (--format json)", names.join(", ")))
+}
+
+/// What the answer says of names that the app does not have.
+fn hints(answer: &Value) -> impl Iterator<Item = String> {
+    let hints = answer["hints"].as_array().into_iter().flatten();
+    hints.filter_map(|hint| hint["message"].as_str()).map(|message| message.chars().flat_map(shown).collect())
 }
 
 /// The text of a request: the argument itself where it is JSON, else the file, or standard input for `-`.

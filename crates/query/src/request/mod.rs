@@ -17,6 +17,7 @@ mod sql;
 pub(crate) use self::export::{ExportRequest, read_export};
 pub(crate) use self::sql::read_sql;
 pub(crate) use events::{EventsRequest, read_events};
+pub(crate) use filter::field_named;
 pub(crate) use funnel::{FunnelPersonRequest, FunnelPersonsRequest, FunnelRequest, read_funnel, read_funnel_person, read_funnel_persons};
 pub(crate) use metric::{Form, MetricBody, MetricRequest, check_metric};
 pub(crate) use paths::{PathsRequest, read_paths};

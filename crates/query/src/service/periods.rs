@@ -1,5 +1,6 @@
 //! Questions about the periods in which persons come, come back and stay away.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use event_store::ActivityKind;
@@ -9,6 +10,7 @@ use super::{QueryService, cache_key};
 use crate::answered::Answered;
 use crate::explain::Explain;
 use crate::failure::QueryFailure;
+use crate::hints::hinted;
 use crate::options::AppSettings;
 use crate::request::{read_active_users, read_activity, read_retention};
 use crate::respond::{active_users_answer, lifecycle_answer, retention_answer, stickiness_answer};
@@ -37,7 +39,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// New, returning, resurrected and dormant persons of each period: `POST /lifecycle`.
@@ -78,7 +80,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// Lifecycle and stickiness.
@@ -103,6 +105,6 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, work).await
+        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
     }
 }
