@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use e2e::{App, Client, Throng};
 use serde_json::{Value, json};
 
@@ -65,10 +65,7 @@ fn times(client: &Client, app: &App, question: (&str, &str), days: u64) -> Resul
 }
 
 /// `bench growth`: measures and publishes both tables.
-pub fn run(arguments: &[&str]) -> Result<()> {
-    if !arguments.is_empty() {
-        bail!("usage: bench growth");
-    }
+pub fn run() -> Result<()> {
     let mut by_size: Vec<Vec<String>> = QUESTIONS.map(|(name, _)| vec![name.to_owned()]).to_vec();
     let (mut bytes, mut memory) = (vec!["store, bytes an event".to_owned()], vec!["peak memory of these questions".to_owned()]);
     let mut by_days = Table::new(&["question", "1 day", "7 days", "30 days", "90 days"]);

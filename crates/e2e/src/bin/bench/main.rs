@@ -2,6 +2,7 @@
 //!
 //! A time means little on a shared machine: every table has a peer or a limit measured in the same run beside it.
 
+mod apps;
 mod disk;
 mod growth;
 mod ingest;
@@ -22,13 +23,14 @@ fn main() -> Result<()> {
         ["share"] => share::run(),
         ["soak", rest @ ..] => soak::run(rest),
         ["store", rest @ ..] => store::run(rest),
-        ["growth", rest @ ..] => growth::run(rest),
+        ["growth"] => growth::run().and_then(|()| apps::run()),
+        ["growth", "apps"] => apps::run(),
         ["all", rest @ ..] => {
             ingest::run()?;
             latency::run()?;
             share::run()?;
             store::run(rest)
         }
-        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] | growth | all"),
+        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] | growth [apps] | all"),
     }
 }
