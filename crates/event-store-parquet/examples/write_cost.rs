@@ -75,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(store);
     let start = Instant::now();
     let mut findings = 0;
-    let options = CheckOptions { served: false, now_ms, tier: None };
+    let options = CheckOptions { served: false, now_ms, tier: None, max_links: 1_000_000 };
     check_store(dir.path(), &options, &mut |step| findings += usize::from(matches!(step, CheckStep::Found(_))))?;
     println!("check      {:.1} ms, {findings} findings", start.elapsed().as_secs_f64() * 1_000.0);
     Ok(())

@@ -157,7 +157,7 @@ fn numbers(store: &ParquetStore) -> Vec<i64> {
 fn findings(world: &World, with_tier: bool, served: bool) -> Vec<Finding> {
     let tier = with_tier.then(|| world.tier_options(1 << 20));
     let mut found = Vec::new();
-    let options = CheckOptions { served, now_ms: NOW_MS, tier };
+    let options = CheckOptions { served, now_ms: NOW_MS, tier, max_links: 1_000_000 };
     check_store(&world.store(), &options, &mut |step| found.extend(finding(step))).unwrap();
     found
 }
@@ -413,7 +413,7 @@ fn a_check_reads_the_objects_and_names_what_to_do() {
     std::fs::remove_dir(world.storage()).unwrap();
     std::fs::write(world.storage(), b"").unwrap();
     let mut found = Vec::new();
-    let options = CheckOptions { served: false, now_ms: NOW_MS, tier: Some(broken) };
+    let options = CheckOptions { served: false, now_ms: NOW_MS, tier: Some(broken), max_links: 1_000_000 };
     check_store(&world.store(), &options, &mut |step| found.extend(finding(step))).unwrap();
     let away = only(found);
     assert!(away.kind == "object_storage" && away.remedy.contains("mend the way"), "{away:?}");

@@ -86,6 +86,12 @@ impl Finding {
             .remedy("restore from a backup: throng restore; a deleted person is deleted again by the same request")
     }
 
+    pub(super) fn said_link(app: &str, found: &str) -> Self {
+        Self::problem("link", format!("app {app}"), found)
+            .means("ids count as a person that the app's events do not make of them")
+            .remedy("restore from a backup: throng restore")
+    }
+
     pub(super) fn unbalanced(path: &Path, minute: &UnbalancedMinute) -> Self {
         let UnbalancedMinute { app, minute_ms, received, stored, duplicate, rejected } = minute;
         let found = format!("{received} received are not {stored} stored + {duplicate} duplicate + {rejected} rejected");

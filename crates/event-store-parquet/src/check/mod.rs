@@ -8,7 +8,7 @@
 mod finding;
 mod links;
 mod objects;
-mod rollups;
+mod recount;
 mod segment;
 mod strays;
 
@@ -28,7 +28,7 @@ use crate::part::Part;
 use crate::segment::{AppRows, OpenSegments, Segment, SegmentInfo};
 use crate::tier::{CACHE_FOLDER, Tier, TierCache, TierError, TierOptions};
 use objects::{OutOfReach, Unverified};
-use rollups::RollupCheck;
+use recount::Recount;
 
 /// Findings of one kind that are told one by one; the rest of them are counted.
 const MAX_TOLD: usize = 20;
@@ -45,6 +45,8 @@ pub struct CheckOptions {
     pub now_ms: i64,
     /// Where segments in object storage are read. Copies of them pass through the disk within its bound, beside those of the server.
     pub tier: Option<TierOptions>,
+    /// Links that an app may have: [`ParquetStoreOptions::max_links`].
+    pub max_links: usize,
 }
 
 /// What a check looked at. What it found was reported on the way.
@@ -63,7 +65,7 @@ pub struct CheckSummary {
 }
 
 /// Verifies the store in `dir`: the manifest, length, hashes, order, run index and times of every segment, files and objects that nobody
-/// names, the links between ids, the ledger's sums, and every rollup of which the raw events are still there against a recount. Reports findings and progress.
+/// names, the ledger's sums, and every rollup and every link between ids of which the raw events are still there against a recount. Reports findings and progress.
 ///
 /// # Errors
 /// [`StoreError`] when the manifest cannot be read at all; damage to anything else is a finding.
@@ -87,7 +89,7 @@ pub fn check_store(dir: &Path, options: &CheckOptions, report: &mut dyn FnMut(Ch
     let counted = check.all_segments(counted_from_ms, &tombstones, &mut summary)?;
     let deleted_from: BTreeSet<Arc<str>> = moment.deletions.iter().map(|deletion| deletion.mark.app.clone()).collect();
     check.accounts(&moment.stored, &counted, &deleted_from)?;
-    summary.apps = RollupCheck::new(&mut check).run()?;
+    summary.apps = Recount::new(&mut check, options.max_links).run()?;
     objects::tell_out_of_reach(&mut check)?;
     objects::check_strays(&mut check)?;
     Ok(summary)

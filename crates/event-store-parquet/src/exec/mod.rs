@@ -66,7 +66,7 @@ pub use paths::paths;
 pub(crate) use reach::{Reach, check_filled};
 pub use read_rows::read_rows;
 pub use retention::retention;
-pub(crate) use said_links::said_links;
+pub(crate) use said_links::{said_links, said_links_of};
 pub use scan::Query;
 pub(crate) use scan::Reserved;
 pub use schema::schema;

@@ -29,14 +29,26 @@ pub(crate) fn said_links(snapshot: &Snapshot, take: &mut TakeLinks<'_>) -> Resul
         }
         for app in apps_of(part) {
             let name: Arc<str> = Arc::from(app.as_str());
-            let mut each = |links: Vec<SaidLink<'_>>| take(&name, links);
-            let by_id = Reader::new(&[Field::UserId, Field::AnonymousId, Field::ReceivedAt]);
-            by_id.read(part, &app, None, &mut each, &mut missing)?;
-            let by_alias = Reader::new(&[Field::UserId, Field::Property(ALIAS_PROPERTY.to_owned()), Field::ReceivedAt]);
-            by_alias.read(part, &app, Some(&[ALIAS.to_owned()]), &mut each, &mut missing)?;
+            said_links_of(part, &app, &mut |links| take(&name, links), &mut missing)?;
         }
     }
     Ok(missing)
+}
+
+/// Calls `take` with the links of an app's visible rows in one part, by batch; adds why rows are missing.
+///
+/// # Errors
+/// As [`said_links`].
+pub(crate) fn said_links_of(
+    part: &Arc<Part>,
+    app: &AppId,
+    take: &mut dyn FnMut(Vec<SaidLink<'_>>),
+    missing: &mut Vec<String>,
+) -> Result<(), QueryError> {
+    let by_id = Reader::new(&[Field::UserId, Field::AnonymousId, Field::ReceivedAt]);
+    by_id.read(part, app, None, take, missing)?;
+    let by_alias = Reader::new(&[Field::UserId, Field::Property(ALIAS_PROPERTY.to_owned()), Field::ReceivedAt]);
+    by_alias.read(part, app, Some(&[ALIAS.to_owned()]), take, missing)
 }
 
 /// Reads target, source and time of receipt.

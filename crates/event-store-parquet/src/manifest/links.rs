@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use event::person_hash;
 use event_store::StoreError;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
 
 use super::{Manifest, has_table, sql_error};
 use crate::identity::{LinkDelta, LinkOrder, Links, StoredLink};
@@ -66,13 +66,22 @@ impl Manifest {
 
     /// Calls `each` with every link, its app, and the key it is stored by; there are none in a manifest from before there were any.
     pub(crate) fn each_link(&self, each: &mut dyn FnMut(&str, u64, StoredLink)) -> Result<(), StoreError> {
+        self.links_where("", [], each)
+    }
+
+    /// As [`Manifest::each_link`], for one app.
+    pub(crate) fn each_link_of(&self, app: &str, each: &mut dyn FnMut(u64, StoredLink)) -> Result<(), StoreError> {
+        self.links_where("WHERE app = ?1", [app], &mut |_, source, link| each(source, link))
+    }
+
+    fn links_where(&self, filter: &str, values: impl Params, each: &mut dyn FnMut(&str, u64, StoredLink)) -> Result<(), StoreError> {
         let reader = self.reader();
         if !has_table(&reader, "links").map_err(sql_error)? {
             return Ok(());
         }
-        let mut statement =
-            reader.prepare("SELECT app, source_id, target_id, time_ms, received_at_ms, source FROM links").map_err(sql_error)?;
-        let mut rows = statement.query([]).map_err(sql_error)?;
+        let sql = format!("SELECT app, source_id, target_id, time_ms, received_at_ms, source FROM links {filter}");
+        let mut statement = reader.prepare(&sql).map_err(sql_error)?;
+        let mut rows = statement.query(values).map_err(sql_error)?;
         while let Some(row) = rows.next().map_err(sql_error)? {
             let app: Arc<str> = row.get(0).map_err(sql_error)?;
             each(&app, row.get::<_, i64>(5).map_err(sql_error)? as u64, read(row).map_err(sql_error)?);

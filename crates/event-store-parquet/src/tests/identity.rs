@@ -253,8 +253,35 @@ fn a_check_finds_links_that_cannot_be() {
     store.flush().unwrap();
     drop(store);
     assert!(findings(dir.path()).is_empty());
-    change_manifest(dir.path(), "UPDATE links SET source_id = 'd77' WHERE source_id = 'd2'");
-    let found = findings(dir.path());
-    assert_eq!(found.len(), 1);
-    assert_eq!((found[0].kind, found[0].is_problem()), ("link", true));
+    let cases = [
+        ("UPDATE links SET source_id = 'd77' WHERE source_id = 'd2'", "another key"),
+        ("UPDATE links SET target_id = 'u1' WHERE source_id = 'd2'", "d2 is linked to u1, and was said to be u2 before"),
+        ("UPDATE links SET time_ms = time_ms + 1 WHERE source_id = 'd1'", "d1 is linked to u1, and was said to be u1 before"),
+        ("UPDATE links SET time_ms = time_ms - 1 WHERE source_id = 'd1'", "d1 is linked to u1, which no event says"),
+        ("DELETE FROM links WHERE source_id = 'u1'", "u1 is said to be u9 and has no link"),
+    ];
+    for (change, expected) in cases {
+        let saved = std::fs::read(dir.path().join(crate::manifest::FILE)).unwrap();
+        change_manifest(dir.path(), change);
+        let found = findings(dir.path());
+        assert_eq!(found.len(), 1, "{change}: {found:?}");
+        assert_eq!((found[0].kind, found[0].is_problem()), ("link", true));
+        assert!(found[0].found.contains(expected), "{:?}", found[0]);
+        std::fs::write(dir.path().join(crate::manifest::FILE), saved).unwrap();
+    }
+}
+
+#[test]
+fn a_check_lets_links_be_whose_events_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append_story(&store, 0);
+    store.flush().unwrap();
+    drop(store);
+    let app = AppId::new("A").unwrap();
+    let floor = format!("INSERT OR REPLACE INTO raw_floors (app, from_ms) VALUES ('{}', {})", app.as_str(), BASE_MS + 40 * HOUR_MS);
+    change_manifest(dir.path(), &format!("UPDATE links SET time_ms = time_ms - 1; {floor}"));
+    let of_links: Vec<_> = findings(dir.path()).into_iter().filter(|finding| finding.kind == "link").collect();
+    // That of u1 was said after the time up to which raw events are gone.
+    assert_eq!(of_links.len(), 1, "{of_links:?}");
 }

@@ -210,7 +210,7 @@ pub(super) fn assert_sound(store: &ParquetStore) {
 /// What a check of the folder beside the open store finds.
 pub(super) fn findings(dir: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
-    let options = CheckOptions { served: true, now_ms: BASE_MS + 2 * DAY_MS, tier: None };
+    let options = CheckOptions { served: true, now_ms: BASE_MS + 2 * DAY_MS, tier: None, max_links: 1_000_000 };
     let mut report = |step| {
         if let CheckStep::Found(finding) = step {
             found.push(finding);

@@ -81,7 +81,8 @@ pub(crate) fn check(config: &Config, folder: &DataFolder, for_people: bool) -> R
     let backends = config.backends()?;
     let apps = metadata::check(&backends.metadata_store.path_or(&folder.metadata()), &mut report);
     let store = backends.event_store.path_or(&folder.store());
-    let options = CheckOptions { served, now_ms: now_ms(), tier: tier::open_patiently(config)? };
+    let options =
+        CheckOptions { served, now_ms: now_ms(), tier: tier::open_patiently(config)?, max_links: config.event_store.max_id_links };
     let stored = if store.is_dir() {
         report.stage("event store");
         check_store(&store, &options, &mut |step| report.step(step)).unwrap_or_else(|error| {

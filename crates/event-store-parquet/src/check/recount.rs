@@ -1,4 +1,5 @@
-//! Rollups against a recount, an app and a UTC day at a time, so that memory stays bounded whatever is stored.
+//! Rollups against a recount, an app and a UTC day at a time, and links against what events say, an app at a time, so that memory stays
+//! bounded whatever is stored.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,8 +7,9 @@ use std::sync::Arc;
 use event::AppId;
 use event_store::{RollupSize, StoreError};
 
+use super::links::StoredLinks;
 use super::{Finding, MAX_TOLD, NamedSegments, StoreCheck};
-use crate::manifest::{StoredRollup, first_whole_period};
+use crate::manifest::{Manifest, StoredRollup, first_whole_period};
 use crate::part::Part;
 use crate::recount::count_in;
 use crate::rollup::{AppRollups, TOTAL, period_start, size_ms};
@@ -15,11 +17,13 @@ use crate::rollup::{AppRollups, TOTAL, period_start, size_ms};
 /// How often a day is looked at again because upkeep replaced a segment of it meanwhile.
 const MAX_LOOKS: usize = 8;
 
-/// The recount of all apps.
-pub(super) struct RollupCheck<'c, 'r> {
+/// What is derived from raw events, of all apps.
+pub(super) struct Recount<'c, 'r> {
     check: &'c mut StoreCheck<'r>,
     /// That of the manifest when the list of segments was read.
     data_version: i64,
+    /// Links that an app may have.
+    max_links: usize,
     told: usize,
 }
 
@@ -32,13 +36,13 @@ struct StoredRollups {
     unsettled: BTreeSet<i64>,
 }
 
-impl<'c, 'r> RollupCheck<'c, 'r> {
-    pub(super) fn new(check: &'c mut StoreCheck<'r>) -> Self {
+impl<'c, 'r> Recount<'c, 'r> {
+    pub(super) fn new(check: &'c mut StoreCheck<'r>, max_links: usize) -> Self {
         // No database has this version, so the first look reads the list.
-        Self { check, data_version: i64::MIN, told: 0 }
+        Self { check, data_version: i64::MIN, max_links, told: 0 }
     }
 
-    /// Compares every rollup whose raw events are still there; returns the number of apps.
+    /// Compares every rollup and every link whose raw events are still there; returns the number of apps.
     pub(super) fn run(mut self) -> Result<usize, StoreError> {
         let mut apps: BTreeSet<String> = self.check.manifest.apps(usize::MAX)?.into_iter().collect();
         for part in self.check.segments.clone() {
@@ -53,9 +57,10 @@ impl<'c, 'r> RollupCheck<'c, 'r> {
                 continue;
             };
             self.check_app(&id)?;
+            self.check_links(&id)?;
         }
         if self.told > MAX_TOLD {
-            let found = format!("{} more days differ", self.told - MAX_TOLD);
+            let found = format!("{} more days or links differ", self.told - MAX_TOLD);
             self.check.find(Finding::problem("rollups", "all apps", found).remedy("as above"));
         }
         Ok(apps.len())
@@ -108,25 +113,49 @@ impl<'c, 'r> RollupCheck<'c, 'r> {
         }
     }
 
-    /// Reads the rollups and, where the manifest has changed since, the segments, all of one moment.
     fn stored_rollups(&mut self, app: &AppId, start_ms: i64, end_ms: i64) -> Result<StoredRollups, StoreError> {
-        let manifest = &self.check.manifest;
-        let known_version = self.data_version;
-        let (stored, version, infos) = manifest.at_one_moment(|| {
+        self.at_one_moment(|manifest| {
             let of_size = |size| manifest.rollups(app.as_str(), size, start_ms, end_ms);
             let (hours, days) = (of_size(RollupSize::Hour)?, of_size(RollupSize::Day)?);
             let deletions = manifest.deletions_if_any(true)?.into_iter();
             let unsettled = deletions.filter(|deletion| *deletion.mark.app == *app.as_str()).flat_map(|deletion| deletion.days).collect();
-            let stored = StoredRollups { hours, days, floor_ms: manifest.raw_floor(app.as_str())?, unsettled };
+            Ok(StoredRollups { hours, days, floor_ms: manifest.raw_floor(app.as_str())?, unsettled })
+        })
+    }
+
+    fn check_links(&mut self, app: &AppId) -> Result<(), StoreError> {
+        for look in 1.. {
+            let stored = self.at_one_moment(|manifest| StoredLinks::read(manifest, app))?;
+            let parts: Vec<Arc<Part>> = self.check.segments.iter().filter(|p| p.may_hold(app, i64::MIN, i64::MAX)).cloned().collect();
+            if parts.iter().any(|part| self.check.is_out_of_reach(part)) {
+                return Ok(());
+            }
+            match stored.differences(app, &parts, self.max_links) {
+                Ok(differences) => differences.into_iter().for_each(|difference| self.tell(Finding::said_link(app.as_str(), &difference))),
+                Err(_) if look < MAX_LOOKS && self.is_replaced(&parts)? => continue,
+                // Rows that cannot be read are a finding of their segment.
+                Err(_) => {}
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    /// Reads from the manifest and, where it has changed since, the segments, all of one moment.
+    fn at_one_moment<T>(&mut self, read: impl Fn(&Manifest) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let manifest = &self.check.manifest;
+        let known_version = self.data_version;
+        let (read, version, infos) = manifest.at_one_moment(|| {
+            let read = read(manifest)?;
             let version = manifest.data_version()?;
             let infos = if version == known_version { None } else { Some(NamedSegments::read(manifest)?) };
-            Ok((stored, version, infos))
+            Ok((read, version, infos))
         })?;
         if let Some(infos) = infos {
             self.check.segments = self.check.parts(infos);
             self.data_version = version;
         }
-        Ok(stored)
+        Ok(read)
     }
 
     /// True when one of the parts is not named any more, or is elsewhere; the list of segments is then read again.
