@@ -1,9 +1,12 @@
 //! Names that a question asks for and no event has: an answer that is empty because of a slip of the pen says so.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use event::AppId;
 use event_store::{EventSource, Field, QueryContext, QueryError, Schema};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value, json};
 
 use crate::node::{Node, join, near, shown};
@@ -46,66 +49,119 @@ struct Mention {
     path: String,
 }
 
-/// Work whose answer has hints about the names in its request.
-pub(crate) fn hinted(app: &AppId, request: Arc<Value>, work: impl FnOnce() -> Work) -> impl FnOnce() -> Work {
-    let app = app.clone();
-    move || {
-        let work = work();
-        Box::new(move |source, context, turn| {
-            let mut answer = work(source, context, turn)?;
-            add_hints(&mut answer, &request, &app, source, context)?;
-            Ok(answer)
-        })
+/// The names of apps that were lately asked for, so that a question that finds nothing does not read the schema each time it is repeated.
+pub(crate) struct KnownNames {
+    kept: Cache<AppId, (Instant, Arc<Names>), ByBytes>,
+}
+
+/// Most bytes of names that are kept.
+const MAX_KEPT_BYTES: u64 = 4 << 20;
+/// Names younger than this are not read again; a new one is then missed at most so long, in answers that have it nowhere.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+
+/// Names of one app, frequent ones first.
+#[derive(Default)]
+struct Names {
+    events: Vec<String>,
+    properties: Vec<String>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<AppId, (Instant, Arc<Names>)> for ByBytes {
+    fn weight(&self, _: &AppId, (_, names): &(Instant, Arc<Names>)) -> u64 {
+        const NAME_BYTES: usize = size_of::<String>();
+        let bytes: usize = names.events.iter().chain(&names.properties).map(|name| name.len() + NAME_BYTES).sum();
+        (256 + bytes) as u64
     }
 }
 
-/// Adds the field `hints` to an answer in which something asked for is nowhere to be found, when the request mentions names that the app
-/// does not have. Looks at the app's schema for it, within the limits of the question.
-///
-/// # Errors
-/// Only that the question was cancelled: without its schema an answer has no hints.
-fn add_hints(
-    answer: &mut Map<String, Value>,
-    request: &Value,
-    app: &AppId,
-    source: &dyn EventSource,
-    context: &QueryContext,
-) -> Result<(), QueryError> {
-    if !lacks_something(answer) {
-        return Ok(());
+impl KnownNames {
+    pub fn new() -> Self {
+        const EXPECTED_APPS: usize = 1_000;
+        Self { kept: Cache::with_weighter(EXPECTED_APPS, MAX_KEPT_BYTES, ByBytes) }
     }
-    let mut mentions = Vec::new();
-    collect(request, "", "", &mut mentions);
-    if mentions.is_empty() {
-        return Ok(());
+
+    /// `None` where the schema cannot be read within the limits of the question.
+    ///
+    /// # Errors
+    /// That the question was cancelled.
+    fn of(&self, app: &AppId, source: &dyn EventSource, context: &QueryContext) -> Result<Option<Arc<Names>>, QueryError> {
+        if let Some((_, names)) = self.kept.get(app).filter(|(read_at, _)| read_at.elapsed() < KEPT_FOR) {
+            return Ok(Some(names));
+        }
+        let schema = match source.schema(app, context) {
+            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+            Err(_) => return Ok(None),
+            Ok(schema) => schema,
+        };
+        let Schema { events, properties } = schema;
+        let names = Names {
+            events: events.into_iter().map(|event| event.name).collect(),
+            properties: properties.into_iter().map(|property| property.name).collect(),
+        };
+        let names = Arc::new(names);
+        self.kept.insert(app.clone(), (Instant::now(), names.clone()));
+        Ok(Some(names))
     }
-    let schema = match source.schema(app, context) {
-        Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-        Err(_) => return Ok(()),
-        Ok(schema) => schema,
-    };
-    let hints = hints_of(&mentions, &schema);
-    if !hints.is_empty() {
-        answer.insert("hints".to_owned(), Value::Array(hints));
+
+    /// Work whose answer has hints about the names in its request.
+    pub fn hinted(self: &Arc<Self>, app: &AppId, request: Arc<Value>, work: impl FnOnce() -> Work) -> impl FnOnce() -> Work {
+        let (known, app) = (self.clone(), app.clone());
+        move || {
+            let work = work();
+            Box::new(move |source, context, turn| {
+                let mut answer = work(source, context, turn)?;
+                if let Some(hints) = known.hints(&answer, &request, &app, source, context)? {
+                    answer.insert("hints".to_owned(), hints);
+                }
+                Ok(answer)
+            })
+        }
     }
-    Ok(())
+
+    /// What to say of an answer in which something asked for is nowhere to be found, when the request mentions names that the app does not
+    /// have.
+    ///
+    /// # Errors
+    /// As [`KnownNames::of`].
+    fn hints(
+        &self,
+        answer: &Map<String, Value>,
+        request: &Value,
+        app: &AppId,
+        source: &dyn EventSource,
+        context: &QueryContext,
+    ) -> Result<Option<Value>, QueryError> {
+        if !lacks_something(answer) {
+            return Ok(None);
+        }
+        let mut mentions = Vec::new();
+        collect(request, "", "", &mut mentions);
+        if mentions.is_empty() {
+            return Ok(None);
+        }
+        let Some(names) = self.of(app, source, context)? else { return Ok(None) };
+        let hints = hints_of(&mentions, &names);
+        Ok((!hints.is_empty()).then_some(Value::Array(hints)))
+    }
 }
 
-fn hints_of(mentions: &[Mention], schema: &Schema) -> Vec<Value> {
-    if schema.events.is_empty() {
+fn hints_of(mentions: &[Mention], names: &Names) -> Vec<Value> {
+    if names.events.is_empty() {
         return vec![json!({"message": "this app has no events yet"})];
     }
-    mentions.iter().filter_map(|mention| hint(mention, schema)).take(MAX_HINTS).collect()
+    mentions.iter().filter_map(|mention| hint(mention, names)).take(MAX_HINTS).collect()
 }
 
-fn hint(mention: &Mention, schema: &Schema) -> Option<Value> {
+fn hint(mention: &Mention, names: &Names) -> Option<Value> {
     let name = mention.name.as_str();
-    let (what, known): (&str, Vec<&str>) = match mention.kind {
-        Kind::Event => ("no event is named", schema.events.iter().map(|event| event.name.as_str()).collect()),
-        Kind::Property => {
-            ("none of the newest events has the property", schema.properties.iter().map(|known| known.name.as_str()).collect())
-        }
+    let (what, known) = match mention.kind {
+        Kind::Event => ("no event is named", &names.events),
+        Kind::Property => ("none of the newest events has the property", &names.properties),
     };
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if known.contains(&name) {
         return None;
     }

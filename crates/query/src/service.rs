@@ -19,7 +19,7 @@ use crate::failure::QueryFailure;
 use crate::figures::QueryFigures;
 use crate::flights::Flights;
 use crate::funnel_planner::plan_funnel;
-use crate::hints::hinted;
+use crate::hints::KnownNames;
 use crate::metrics::{Metrics, SavedMetrics, mentioned_metrics};
 use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
@@ -47,6 +47,7 @@ pub struct QueryService {
     runner: Arc<Runner>,
     cache: Arc<ResultCache>,
     flights: Arc<Flights>,
+    names: Arc<KnownNames>,
     /// Part of every key: an answer of an earlier generation is never given again.
     generation: AtomicU64,
     exporter: Exporter,
@@ -70,6 +71,7 @@ impl QueryService {
             runner: Arc::new(runner),
             cache,
             flights,
+            names: Arc::new(KnownNames::new()),
             generation: AtomicU64::new(0),
             exporter,
             sql,
@@ -120,7 +122,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// A funnel: `POST /funnel`.
@@ -144,7 +146,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The persons who reached a step of a funnel or dropped before it, page by page: `POST /funnel/persons`. Not cached: a page is read once.
@@ -179,7 +181,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(None, started, hinted(&app.app, asked, work)).await
+        self.answer(None, started, self.names.hinted(&app.app, asked, work)).await
     }
 
     /// Why a funnel counts one person as it does: `POST /funnel/person`.
@@ -203,7 +205,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(None, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(None, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The most frequent paths: `POST /paths`.
@@ -227,7 +229,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// How many sessions there are, how long, and with which pages they begin and end: `POST /sessions`.
@@ -252,7 +254,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// The persons in a segment who have a stored event, page by page: `POST /cohorts/preview`. Only their number is kept in the cache.
@@ -285,7 +287,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, asked, work)).await
+        self.answer(key, started, self.names.hinted(&app.app, asked, work)).await
     }
 
     /// The settings with the saved cohorts and metrics that a request mentions. Every question about events begins with this.
@@ -336,7 +338,7 @@ impl QueryService {
                 events_answer(&of_app, &read, cursor, &page)
             })
         };
-        self.answer(None, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(None, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// A file of raw events, written while it is taken: `POST /export`. Has no time limit of a query, but a bound on how many run.

@@ -88,13 +88,16 @@ pub(crate) struct Residence {
     cache: OnceLock<Weak<DecodedCache>>,
     /// Held by who reads a table of the part, which the others wait for instead of doing it as well.
     pub(super) tables: Mutex<()>,
+    /// Row groups of which columns were read for a few rows and not kept.
+    pub(super) narrow_groups: Mutex<FxHashSet<u32>>,
 }
 
 impl Default for Residence {
     fn default() -> Self {
         // Identity only: no two parts of the process are mistaken for each other, whatever happens to their addresses.
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), keys: Mutex::default(), cache: OnceLock::new(), tables: Mutex::default() }
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, keys: Mutex::default(), cache: OnceLock::new(), tables: Mutex::default(), narrow_groups: Mutex::default() }
     }
 }
 
@@ -164,6 +167,11 @@ impl DecodedCache {
             self.kept.retain(|key, _| !given_up.contains(&key.space));
         }
         space
+    }
+
+    /// Whether a column is kept. It is not looked up, so that neither hits nor use are counted.
+    pub(super) fn keeps(&self, place: &Place<'_>) -> bool {
+        self.kept.contains_key(&place.key())
     }
 
     pub(super) fn column(&self, place: &Place<'_>) -> Option<Decoded> {

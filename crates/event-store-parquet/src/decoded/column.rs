@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
 use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::ArrowNativeType;
+use arrow::error::ArrowError;
 
 use super::dictionary::TextCodes;
 use crate::segment::{SegmentPersons, SegmentSessions};
@@ -94,6 +96,23 @@ impl Decoded {
         ENTRY_BYTES + values
     }
 
+    /// These rows of it, in a form of their own.
+    ///
+    /// # Errors
+    /// A row that there is not.
+    pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, ArrowError> {
+        Ok(match self {
+            Self::Absent => Self::Absent,
+            Self::Text(text) => Self::Text(SharedText { codes: text.codes.take(rows), texts: text.texts.clone() }),
+            Self::Sessions(ids) => Self::Sessions(SessionCodes { codes: ids.codes.take(rows), table: ids.table.clone() }),
+            Self::Persons(ordinals) => Self::Persons(Ordinals { values: taken(&ordinals.values, rows), largest: ordinals.largest }),
+            Self::Times(Times::Near(base_ms, distances)) => Self::Times(Times::Near(*base_ms, taken(distances, rows))),
+            Self::Times(Times::Far(times)) => Self::Times(Times::Far(taken(times, rows))),
+            Self::Array(array) => Self::Array(arrow::compute::take(array, &UInt32Array::from(rows.to_vec()), None)?),
+            Self::Table(table) => Self::Table(table.clone()),
+        })
+    }
+
     /// These rows of it, without a copy.
     pub(crate) fn slice(&self, rows: Range<usize>) -> Self {
         let (start, length) = (rows.start, rows.len());
@@ -110,7 +129,20 @@ impl Decoded {
     }
 }
 
+fn taken<T: ArrowNativeType>(values: &ScalarBuffer<T>, rows: &[u32]) -> ScalarBuffer<T> {
+    rows.iter().map(|&row| values[row as usize]).collect()
+}
+
 impl Codes {
+    fn take(&self, rows: &[u32]) -> Self {
+        match self {
+            Self::One(code) => Self::One(*code),
+            Self::Narrow(codes) => Self::Narrow(taken(codes, rows)),
+            Self::Middle(codes) => Self::Middle(taken(codes, rows)),
+            Self::Wide(codes) => Self::Wide(taken(codes, rows)),
+        }
+    }
+
     /// Bytes of memory.
     fn bytes(&self) -> usize {
         match self {

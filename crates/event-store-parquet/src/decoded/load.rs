@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
-use arrow::array::{ArrayRef, UInt64Array};
+use arrow::array::{Array, ArrayRef, UInt32Array, UInt64Array};
 use arrow::error::ArrowError;
 use thiserror::Error;
 
@@ -105,6 +105,46 @@ impl Loader<'_> {
         Ok(Loaded { blocks: loaded.into_iter().map(complete).collect(), read_bytes })
     }
 
+    /// Whether these columns of every block of a task are kept.
+    pub(crate) fn keeps(&self, task: &ScanTask, columns: &[usize]) -> bool {
+        let residence = task.part.residence();
+        let keeps_all = |block: usize| columns.iter().all(|&column| self.cache.keeps(&self.place(task, residence, block, column)));
+        (0..task.blocks.len()).all(keeps_all)
+    }
+
+    /// True the first time this is asked about the row group of a task.
+    pub(crate) fn reads_for_the_first_time(&self, task: &ScanTask) -> bool {
+        task.part.residence().narrow_groups.lock().unwrap_or_else(PoisonError::into_inner).insert(task.group as u32)
+    }
+
+    /// Columns of some rows of every block of a task: of those in `rows`, by block. They are not kept.
+    ///
+    /// # Errors
+    /// [`LoadFailure`].
+    pub(crate) fn load_rows(&self, task: &ScanTask, columns: &[usize], rows: &[Vec<u32>]) -> Result<Loaded, LoadFailure> {
+        let with_rows: Vec<usize> = (0..rows.len()).filter(|&block| !rows[block].is_empty()).collect();
+        let mut loaded = vec![vec![Decoded::Absent; columns.len()]; rows.len()];
+        if with_rows.is_empty() {
+            return Ok(Loaded { blocks: loaded, read_bytes: 0 });
+        }
+        let ranges: Vec<Range<usize>> = with_rows.iter().map(|&block| task.blocks[block].0.rows.clone()).collect();
+        let (arrays, read_bytes) = read_part(task, &ranges, columns)?;
+        let (mut taken, mut of_blocks, mut start) = (Vec::new(), Vec::new(), 0);
+        for (&block, range) in with_rows.iter().zip(&ranges) {
+            of_blocks.push(taken.len()..taken.len() + rows[block].len());
+            taken.extend(rows[block].iter().map(|&row| start + row));
+            start += range.len() as u32;
+        }
+        let taken = UInt32Array::from(taken);
+        let decoder = self.decoder(task, columns, taken.len())?;
+        for (at, (&column, array)) in columns.iter().zip(&arrays).enumerate() {
+            let array = arrow::compute::take(array, &taken, None)?;
+            let decoded = decoder.decode(&task.shape.fields[column], &array, &of_blocks).map_err(|failure| quarantined(task, failure))?;
+            with_rows.iter().zip(decoded).for_each(|(&block, decoded)| loaded[block][at] = decoded);
+        }
+        Ok(Loaded { blocks: loaded, read_bytes })
+    }
+
     fn place<'p>(&'p self, task: &ScanTask, residence: &'p Residence, block: usize, column: usize) -> Place<'p> {
         let is_person = task.shape.fields[column].name() == columns::PERSON;
         let id = if is_person && self.persons == PersonForm::Ordinals { ColumnId::Ordinals } else { ColumnId::Stored(column) };
@@ -118,21 +158,25 @@ impl Loader<'_> {
         const PERSONS_PER_ROW: usize = 4;
         let Part::Segment(segment) = &*task.part else { return Ok(None) };
         let residence = task.part.residence();
-        let place = Place { residence, space: self.space, row: 0, column: ColumnId::SegmentPersons(self.persons) };
+        let place = |form| Place { residence, space: self.space, row: 0, column: ColumnId::SegmentPersons(form) };
         let _only_one = residence.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = self.cache.column(&place) {
+        if let Some(kept) = self.cache.column(&place(self.persons)) {
             return Ok(Some(kept));
         }
-        let Some(table) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
-        if self.persons == PersonForm::Ordinals && rows * PERSONS_PER_ROW < table.keys().len() {
-            return Ok(Some(Decoded::Table(SegmentTable::Persons(table))));
-        }
-        let decoded = match self.persons {
-            PersonForm::Ordinals => Decoded::Persons(ordinals(self.space, &UInt64Array::from(table.keys().to_vec()))?),
-            PersonForm::Keys => Decoded::Table(SegmentTable::Persons(table)),
+        let keys = match self.cache.column(&place(PersonForm::Keys)) {
+            Some(Decoded::Table(SegmentTable::Persons(keys))) => keys,
+            _ => {
+                let Some(keys) = segment.persons().map_err(LoadFailure::Missing)? else { return Ok(None) };
+                self.cache.keep_column(&place(PersonForm::Keys), &Decoded::Table(SegmentTable::Persons(keys.clone())));
+                keys
+            }
         };
-        self.cache.keep_column(&place, &decoded);
-        Ok(Some(decoded))
+        if self.persons == PersonForm::Keys || rows * PERSONS_PER_ROW < keys.keys().len() {
+            return Ok(Some(Decoded::Table(SegmentTable::Persons(keys))));
+        }
+        let ordinals = Decoded::Persons(ordinals(self.space, &UInt64Array::from(keys.keys().to_vec()))?);
+        self.cache.keep_column(&place(PersonForm::Ordinals), &ordinals);
+        Ok(Some(ordinals))
     }
 
     /// The table of the part's session ids; `None` where its rows have ids.
@@ -151,6 +195,18 @@ impl Loader<'_> {
         Ok(table)
     }
 
+    /// What makes columns of so many rows of a task.
+    fn decoder(&self, task: &ScanTask, stored: &[usize], rows: usize) -> Result<Decoder<'_>, LoadFailure> {
+        let has = |name: &str| stored.iter().any(|&column| task.shape.fields[column].name() == name);
+        Ok(Decoder {
+            space: self.space,
+            persons: self.persons,
+            person_table: if has(columns::PERSON) { self.person_table(task, rows)? } else { None },
+            session_table: if has(columns::SESSION_ID) { self.session_table(task)? } else { None },
+            group_rows: task.shape.group_rows(task.group),
+        })
+    }
+
     /// Reads columns of blocks: by column, then by block.
     fn read(&self, task: &ScanTask, blocks: &[usize], stored: &[usize]) -> Result<(Vec<Vec<Decoded>>, u64), LoadFailure> {
         let rows: Vec<Range<usize>> = blocks.iter().map(|&block| task.blocks[block].0.rows.clone()).collect();
@@ -161,14 +217,7 @@ impl Loader<'_> {
             ranges.push(start..start + rows.len());
             start += rows.len();
         }
-        let has = |name: &str| stored.iter().any(|&column| task.shape.fields[column].name() == name);
-        let decoder = Decoder {
-            space: self.space,
-            persons: self.persons,
-            person_table: if has(columns::PERSON) { self.person_table(task, start)? } else { None },
-            session_table: if has(columns::SESSION_ID) { self.session_table(task)? } else { None },
-            group_rows: task.shape.group_rows(task.group),
-        };
+        let decoder = self.decoder(task, stored, start)?;
         let each = |(&column, array): (&usize, &ArrayRef)| {
             if array.len() != start {
                 return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));

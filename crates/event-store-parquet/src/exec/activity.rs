@@ -105,6 +105,7 @@ impl Asked<'_> {
             fields: &self.matcher.fields,
             persons: true,
             times: TimeUse::Buckets(&self.periods.finder),
+            narrowing: None,
             reading: self.reading,
         };
         let make = || Worker::new(self);

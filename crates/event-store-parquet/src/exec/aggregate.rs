@@ -16,6 +16,7 @@ use super::filter::{Memos, Predicate, Preparation};
 use super::group::{GroupCoder, GroupTable, check_keys};
 use super::layout::{Layout, ranked};
 use super::mask::Mask;
+use super::narrow::Narrowing;
 use super::person_property::PersonProperty;
 use super::reach::{Reach, check_filled};
 use super::rows::{RowCells, Rows, Selection};
@@ -141,6 +142,7 @@ impl<'p> Prepared<'p> {
             fields: &self.fields,
             persons: plan.measures.iter().any(|measure| needs_person(&measure.function)),
             times: TimeUse::Buckets(&self.buckets),
+            narrowing: (!self.filter.is_always()).then_some(Narrowing { filter: &self.filter, memo_count: self.memo_count }),
             reading: self.reading,
         };
         let make = || Worker::new(self, plan, query.context);

@@ -44,11 +44,12 @@ impl Fields {
 
     /// What a scan has to read for the fields.
     pub(super) fn requests(&self) -> Vec<ColumnRequest> {
-        let request = |(field, _): &(Field, _)| match field {
-            Field::Property(name) => ColumnRequest::Property(name.clone()),
-            other => ColumnRequest::Fixed(fixed_column(other)),
-        };
-        self.entries.iter().map(request).collect()
+        self.entries.iter().map(|(field, _)| request(field)).collect()
+    }
+
+    /// As [`Fields::requests`], for those at these positions.
+    pub(super) fn requests_of(&self, positions: &[usize]) -> Vec<ColumnRequest> {
+        positions.iter().map(|&position| request(&self.entries[position].0)).collect()
     }
 
     /// The properties of events among the fields.
@@ -57,6 +58,13 @@ impl Fields {
             Field::Property(name) => Some(name.as_str()),
             _ => None,
         })
+    }
+}
+
+fn request(field: &Field) -> ColumnRequest {
+    match field {
+        Field::Property(name) => ColumnRequest::Property(name.clone()),
+        other => ColumnRequest::Fixed(fixed_column(other)),
     }
 }
 
@@ -238,6 +246,11 @@ impl Places {
             event: place(columns::EVENT),
             overflow: place(columns::OVERFLOW),
         }
+    }
+
+    /// The place of the events' names.
+    pub(super) fn event(&self) -> Option<usize> {
+        self.event
     }
 }
 

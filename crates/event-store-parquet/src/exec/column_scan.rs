@@ -9,7 +9,9 @@ use event_store::{QueryError, ScanStats, Segment, Table};
 use super::batch::{Batch, BatchRows, EventName, Fields, Places};
 use super::bucket::BucketFinder;
 use super::column::Column;
+use super::filter::Memos;
 use super::mask::Mask;
+use super::narrow::{Narrowed, Narrowing, Thread};
 use super::scan::{Query, Reserved};
 use super::segment::Members;
 use super::value::Scalar;
@@ -96,11 +98,16 @@ pub(super) struct ColumnScan<'s> {
     /// Whether batches have persons.
     pub(super) persons: bool,
     pub(super) times: TimeUse<'s>,
+    /// A filter that rows must pass to be of use, where the scan may leave the others out: who reads batches still asks it of every row.
+    pub(super) narrowing: Option<Narrowing<'s>>,
     pub(super) reading: &'s Reading,
 }
 
 /// Where a task's batches go; the mask has the rows that are asked for, where they are not all.
 type Give<'g> = dyn FnMut(&Batch, Option<&Mask>) -> Result<(), QueryError> + 'g;
+
+/// As [`Give`], with the batch's first row in its block; a batch of which no row is asked for comes as well.
+type GiveEach<'g> = dyn FnMut(usize, &Batch, Option<&Mask>) -> Result<(), QueryError> + 'g;
 
 /// What is done with a batch in the state of the thread; the mask has the rows that are asked for, where they are not all.
 type EachBatch<'e, W> = dyn Fn(&mut W, &Batch, Option<&Mask>) -> Result<(), QueryError> + Sync + 'e;
@@ -139,27 +146,39 @@ impl Query<'_> {
         let account = Account::new(self.snapshot.parts.len());
         let threads = self.threads.min(rows.div_ceil(MIN_ROWS_PER_THREAD)).max(1);
         let narrow = Query { threads, ..*self };
-        let make_state = || (make(), Reserved::new(self.context));
-        let states = narrow.parallel(tasks.len(), &make_state, &|(state, held), task| {
+        let memo_count = scan.narrowing.as_ref().map_or(0, |narrowing| narrowing.memo_count);
+        let make_state = || (make(), Memos::new(memo_count, self.context), Reserved::new(self.context));
+        let states = narrow.parallel(tasks.len(), &make_state, &|(state, memos, held), task| {
             let (part, task, columns) = &tasks[task];
-            let mut give = |batch: &Batch, wanted: Option<&Mask>| {
-                self.context.check()?;
-                account.rows(*part, &task.part, wanted.map_or(batch.rows(), Mask::count) as u64);
-                each(state, batch, wanted)
-            };
-            if let Some(blocks) = scan.load(self, task, columns, &account)? {
-                held.set(blocks.iter().flatten().map(Decoded::bytes).sum())?;
-                scan.give(task, columns, &blocks, &mut give)?;
+            let mut each = |batch: &Batch, wanted: Option<&Mask>| self.context.check().and_then(|()| each(state, batch, wanted));
+            let mut thread = Thread { query: self, account: &account, memos, held };
+            match scan.narrowed(task, columns, &mut thread)? {
+                Narrowed::Few { asked, task, blocks } => {
+                    if asked > 0 {
+                        account.rows(*part, &task.part, asked as u64);
+                    }
+                    scan.give(&task, columns, &blocks, &mut each)?;
+                }
+                Narrowed::Missing => {}
+                Narrowed::All => {
+                    if let Some(blocks) = scan.load(&scan.loader(self), task, columns, &account)? {
+                        held.set(blocks.iter().flatten().map(Decoded::bytes).sum())?;
+                        scan.give(task, columns, &blocks, &mut |batch, wanted| {
+                            account.rows(*part, &task.part, wanted.map_or(batch.rows(), Mask::count) as u64);
+                            each(batch, wanted)
+                        })?;
+                    }
+                }
             }
             held.set(0)
         })?;
         account.settle(self, &mut stats);
-        Ok((states.into_iter().map(|(state, _)| state).collect(), stats))
+        Ok((states.into_iter().map(|(state, _, _)| state).collect(), stats))
     }
 }
 
 /// What the threads have read.
-struct Account {
+pub(super) struct Account {
     /// Of segments, and of what is in memory.
     rows: [AtomicU64; 2],
     read_bytes: AtomicU64,
@@ -267,7 +286,7 @@ impl ColumnScan<'_> {
         read
     }
 
-    fn crosses_range(&self, piece: &Piece) -> bool {
+    pub(super) fn crosses_range(&self, piece: &Piece) -> bool {
         piece.earliest_ms < self.from_ms || piece.latest_ms >= self.to_ms
     }
 
@@ -282,16 +301,24 @@ impl ColumnScan<'_> {
         crosses_buckets || self.crosses_range(piece)
     }
 
+    pub(super) fn loader<'l>(&'l self, query: &Query<'l>) -> Loader<'l> {
+        Loader { cache: query.decoded, space: &self.reading.space, persons: self.reading.persons }
+    }
+
     /// The columns of a task, block by block; `None` where the part cannot be read.
-    fn load(
+    pub(super) fn load(
         &self,
-        query: &Query<'_>,
+        loader: &Loader<'_>,
         task: &ScanTask,
         columns: &[usize],
         account: &Account,
     ) -> Result<Option<Vec<Vec<Decoded>>>, QueryError> {
-        let loader = Loader { cache: query.decoded, space: &self.reading.space, persons: self.reading.persons };
-        match loader.load(task, columns) {
+        self.loaded(loader.load(task, columns), account)
+    }
+
+    /// As [`ColumnScan::load`], of what a loader gave.
+    pub(super) fn loaded(&self, loaded: Result<Loaded, LoadFailure>, account: &Account) -> Result<Option<Vec<Vec<Decoded>>>, QueryError> {
+        match loaded {
             Ok(Loaded { blocks, read_bytes }) => {
                 account.read_bytes.fetch_add(read_bytes, Ordering::Relaxed);
                 Ok(Some(blocks))
@@ -309,21 +336,33 @@ impl ColumnScan<'_> {
     fn give(&self, task: &ScanTask, columns: &[usize], blocks: &[Vec<Decoded>], give: &mut Give<'_>) -> Result<(), QueryError> {
         let fields: Vec<_> = columns.iter().map(|&column| task.shape.fields[column].clone()).collect();
         let places = Places::new(self.fields, &fields);
-        let event_place = fields.iter().position(|field| field.name() == columns::EVENT);
         for ((_, pieces), columns) in task.blocks.iter().zip(blocks) {
             for piece in pieces {
-                let name = piece.event.as_ref().filter(|_| self.fields.has_event()).map(|name| self.event_name(name));
-                let events = event_place.and_then(|place| columns.get(place)).filter(|_| piece.check_event);
-                for start in piece.rows.clone().step_by(SCAN_BATCH_ROWS) {
-                    let rows = start..piece.rows.end.min(start + SCAN_BATCH_ROWS);
-                    let rows = BatchRows { columns, rows, event: name.as_ref(), span_ms: (piece.earliest_ms, piece.latest_ms) };
-                    let batch = rows.batch(self.fields, &places, self.reading);
-                    let wanted = self.wanted(piece, &batch, events.map(|events| events.slice(rows.rows.clone())));
-                    if wanted.as_ref().is_none_or(|wanted| !wanted.is_none()) {
-                        give(&batch, wanted.as_ref())?;
-                    }
-                }
+                self.each_batch(piece, columns, &places, &mut |_, batch, wanted| match wanted {
+                    Some(wanted) if wanted.is_none() => Ok(()),
+                    wanted => give(batch, wanted),
+                })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Gives out the batches of one piece of a block that has these columns.
+    pub(super) fn each_batch(
+        &self,
+        piece: &Piece,
+        columns: &[Decoded],
+        places: &Places,
+        give: &mut GiveEach<'_>,
+    ) -> Result<(), QueryError> {
+        let name = piece.event.as_ref().filter(|_| self.fields.has_event()).map(|name| self.event_name(name));
+        let events = places.event().and_then(|place| columns.get(place)).filter(|_| piece.check_event);
+        for start in piece.rows.clone().step_by(SCAN_BATCH_ROWS) {
+            let rows = start..piece.rows.end.min(start + SCAN_BATCH_ROWS);
+            let rows = BatchRows { columns, rows, event: name.as_ref(), span_ms: (piece.earliest_ms, piece.latest_ms) };
+            let batch = rows.batch(self.fields, places, self.reading);
+            let wanted = self.wanted(piece, &batch, events.map(|events| events.slice(rows.rows.clone())));
+            give(start, &batch, wanted.as_ref())?;
         }
         Ok(())
     }

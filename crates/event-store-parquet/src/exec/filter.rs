@@ -87,6 +87,15 @@ impl Predicate {
         matches!(self, Self::All(predicates) if predicates.iter().all(Self::is_always))
     }
 
+    /// Adds the positions of the fields that it looks at.
+    pub(super) fn add_fields(&self, fields: &mut Vec<usize>) {
+        match self {
+            Self::All(predicates) | Self::Any(predicates) => predicates.iter().for_each(|predicate| predicate.add_fields(fields)),
+            Self::Not(inner) => inner.add_fields(fields),
+            Self::Compare { field, .. } => fields.push(*field),
+        }
+    }
+
     fn is_equality(&self) -> bool {
         matches!(self, Self::Compare { comparison: Comparison::In(constants), .. } if constants.is_one_text())
     }

@@ -27,6 +27,7 @@ mod group;
 mod layout;
 mod mask;
 mod names;
+mod narrow;
 mod numbers;
 mod overflow;
 mod pairs;

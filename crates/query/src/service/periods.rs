@@ -10,7 +10,6 @@ use super::{QueryService, cache_key};
 use crate::answered::Answered;
 use crate::explain::Explain;
 use crate::failure::QueryFailure;
-use crate::hints::hinted;
 use crate::options::AppSettings;
 use crate::request::{read_active_users, read_activity, read_retention};
 use crate::respond::{active_users_answer, lifecycle_answer, retention_answer, stickiness_answer};
@@ -39,7 +38,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// New, returning, resurrected and dormant persons of each period: `POST /lifecycle`.
@@ -80,7 +79,7 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 
     /// Lifecycle and stickiness.
@@ -105,6 +104,6 @@ impl QueryService {
                 Ok(answer)
             })
         };
-        self.answer(key, started, hinted(&app.app, Arc::new(request), work)).await
+        self.answer(key, started, self.names.hinted(&app.app, Arc::new(request), work)).await
     }
 }

@@ -74,6 +74,7 @@ impl LaterEvents {
             fields: &later.fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading,
         };
         let masks = Mutex::new(Labels::default());
@@ -233,6 +234,7 @@ fn scan_entries<'e>(
         fields: &entry.fields,
         persons: true,
         times: TimeUse::Always,
+        narrowing: None,
         reading,
     };
     let make = || Bests::new(entry, plan.breakdown.is_some(), query.context);

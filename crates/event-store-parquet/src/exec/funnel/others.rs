@@ -57,6 +57,7 @@ impl OtherEvents {
             fields: &fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading,
         };
         let each = |(): &mut (), batch: &Batch, wanted: Option<&Mask>| {

@@ -134,6 +134,7 @@ fn ids(
         fields: &fields,
         persons: true,
         times: TimeUse::Always,
+        narrowing: None,
         reading,
     };
     let wanted: FxHashMap<u64, ()> = persons.iter().map(|found| (found.key, ())).collect();

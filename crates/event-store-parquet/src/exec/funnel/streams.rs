@@ -96,6 +96,7 @@ impl Streams {
             fields: &side.fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading,
         };
         // Of an ordered funnel, the first step is nothing but an entry.

@@ -59,6 +59,7 @@ pub(super) fn gather<R: Record>(
         fields: &side.fields,
         persons: true,
         times: TimeUse::Always,
+        narrowing: None,
         reading,
     };
     let timeline = Timeline::from(plan.scan.from_ms);

@@ -71,6 +71,7 @@ impl PeriodBits {
             fields: &matcher.fields,
             persons: true,
             times: TimeUse::Buckets(&periods.finder),
+            narrowing: None,
             reading,
         };
         let make = || Setter { memos: matcher.memos(query.context), known: Vec::new(), last: (NO_PERSON, 0) };

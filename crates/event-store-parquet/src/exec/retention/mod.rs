@@ -143,6 +143,7 @@ impl Asked<'_> {
             fields: &matcher.fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading: self.reading,
         };
         let make = || Worker::new(self, matcher, groups);

@@ -146,6 +146,7 @@ impl<'f> Finder<'f> {
             fields: counting.fields,
             persons: true,
             times: TimeUse::Buckets(&one),
+            narrowing: None,
             reading,
         };
         let make = || (Counter::new(counting.only_seen, reading, context), Memos::new(counting.memo_count, context));

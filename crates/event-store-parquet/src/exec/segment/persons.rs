@@ -87,6 +87,7 @@ fn ids(
         fields: &fields,
         persons: true,
         times: TimeUse::Buckets(&one),
+        narrowing: None,
         reading,
     };
     let by_ordinal: FxHashMap<u32, u64> = match reading.has_ordinals() {

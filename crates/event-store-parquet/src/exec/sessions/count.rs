@@ -80,6 +80,7 @@ impl Counting<'_> {
             fields: &self.prepared.fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading: self.prepared.reading,
         };
         let timeline = Timeline::from(from_ms);

@@ -82,6 +82,7 @@ fn follow<R: Record>(query: &Query<'_>, plan: &SessionsPlan, reading: &Reading) 
             fields: &side.fields,
             persons: true,
             times: TimeUse::Always,
+            narrowing: None,
             reading,
         },
         timeline: Timeline::from(from_ms),
