@@ -1,19 +1,21 @@
 import { SegmentedControl } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
-import { Suspense, lazy, useMemo } from "react";
+import { type ReactNode, Suspense, lazy, useCallback, useMemo } from "react";
 
 import type { QueryAnswer } from "../api/types.ts";
+import { Facts, Waiting } from "../builder/Facts.tsx";
+import { named } from "../builder/named.ts";
+import type { Asked } from "../builder/useAnswer.ts";
+import { Swatch } from "../charts/Swatch.tsx";
+import type { ChartTheme } from "../charts/theme.ts";
 import { change, fullNumber, shortNumber } from "../format.ts";
 import { Message } from "../ui/Message.tsx";
-import { Facts, Waiting } from "./Facts.tsx";
 import { ResultTable } from "./ResultTable.tsx";
-import { Swatch } from "./Swatch.tsx";
-import { type ChartLook, MAX_BARS, chartHeight, labelsDirectly } from "./chartOption.ts";
-import { MAX_GROUPS, MAX_SERIES, MEASURES, type Question, inWords, named } from "./question.ts";
+import { type ChartLook, MAX_BARS, chartHeight, chartOption, labelsDirectly } from "./chartOption.ts";
+import { MAX_GROUPS, MAX_SERIES, MEASURES, type Question, inWords } from "./question.ts";
 import { type ChartData, chartData } from "./series.ts";
-import type { Asked } from "./useAnswer.ts";
 
-const Chart = lazy(() => import("./Chart.tsx"));
+const Chart = lazy(() => import("../charts/Chart.tsx"));
 
 const CHART_KINDS = [
   { value: "line", label: "Lines" },
@@ -65,19 +67,22 @@ function leftOut(data: ChartData, answer: QueryAnswer): string | null {
 
 interface ResultProps {
   question: Question;
-  asked: Asked;
+  asked: Asked<QueryAnswer>;
   answer: QueryAnswer;
+  /** The request, to be copied. */
+  request: ReactNode;
   onChart: (chart: Question["chart"]) => void;
 }
 
-/** The answer as a chart and a table; the one before stays, paler, while the next is on its way. */
-export function Result({ question, asked, answer, onChart }: ResultProps) {
+/** The answer as a chart and a table. */
+export function Result({ question, asked, answer, request, onChart }: ResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const data = useMemo(() => chartData(answer, asked.answeredAt), [answer, asked.answeredAt]);
   // The answer on show may be to the question before this one: its own rows say what it holds.
   const overTime = data.times.length > 0;
   const stacks = answer.metrics[0] === "events" || answer.metrics[0]?.startsWith("sum:") === true;
   const look = useMemo<ChartLook>(() => ({ kind: question.chart, interval: question.interval, stacks, narrow }), [question.chart, question.interval, stacks, narrow]);
+  const draw = useCallback((theme: ChartTheme) => chartOption(data, look, theme), [data, look]);
   const measure = question.property === "" ? named(MEASURES, question.measure) : `${named(MEASURES, question.measure)} of ${question.property}`;
   if (data.series.length === 0) {
     return (
@@ -89,7 +94,7 @@ export function Result({ question, asked, answer, onChart }: ResultProps) {
   const note = leftOut(data, answer);
   const lone = !overTime && answer.group_by.length === 0;
   return (
-    <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+    <>
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">{measure}</h2>
@@ -111,13 +116,14 @@ export function Result({ question, asked, answer, onChart }: ResultProps) {
           <LoneNumber data={data} />
         ) : (
           <Suspense fallback={<div style={{ height: chartHeight(data, narrow) }} />}>
-            <Chart data={data} look={look} title={inWords(question)} />
+            <Chart draw={draw} height={chartHeight(data, narrow)} label={`${inWords(question)}. The table below has every value.`} />
           </Suspense>
         )}
         {note !== null && <p className="small quiet">{note}</p>}
         <Facts answer={answer} />
+        {request}
       </section>
       {!lone && <ResultTable data={data} keys={answer.group_by} interval={question.interval} measure={measure} />}
-    </div>
+    </>
   );
 }

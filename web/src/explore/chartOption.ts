@@ -1,8 +1,10 @@
 import type { EChartsCoreOption } from "echarts/core";
 
+import { axes, frame, hatch } from "../charts/frame.ts";
 import { type ChartTheme, seriesColour } from "../charts/theme.ts";
+import { timeLabel } from "../charts/time.ts";
 import { shortNumber } from "../format.ts";
-import { type ChartData, type ChartSeries, timeLabel } from "./series.ts";
+import type { ChartData, ChartSeries } from "./series.ts";
 import { tooltip } from "./tooltip.ts";
 
 /** Up to so many series are named at their ends; more are named above the chart. */
@@ -38,15 +40,6 @@ export function labelsDirectly(data: ChartData, look: ChartLook): boolean {
 /** Room at the right for names at the ends of lines. */
 function labelRoom(data: ChartData): number {
   return Math.min(MAX_LABEL_PX, 20 + LETTER_PX * Math.max(0, ...data.series.map((series) => series.name.length)));
-}
-
-const hatch = (theme: ChartTheme) => ({ symbol: "rect", color: theme.surface, dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 });
-
-function axes(theme: ChartTheme) {
-  const base = { axisLine: { show: true, lineStyle: { color: theme.line } }, axisTick: { show: false } };
-  const label = { color: theme.quiet, fontSize: 12, fontFamily: theme.font };
-  const values = { type: "value", min: (extent: { min: number }) => Math.min(0, extent.min), splitNumber: 3, axisLine: { show: false }, axisLabel: { ...label, formatter: shortNumber }, splitLine: { lineStyle: { color: theme.line } } };
-  return { base, label, values };
 }
 
 /** A line in up to three pieces: solid where buckets are whole, dashed into partial ones, and the period before, dashed and paler. */
@@ -123,26 +116,8 @@ function byGroup(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCo
 
 /** The chart of an answer: lines or bars over time, else a bar a group. */
 export function chartOption(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
-  const place = (parameters: unknown): number => {
-    const first: unknown = Array.isArray(parameters) ? parameters[0] : parameters;
-    return typeof first === "object" && first !== null && "dataIndex" in first && typeof first.dataIndex === "number" ? first.dataIndex : 0;
-  };
   return {
-    animation: !theme.still,
-    animationDuration: 150,
-    animationDurationUpdate: 150,
-    textStyle: { fontFamily: theme.font },
-    tooltip: {
-      trigger: "axis",
-      confine: true,
-      transitionDuration: 0,
-      backgroundColor: "transparent",
-      borderWidth: 0,
-      padding: 0,
-      extraCssText: "box-shadow: none",
-      axisPointer: { type: data.times.length === 0 || look.kind === "bar" ? "shadow" : "line", lineStyle: { color: theme.quiet, type: "solid" }, shadowStyle: { color: theme.quiet, opacity: 0.08 }, animation: false },
-      formatter: (parameters: unknown) => tooltip(data, look.interval, place(parameters), theme),
-    },
+    ...frame(theme, data.times.length === 0 || look.kind === "bar" ? "shadow" : "line", (at) => tooltip(data, look.interval, at, theme)),
     ...(data.times.length === 0 ? byGroup(data, look, theme) : overTime(data, look, theme)),
   };
 }

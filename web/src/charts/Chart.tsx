@@ -6,14 +6,20 @@ import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
 import { useEffect, useRef } from "react";
 
-import { readTheme } from "../charts/theme.ts";
-import { type ChartLook, chartHeight, chartOption } from "./chartOption.ts";
-import type { ChartData } from "./series.ts";
+import { type ChartTheme, readTheme } from "./theme.ts";
 
 echarts.use([BarChart, LineChart, GridComponent, TooltipComponent, LabelLayout, CanvasRenderer]);
 
+interface ChartProps {
+  /** The chart in the colours of a theme; one that stays the same is not drawn anew. */
+  draw: (theme: ChartTheme) => echarts.EChartsCoreOption;
+  /** What it shows and where its values are as text, for screen readers. */
+  label: string;
+  height: number;
+}
+
 /** One chart on a canvas; it keeps its place and size while its data changes. */
-export default function Chart({ data, look, title }: { data: ChartData; look: ChartLook; title: string }) {
+export default function Chart({ draw, label, height }: ChartProps) {
   const element = useRef<HTMLDivElement>(null);
   const chart = useRef<echarts.ECharts | null>(null);
   const scheme = useComputedColorScheme("light");
@@ -32,7 +38,7 @@ export default function Chart({ data, look, title }: { data: ChartData; look: Ch
     };
   }, []);
   useEffect(() => {
-    chart.current?.setOption(chartOption(data, look, readTheme(scheme)), { notMerge: true });
-  }, [data, look, scheme]);
-  return <div ref={element} className="chart" role="img" aria-label={`${title}. The table below has every value.`} style={{ height: chartHeight(data, look.narrow) }} />;
+    chart.current?.setOption(draw(readTheme(scheme)), { notMerge: true });
+  }, [draw, scheme]);
+  return <div ref={element} className="chart" role="img" aria-label={label} style={{ height }} />;
 }

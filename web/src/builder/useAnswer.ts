@@ -2,7 +2,6 @@ import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useEffect, useState } from "react";
 
 import { type ApiError, asApiError, ask } from "../api/client.ts";
-import type { QueryAnswer } from "../api/types.ts";
 import type { Session } from "../session.ts";
 
 /** Edits that follow one another faster than this are asked as one. */
@@ -22,8 +21,8 @@ function useDebounced<T>(value: T): T {
 }
 
 /** What is shown of a question: the answer, or the one before it while it is on its way. */
-export interface Asked {
-  answer: QueryAnswer | undefined;
+export interface Asked<T> {
+  answer: T | undefined;
   /** When it came, in the browser's clock. */
   answeredAt: number;
   error: ApiError | null;
@@ -34,14 +33,14 @@ export interface Asked {
   cancel: () => void;
 }
 
-/** Asks a request, given as JSON text so that equal ones are one; `null` asks nothing. */
-export function useAnswer(session: Session, request: string | null): Asked {
+/** Asks an analytics call, with the request as JSON text so that equal ones are one; `null` asks nothing. */
+export function useAnswer<T>(session: Session, call: string, request: string | null): Asked<T> {
   const queries = useQueryClient();
   const settled = useDebounced(request);
-  const queryKey = ["query", session.app, settled];
+  const queryKey = [call, session.app, settled];
   const result = useQuery({
     queryKey,
-    queryFn: ({ signal }) => ask<QueryAnswer>(session, "query", JSON.parse(settled ?? "{}") as unknown, signal),
+    queryFn: ({ signal }) => ask<T>(session, call, JSON.parse(settled ?? "{}") as unknown, signal),
     enabled: settled !== null,
     placeholderData: keepPreviousData,
   });

@@ -2,7 +2,7 @@ import { ActionIcon } from "@mantine/core";
 
 import { ManyPicker, Picker } from "../ui/Picker.tsx";
 import { CrossIcon } from "../ui/icons.tsx";
-import { type Condition, OPERATORS, takes } from "./question.ts";
+import { type Condition, OPERATORS, takes } from "./conditions.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 interface ConditionEditorProps {

@@ -1,5 +1,6 @@
 import { Picker } from "../ui/Picker.tsx";
-import { CUSTOM_RANGE, RANGES, daysOf } from "./question.ts";
+import type { Named } from "./named.ts";
+import { CUSTOM_RANGE, RANGES, daysOf } from "./range.ts";
 
 const DEFAULT_DAYS = 7;
 
@@ -12,7 +13,7 @@ function lastDays(): string {
 }
 
 /** A named range, or two days. */
-export function RangeEditor({ range, onChange }: { range: string; onChange: (range: string) => void }) {
+export function RangeEditor({ range, onChange, choices = RANGES }: { range: string; onChange: (range: string) => void; choices?: Named[] }) {
   const days = daysOf(range);
   const set = (from: string, to: string) => {
     if (from !== "" && to !== "") onChange(from <= to ? `${from}..${to}` : `${to}..${from}`);
@@ -21,7 +22,7 @@ export function RangeEditor({ range, onChange }: { range: string; onChange: (ran
     <span className="sentence-part">
       <Picker
         label="Range"
-        choices={RANGES}
+        choices={choices}
         value={days === null ? range : CUSTOM_RANGE}
         onChange={(picked) => {
           onChange(picked === CUSTOM_RANGE ? (days === null ? lastDays() : range) : picked);

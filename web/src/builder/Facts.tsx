@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import { useState } from "react";
 
-import type { QueryAnswer } from "../api/types.ts";
+import type { AnswerFacts } from "../api/types.ts";
 import { duration, fullNumber, shortNumber } from "../format.ts";
 import { useNow } from "../ui/useNow.ts";
 
@@ -9,7 +9,7 @@ import { useNow } from "../ui/useNow.ts";
 const SLOW_MS = 1_000;
 
 /** How an answer came about: how exact, from how much, how fast. */
-export function Facts({ answer }: { answer: QueryAnswer }) {
+export function Facts({ answer }: { answer: AnswerFacts }) {
   const error = ((answer.relative_standard_error ?? 0) * 100).toFixed(1);
   return (
     <p className="facts small quiet tabular">

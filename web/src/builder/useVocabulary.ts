@@ -1,0 +1,13 @@
+import { useQuery } from "@tanstack/react-query";
+import { useMemo } from "react";
+
+import { ask } from "../api/client.ts";
+import type { Schema } from "../api/types.ts";
+import type { Session } from "../session.ts";
+import { type Vocabulary, vocabulary } from "./vocabulary.ts";
+
+/** Names and values of the app; empty until the schema is there. */
+export function useVocabulary(session: Session): Vocabulary {
+  const schema = useQuery({ queryKey: ["schema", session.app], queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal), staleTime: 60_000 });
+  return useMemo(() => vocabulary(schema.data), [schema.data]);
+}

@@ -1,0 +1,11 @@
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A bucket's start on the app's wall clock, as the API wrote it: `3 Mar`, `3 Mar 14:00`, `Mar 2026`. */
+export function timeLabel(time: string, interval: string, full = false): string {
+  const [, year, month, day, clock] = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}:\d{2})/.exec(time) ?? [];
+  if (year === undefined || month === undefined || day === undefined) return time;
+  const name = MONTHS[Number(month) - 1] ?? month;
+  if (interval === "month") return `${name} ${year}`;
+  const date = `${Number(day)} ${name}${full ? ` ${year}` : ""}`;
+  return interval === "hour" || interval === "minute" ? `${date} ${clock ?? ""}` : date;
+}

@@ -1,0 +1,22 @@
+import { type ComponentType, type ReactNode, lazy } from "react";
+
+import { LivePage } from "./live/LivePage.tsx";
+import type { PageProps } from "./session.ts";
+import { ExploreIcon, LiveIcon } from "./ui/icons.tsx";
+
+export interface Room {
+  path: string;
+  name: string;
+  icon: ReactNode;
+  page: ComponentType<PageProps>;
+}
+
+/** Every page, in the order of the bar. All but the first load when they are opened. */
+export const ROOMS: readonly Room[] = [
+  { path: "/", name: "Live", icon: <LiveIcon />, page: LivePage },
+  { path: "/explore", name: "Explore", icon: <ExploreIcon />, page: lazy(() => import("./explore/ExplorePage.tsx")) },
+];
+
+export function roomAt(path: string): Room | undefined {
+  return ROOMS.find((room) => room.path === path);
+}
