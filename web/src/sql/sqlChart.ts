@@ -1,6 +1,6 @@
 import type { Value } from "../api/types.ts";
+import type { ChartData, ChartSeries } from "../charts/chartData.ts";
 import { colourPlaces } from "../charts/palette.ts";
-import { type ChartData, type ChartSeries } from "../explore/series.ts";
 import { valueLabel } from "../format.ts";
 import { type SqlAnswer, isNumeric, isTime } from "./answer.ts";
 

@@ -1,12 +1,10 @@
-import { type ChartTheme, seriesColour } from "../charts/theme.ts";
-import { timeLabel } from "../charts/time.ts";
-import { tipElement, tipRow } from "../charts/tip.ts";
-import { fullNumber } from "../format.ts";
-import type { ChartData } from "./series.ts";
+import type { ChartData } from "./chartData.ts";
+import { type ChartTheme, seriesColour } from "./theme.ts";
+import { timeLabel } from "./time.ts";
+import { tipElement, tipRow } from "./tip.ts";
+import { fullValue } from "./unit.ts";
 
 const MAX_ROWS = 12;
-
-const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : fullNumber(value));
 
 /**
  * Every series at one place of the axis, largest first. Built as elements whose names are text nodes: what was ingested is shown,
@@ -24,10 +22,10 @@ export function tooltip(data: ChartData, interval: string, at: number, theme: Ch
   const ranked = [...here].sort((a, b) => (valueAt(b.values) ?? -Infinity) - (valueAt(a.values) ?? -Infinity));
   for (const series of ranked.slice(0, MAX_ROWS)) {
     const colour = seriesColour(theme, series);
-    tip.append(tipRow(colour, series.name, shown(valueAt(series.values)), false));
+    tip.append(tipRow(colour, series.name, fullValue(valueAt(series.values), data.unit), false));
     if (series.previous === null) continue;
     const before = time === undefined ? "period before" : timeLabel(data.previousTimes[at] ?? "", interval);
-    tip.append(tipRow(colour, before, shown(valueAt(series.previous)), true));
+    tip.append(tipRow(colour, before, fullValue(valueAt(series.previous), data.unit), true));
   }
   if (ranked.length > MAX_ROWS) tip.append(tipElement("div", "tip-more", `and ${ranked.length - MAX_ROWS} more`));
   return tip;

@@ -1,11 +1,11 @@
 import type { EChartsCoreOption } from "echarts/core";
 
-import { axes, frame, hatch } from "../charts/frame.ts";
-import { type ChartTheme, seriesColour } from "../charts/theme.ts";
-import { timeLabel } from "../charts/time.ts";
-import { shortNumber } from "../format.ts";
-import type { ChartData, ChartSeries } from "./series.ts";
+import type { ChartData, ChartSeries } from "./chartData.ts";
+import { axes, frame, hatch } from "./frame.ts";
+import { type ChartTheme, seriesColour } from "./theme.ts";
+import { timeLabel } from "./time.ts";
 import { tooltip } from "./tooltip.ts";
+import { shortValue } from "./unit.ts";
 
 /** Up to so many series are named at their ends; more are named above the chart. */
 export const MAX_DIRECT_LABELS = 4;
@@ -73,7 +73,7 @@ function bars(series: ChartSeries, data: ChartData, theme: ChartTheme, look: Cha
 }
 
 function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
-  const { base, label, values } = axes(theme);
+  const { base, label, values } = axes(theme, (value) => shortValue(value, data.unit));
   const direct = labelsDirectly(data, look);
   const isLine = look.kind === "line" && data.times.length > 1;
   return {
@@ -92,11 +92,11 @@ function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsC
 
 function byGroup(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
   const shown = data.series.slice(0, MAX_BARS);
-  const { base, label, values } = axes(theme);
+  const { base, label, values } = axes(theme, (value) => shortValue(value, data.unit));
   const compared = shown.some((series) => series.previous !== null);
   const bar = { type: "bar", barMaxWidth: 18, barGap: "0%", emphasis: { disabled: true } };
   const one = (value: number | null | undefined, series: ChartSeries, opacity: number) => ({ value: value ?? null, itemStyle: { color: seriesColour(theme, series), opacity, borderRadius: [0, 2, 2, 0] } });
-  const valueLabel = { show: true, position: "right", color: theme.text, fontSize: 12, fontFamily: theme.font, formatter: ({ value }: { value: unknown }) => (typeof value === "number" ? shortNumber(value) : "") };
+  const valueLabel = { show: true, position: "right", color: theme.text, fontSize: 12, fontFamily: theme.font, formatter: ({ value }: { value: unknown }) => (typeof value === "number" ? shortValue(value, data.unit) : "") };
   return {
     grid: { left: 0, right: 48, top: 0, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     xAxis: { ...values, axisLabel: { ...values.axisLabel, hideOverlap: true } },
