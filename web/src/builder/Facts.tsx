@@ -8,8 +8,8 @@ import { useNow } from "../ui/useNow.ts";
 /** Answers that take longer than this show how long, and can be stopped. */
 const SLOW_MS = 1_000;
 
-/** How an answer came about: how exact, from how much, how fast. */
-export function Facts({ answer }: { answer: AnswerFacts }) {
+/** How an answer came about: how exact, from how much, how fast. Some answers have no range and no zone. */
+export function Facts({ answer }: { answer: Omit<AnswerFacts, "range" | "timezone"> & { timezone?: string } }) {
   const error = ((answer.relative_standard_error ?? 0) * 100).toFixed(1);
   return (
     <p className="facts small quiet tabular">
@@ -17,7 +17,7 @@ export function Facts({ answer }: { answer: AnswerFacts }) {
       {!answer.complete && <span className="facts-warning">Incomplete: {(answer.missing ?? []).join("; ")}</span>}
       <span title={fullNumber(answer.scanned_events)}>{shortNumber(answer.scanned_events)} events scanned</span>
       <span>{answer.cached ? "From cache" : duration(answer.query_time_ms)}</span>
-      <span>{answer.timezone}</span>
+      {answer.timezone !== undefined && <span>{answer.timezone}</span>}
     </p>
   );
 }
