@@ -36,6 +36,13 @@ export function duration(milliseconds: number): string {
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
 }
 
+/** A length of time that somebody set, without parts that are zero: `30 min`, `12 h`. */
+export function setDuration(milliseconds: number): string {
+  const days = milliseconds / 86_400_000;
+  if (days >= 2 && Number.isInteger(days)) return `${days} days`;
+  return duration(milliseconds).replace(/\.0 s$/, " s").replace(/ 0 (s|min)$/, "");
+}
+
 /** How old something is, in whole seconds, minutes or hours; `now` below two seconds. */
 export function age(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1_000));

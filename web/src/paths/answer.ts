@@ -25,6 +25,7 @@ export interface PathsSemantics {
   /** `session`, or `gap`. */
   within: string;
   session_idle_ms?: number;
+  gap_ms?: number | null;
   anchor?: "start" | "end";
   occurrence?: string;
 }
