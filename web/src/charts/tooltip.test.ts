@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import type { ChartData } from "./chartData.ts";
+import type { ChartData } from "./data.ts";
 import type { ChartTheme } from "./theme.ts";
 import { tooltip } from "./tooltip.ts";
 

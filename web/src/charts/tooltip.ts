@@ -1,8 +1,8 @@
-import type { ChartData } from "./chartData.ts";
+import { fullNumber } from "../format.ts";
+import type { ChartData } from "./data.ts";
 import { type ChartTheme, seriesColour } from "./theme.ts";
 import { timeLabel } from "./time.ts";
 import { tipElement, tipRow } from "./tip.ts";
-import { fullValue } from "./unit.ts";
 
 const MAX_ROWS = 12;
 
@@ -10,7 +10,8 @@ const MAX_ROWS = 12;
  * Every series at one place of the axis, largest first. Built as elements whose names are text nodes: what was ingested is shown,
  * never read as markup.
  */
-export function tooltip(data: ChartData, interval: string, at: number, theme: ChartTheme): HTMLElement {
+export function tooltip(data: ChartData, interval: string, at: number, theme: ChartTheme, format: (value: number) => string = fullNumber): HTMLElement {
+  const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : format(value));
   const tip = tipElement("div", "tip");
   const time = data.times[at];
   if (time !== undefined) {
@@ -22,10 +23,10 @@ export function tooltip(data: ChartData, interval: string, at: number, theme: Ch
   const ranked = [...here].sort((a, b) => (valueAt(b.values) ?? -Infinity) - (valueAt(a.values) ?? -Infinity));
   for (const series of ranked.slice(0, MAX_ROWS)) {
     const colour = seriesColour(theme, series);
-    tip.append(tipRow(colour, series.name, fullValue(valueAt(series.values), data.unit), false));
+    tip.append(tipRow(colour, series.name, shown(valueAt(series.values)), false));
     if (series.previous === null) continue;
     const before = time === undefined ? "period before" : timeLabel(data.previousTimes[at] ?? "", interval);
-    tip.append(tipRow(colour, before, fullValue(valueAt(series.previous), data.unit), true));
+    tip.append(tipRow(colour, before, shown(valueAt(series.previous)), true));
   }
   if (ranked.length > MAX_ROWS) tip.append(tipElement("div", "tip-more", `and ${ranked.length - MAX_ROWS} more`));
   return tip;

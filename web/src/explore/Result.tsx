@@ -6,9 +6,10 @@ import type { QueryAnswer } from "../api/types.ts";
 import { Facts, Waiting } from "../builder/Facts.tsx";
 import { named } from "../builder/named.ts";
 import type { Asked } from "../builder/useAnswer.ts";
+import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
-import type { ChartData } from "../charts/chartData.ts";
-import { type ChartLook, MAX_BARS } from "../charts/chartOption.ts";
+import type { ChartData } from "../charts/data.ts";
+import { type ChartLook, MAX_BARS, labelsDirectly } from "../charts/option.ts";
 import { change, fullNumber, shortNumber } from "../format.ts";
 import { Message } from "../ui/Message.tsx";
 import { ResultTable } from "./ResultTable.tsx";
@@ -93,7 +94,12 @@ export function Result({ question, asked, answer, request, onChart }: ResultProp
             />
           )}
         </header>
-        {lone ? <LoneNumber data={data} /> : <SeriesChart data={data} look={look} label={`${inWords(question)}. The table below has every value.`} />}
+        {overTime && data.series.length > 1 && !labelsDirectly(data, look) && <Legend series={data.series} />}
+        {lone ? (
+          <LoneNumber data={data} />
+        ) : (
+          <SeriesChart data={data} look={look} label={`${inWords(question)}. The table below has every value.`} />
+        )}
         {note !== null && <p className="small quiet">{note}</p>}
         <Facts answer={answer} />
         {request}

@@ -1,6 +1,7 @@
 import type { QueryAnswer, Row, Value } from "../api/types.ts";
-import type { ChartData, ChartSeries } from "../charts/chartData.ts";
-import { colourPlaces } from "../charts/palette.ts";
+import type { ChartData, ChartSeries } from "../charts/data.ts";
+import { coloured } from "../charts/palette.ts";
+import { partialBuckets } from "../charts/time.ts";
 import { valueLabel } from "../format.ts";
 
 const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
@@ -46,18 +47,5 @@ export function chartData(answer: QueryAnswer, nowMs: number): ChartData {
   }
   const total = (series: ChartSeries) => series.values.reduce((sum: number, value) => sum + (value ?? 0), 0);
   const series = [...bySeries.values()].sort((a, b) => Number(a.other) - Number(b.other) || total(b) - total(a));
-  return { metric, times, previousTimes, partial: partialBuckets(times, answer.range, nowMs), series: coloured(series, answer.group_by.length > 0 && times.length > 0) };
-}
-
-function partialBuckets(times: string[], range: QueryAnswer["range"], nowMs: number): boolean[] {
-  const from = Date.parse(range.from);
-  return times.map((time, at) => Date.parse(time) < from || Date.parse(times[at + 1] ?? range.to) > nowMs);
-}
-
-/** Places in the palette by name, whatever the order of size is today. */
-function coloured(series: ChartSeries[], grouped: boolean): ChartSeries[] {
-  if (!grouped) return series;
-  const names = series.filter((one) => !one.other).map((one) => one.name).sort();
-  const places = new Map(colourPlaces(names).map((place, at) => [names[at], place]));
-  return series.map((one) => ({ ...one, place: one.other ? null : (places.get(one.name) ?? null) }));
+  return { metric, times, previousTimes, partial: partialBuckets(times, answer.range, nowMs), series: answer.group_by.length > 0 && times.length > 0 ? coloured(series) : series };
 }

@@ -117,7 +117,7 @@ test("an answer without a path is an empty picture", () => {
 
 test("the rule is told from the answer, and columns by their place", () => {
   const rule = { ...WORKED.semantics, session_idle_ms: 1_800_000 };
-  expect(ruleInWords(rule)).toBe("a path is the first matching event and up to 2 steps after it within a session (cut at pauses longer than 30 min); repeats count each time; paths that end early count");
+  expect(ruleInWords(rule)).toBe("a path is the first matching event and up to 2 steps after it within a session (cut at pauses longer than 30 minutes); repeats count each time; paths that end early count");
   expect(ruleInWords({ ...rule, anchor: "end", occurrence: "every", within: "gap", gap_ms: null })).toMatch(/^a path is up to 2 steps before every matching event, and the event within all events of a person/);
   expect(headsOf(WORKED)).toEqual(["Start", "1 after", "2 after"]);
   expect(headsOf({ ...WORKED, places: [{ place: -1, sequences: 1, users: 1 }, { place: 0, sequences: 1, users: 1 }], semantics: { ...rule, anchor: "end" } })).toEqual(["1 before", "End"]);

@@ -1,4 +1,4 @@
-import { setDuration } from "../format.ts";
+import { lengthInWords } from "../format.ts";
 import type { PathsAnswer, PathsSemantics } from "./answer.ts";
 
 const WHICH: Record<string, string> = { first: "the first", last: "the last", every: "every" };
@@ -9,8 +9,8 @@ export function ruleInWords(rule: PathsSemantics): string {
   const which = WHICH[rule.occurrence ?? "first"] ?? "the first";
   const hung = { start: `${which} matching event and up to ${steps} after it`, end: `up to ${steps} before ${which} matching event, and the event` };
   const path = rule.anchor === undefined ? `the first ${steps}` : hung[rule.anchor];
-  const gap = rule.gap_ms === null || rule.gap_ms === undefined ? "all events of a person" : `events of a person with pauses of at most ${setDuration(rule.gap_ms)}`;
-  const within = rule.within === "session" ? `a session (cut at pauses longer than ${setDuration(rule.session_idle_ms ?? 0)})` : gap;
+  const gap = rule.gap_ms === null || rule.gap_ms === undefined ? "all events of a person" : `events of a person with pauses of at most ${lengthInWords(rule.gap_ms)}`;
+  const within = rule.within === "session" ? `a session (cut at pauses longer than ${lengthInWords(rule.session_idle_ms ?? 0)})` : gap;
   return [
     `a path is ${path} within ${within}`,
     rule.collapse_repeats ? "repeats of a step are one" : "repeats count each time",

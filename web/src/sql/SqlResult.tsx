@@ -4,8 +4,9 @@ import { type ReactNode, useMemo } from "react";
 
 import { Facts, Waiting } from "../builder/Facts.tsx";
 import type { Asked } from "../builder/useAnswer.ts";
+import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
-import { type ChartLook, MAX_BARS } from "../charts/chartOption.ts";
+import { type ChartLook, MAX_BARS, labelsDirectly } from "../charts/option.ts";
 import { fullNumber } from "../format.ts";
 import { Message } from "../ui/Message.tsx";
 import { download } from "../ui/download.ts";
@@ -58,7 +59,12 @@ export function SqlResult({ asked, answer, view, request, onView }: SqlResultPro
             Download CSV
           </Button>
         </header>
-        {view === "chart" && chart !== null && <SeriesChart data={chart.data} look={look} label="Chart of the rows. The table has every value." />}
+        {view === "chart" && chart !== null && (
+          <>
+            {chart.data.times.length > 0 && chart.data.series.length > 1 && !labelsDirectly(chart.data, look) && <Legend series={chart.data.series} />}
+            <SeriesChart data={chart.data} look={look} label="Chart of the rows. The table has every value." />
+          </>
+        )}
         {view === "chart" && chart === null && (
           <p className="quiet">A chart needs a first column of times or texts, and numbers beside it.</p>
         )}

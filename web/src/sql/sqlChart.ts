@@ -1,6 +1,6 @@
 import type { Value } from "../api/types.ts";
-import type { ChartData, ChartSeries } from "../charts/chartData.ts";
-import { colourPlaces } from "../charts/palette.ts";
+import type { ChartData } from "../charts/data.ts";
+import { coloured } from "../charts/palette.ts";
 import { valueLabel } from "../format.ts";
 import { type SqlAnswer, isNumeric, isTime } from "./answer.ts";
 
@@ -24,11 +24,6 @@ export function intervalOf(times: readonly string[]): string {
   return times.length > 1 && times.every((time) => time.slice(8, 10) === "01") ? "month" : "day";
 }
 
-function coloured(series: Omit<ChartSeries, "place">[]): ChartSeries[] {
-  const places = colourPlaces(series.map((one) => one.name));
-  return series.map((one, at) => ({ ...one, place: series.length === 1 ? null : (places[at] ?? null) }));
-}
-
 function overTime(answer: SqlAnswer, nameColumn: number | null, numberColumns: number[]): SqlChart | null {
   const times = [...new Set(answer.rows.map((row) => instant(row[0])))].filter((time) => !Number.isNaN(Date.parse(time)));
   times.sort((a, b) => Date.parse(a) - Date.parse(b));
@@ -44,9 +39,9 @@ function overTime(answer: SqlAnswer, nameColumn: number | null, numberColumns: n
       lines.set(name, values);
     }
   }
-  const series = [...lines].slice(0, MAX_LINES).map(([name, values]) => ({ name, group: [name], other: false, values, previous: null }));
+  const series = [...lines].slice(0, MAX_LINES).map(([name, values]) => ({ name, group: [name], other: false, place: null, values, previous: null }));
   if (times.length === 0) return null;
-  const data: ChartData = { metric: series[0]?.name ?? "", times, previousTimes: times.map(() => ""), partial: times.map(() => false), series: coloured(series) };
+  const data: ChartData = { metric: series[0]?.name ?? "", times, previousTimes: times.map(() => ""), partial: times.map(() => false), series: series.length === 1 ? series : coloured(series) };
   const note = lines.size > MAX_LINES ? `The first ${MAX_LINES} of ${lines.size} lines; the table has all.` : null;
   return { data, interval: intervalOf(times), note };
 }

@@ -1,5 +1,4 @@
 import type { Value } from "../api/types.ts";
-import type { Unit } from "./unit.ts";
 
 /** One line, or one bar of each bucket. */
 export interface ChartSeries {
@@ -18,10 +17,10 @@ export interface ChartSeries {
 /** What charts and tables show: buckets of time with series, or without an interval one value a series. */
 export interface ChartData {
   metric: string;
-  /** What its values are, where they are no plain numbers. */
-  unit?: Unit;
-  /** Starts of the buckets, ISO 8601 in the app's zone; anything else is told as it is. */
+  /** Starts of the buckets, ISO 8601 in the app's zone; other texts stand on the axis as they are. */
   times: string[];
+  /** In place of `times` on the axis, where those are too long for it. */
+  ticks?: string[];
   previousTimes: string[];
   /** Buckets that are cut by an end of the range, or not over yet. */
   partial: boolean[];
