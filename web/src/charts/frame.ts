@@ -4,11 +4,11 @@ import type { ChartTheme } from "./theme.ts";
 /** Hatching of a period that is not over. */
 export const hatch = (theme: ChartTheme) => ({ symbol: "rect", color: theme.surface, dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4 });
 
-/** What axes of every chart share; values begin at zero. */
+/** What axes of every chart share; values begin at zero, and below it in steps as round as above. */
 export function axes(theme: ChartTheme, formatter: (value: number) => string = shortNumber) {
   const base = { axisLine: { show: true, lineStyle: { color: theme.line } }, axisTick: { show: false } };
   const label = { color: theme.quiet, fontSize: 12, fontFamily: theme.font };
-  const values = { type: "value", min: (extent: { min: number }) => Math.min(0, extent.min), splitNumber: 3, axisLine: { show: false }, axisLabel: { ...label, formatter }, splitLine: { lineStyle: { color: theme.line } } };
+  const values = { type: "value", splitNumber: 3, axisLine: { show: false }, axisLabel: { ...label, formatter }, splitLine: { lineStyle: { color: theme.line } } };
   return { base, label, values };
 }
 
