@@ -9,3 +9,9 @@ export function timeLabel(time: string, interval: string, full = false): string 
   const date = `${Number(day)} ${name}${full ? ` ${year}` : ""}`;
   return interval === "hour" || interval === "minute" ? `${date} ${clock ?? ""}` : date;
 }
+
+/** A moment on the app's wall clock, to the second: `3 Mar 2026 14:05:09`. */
+export function momentLabel(time: string): string {
+  const clock = /T(\d{2}:\d{2}:\d{2})/.exec(time)?.[1];
+  return `${timeLabel(time, "day", true)} ${clock ?? ""}`.trim();
+}

@@ -1,21 +1,20 @@
 import { SegmentedControl } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
-import { type ReactNode, Suspense, lazy, useCallback, useMemo } from "react";
+import { type ReactNode, useMemo } from "react";
 
 import type { QueryAnswer } from "../api/types.ts";
 import { Facts, Waiting } from "../builder/Facts.tsx";
 import { named } from "../builder/named.ts";
 import type { Asked } from "../builder/useAnswer.ts";
-import { Swatch } from "../charts/Swatch.tsx";
-import type { ChartTheme } from "../charts/theme.ts";
+import { Legend } from "../charts/Legend.tsx";
+import { SeriesChart } from "../charts/SeriesChart.tsx";
+import type { ChartData } from "../charts/data.ts";
+import { type ChartLook, MAX_BARS, labelsDirectly } from "../charts/option.ts";
 import { change, fullNumber, shortNumber } from "../format.ts";
 import { Message } from "../ui/Message.tsx";
 import { ResultTable } from "./ResultTable.tsx";
-import { type ChartLook, MAX_BARS, chartHeight, chartOption, labelsDirectly } from "./chartOption.ts";
 import { MAX_GROUPS, MAX_SERIES, MEASURES, type Question, inWords } from "./question.ts";
-import { type ChartData, chartData } from "./series.ts";
-
-const Chart = lazy(() => import("../charts/Chart.tsx"));
+import { chartData } from "./series.ts";
 
 const CHART_KINDS = [
   { value: "line", label: "Lines" },
@@ -38,21 +37,6 @@ function LoneNumber({ data }: { data: ChartData }) {
         </span>
       )}
     </div>
-  );
-}
-
-function Legend({ data }: { data: ChartData }) {
-  return (
-    <ul className="legend small" aria-label="Series">
-      {data.series.map((series) => (
-        <li key={JSON.stringify(series.group)}>
-          <Swatch series={series} />
-          <span className="cut" title={series.name}>
-            {series.name}
-          </span>
-        </li>
-      ))}
-    </ul>
   );
 }
 
@@ -82,7 +66,6 @@ export function Result({ question, asked, answer, request, onChart }: ResultProp
   const overTime = data.times.length > 0;
   const stacks = answer.metrics[0] === "events" || answer.metrics[0]?.startsWith("sum:") === true;
   const look = useMemo<ChartLook>(() => ({ kind: question.chart, interval: question.interval, stacks, narrow }), [question.chart, question.interval, stacks, narrow]);
-  const draw = useCallback((theme: ChartTheme) => chartOption(data, look, theme), [data, look]);
   const measure = question.property === "" ? named(MEASURES, question.measure) : `${named(MEASURES, question.measure)} of ${question.property}`;
   if (data.series.length === 0) {
     return (
@@ -111,13 +94,11 @@ export function Result({ question, asked, answer, request, onChart }: ResultProp
             />
           )}
         </header>
-        {overTime && data.series.length > 1 && !labelsDirectly(data, look) && <Legend data={data} />}
+        {overTime && data.series.length > 1 && !labelsDirectly(data, look) && <Legend series={data.series} />}
         {lone ? (
           <LoneNumber data={data} />
         ) : (
-          <Suspense fallback={<div style={{ height: chartHeight(data, narrow) }} />}>
-            <Chart draw={draw} height={chartHeight(data, narrow)} label={`${inWords(question)}. The table below has every value.`} />
-          </Suspense>
+          <SeriesChart data={data} look={look} label={`${inWords(question)}. The table below has every value.`} />
         )}
         {note !== null && <p className="small quiet">{note}</p>}
         <Facts answer={answer} />

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { ChartTheme } from "../charts/theme.ts";
-import type { ChartData } from "./series.ts";
+import type { ChartData } from "./data.ts";
+import type { ChartTheme } from "./theme.ts";
 import { tooltip } from "./tooltip.ts";
 
 const THEME: ChartTheme = { text: "#000", quiet: "#555", line: "#ccc", surface: "#fff", accent: "#00f", font: "sans-serif", still: true, scheme: "light" };

@@ -1,18 +1,17 @@
-import { type ChartTheme, seriesColour } from "../charts/theme.ts";
-import { timeLabel } from "../charts/time.ts";
-import { tipElement, tipRow } from "../charts/tip.ts";
 import { fullNumber } from "../format.ts";
-import type { ChartData } from "./series.ts";
+import type { ChartData } from "./data.ts";
+import { type ChartTheme, seriesColour } from "./theme.ts";
+import { timeLabel } from "./time.ts";
+import { tipElement, tipRow } from "./tip.ts";
 
 const MAX_ROWS = 12;
-
-const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : fullNumber(value));
 
 /**
  * Every series at one place of the axis, largest first. Built as elements whose names are text nodes: what was ingested is shown,
  * never read as markup.
  */
-export function tooltip(data: ChartData, interval: string, at: number, theme: ChartTheme): HTMLElement {
+export function tooltip(data: ChartData, interval: string, at: number, theme: ChartTheme, format: (value: number) => string = fullNumber): HTMLElement {
+  const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : format(value));
   const tip = tipElement("div", "tip");
   const time = data.times[at];
   if (time !== undefined) {

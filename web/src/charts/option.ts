@@ -1,10 +1,10 @@
 import type { EChartsCoreOption } from "echarts/core";
 
-import { axes, frame, hatch } from "../charts/frame.ts";
-import { type ChartTheme, seriesColour } from "../charts/theme.ts";
-import { timeLabel } from "../charts/time.ts";
 import { shortNumber } from "../format.ts";
-import type { ChartData, ChartSeries } from "./series.ts";
+import type { ChartData, ChartSeries } from "./data.ts";
+import { axes, frame, hatch } from "./frame.ts";
+import { type ChartTheme, seriesColour } from "./theme.ts";
+import { timeLabel } from "./time.ts";
 import { tooltip } from "./tooltip.ts";
 
 /** Up to so many series are named at their ends; more are named above the chart. */
@@ -24,6 +24,8 @@ export interface ChartLook {
   stacks: boolean;
   /** Little room: names above, fewer ticks. */
   narrow: boolean;
+  /** How values read, where they are no counts. */
+  format?: (value: number) => string;
 }
 
 /** Height that a chart needs, pixels: bars by group grow with their number. */
@@ -73,14 +75,14 @@ function bars(series: ChartSeries, data: ChartData, theme: ChartTheme, look: Cha
 }
 
 function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
-  const { base, label, values } = axes(theme);
+  const { base, label, values } = axes(theme, look.format);
   const direct = labelsDirectly(data, look);
   const isLine = look.kind === "line" && data.times.length > 1;
   return {
     grid: { left: 0, right: direct ? labelRoom(data) : 24, top: 12, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
     xAxis: {
       type: "category",
-      data: data.times.map((time) => timeLabel(time, look.interval)),
+      data: data.ticks ?? data.times.map((time) => timeLabel(time, look.interval)),
       boundaryGap: !isLine,
       ...base,
       axisLabel: { ...label, hideOverlap: true, alignMinLabel: isLine ? "left" : undefined, alignMaxLabel: isLine && !direct ? "right" : undefined, margin: 12 },
@@ -117,7 +119,7 @@ function byGroup(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCo
 /** The chart of an answer: lines or bars over time, else a bar a group. */
 export function chartOption(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
   return {
-    ...frame(theme, data.times.length === 0 || look.kind === "bar" ? "shadow" : "line", (at) => tooltip(data, look.interval, at, theme)),
+    ...frame(theme, data.times.length === 0 || look.kind === "bar" ? "shadow" : "line", (at) => tooltip(data, look.interval, at, theme, look.format)),
     ...(data.times.length === 0 ? byGroup(data, look, theme) : overTime(data, look, theme)),
   };
 }
