@@ -90,6 +90,11 @@ export class Throng {
     return JSON.parse(execFileSync(program, ["app", "create", name, "--data", this.data], { encoding: "utf8" })) as App;
   }
 
+  /** Another key of the app. */
+  createKey(app: App, kind: "read" | "admin"): string {
+    return (JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string }).key;
+  }
+
   async send(app: App, events: object[], headers: Record<string, string> = {}): Promise<void> {
     const response = await fetch(`${this.origin}/api/v1/events/batch`, {
       method: "POST",

@@ -13,9 +13,14 @@ function written(name: string): string {
   return ambiguous ? `properties.${name}` : name;
 }
 
+/** An event's name with how many of it there are. */
+export interface EventChoice extends Choice {
+  count: number;
+}
+
 /** What the pickers offer, from the app's schema. */
 export interface Vocabulary {
-  events: Choice[];
+  events: EventChoice[];
   /** Properties and system fields, for conditions and groups. */
   fields: Choice[];
   /** Properties that hold numbers. */
@@ -29,7 +34,7 @@ export interface Vocabulary {
 const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
 
 export function vocabulary(schema: Schema | undefined): Vocabulary {
-  const events = (schema?.events ?? []).map(({ name, events }) => ({ value: name, label: name, hint: shortNumber(events) }));
+  const events = (schema?.events ?? []).map(({ name, events }) => ({ value: name, label: name, hint: shortNumber(events), count: events }));
   const byField = new Map((schema?.properties ?? []).map((property) => [written(property.name), property]));
   const properties = [...byField].map(([value, { name, types }]) => ({ value, label: name, hint: types.join(", "), group: "Properties" }));
   const system = SYSTEM_FIELDS.map((name) => ({ value: name, label: name, group: "Every event" }));
