@@ -2,7 +2,7 @@ import { type ComponentType, type ReactNode, lazy } from "react";
 
 import { LivePage } from "./live/LivePage.tsx";
 import type { PageProps } from "./session.ts";
-import { ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, SessionsIcon, SqlIcon } from "./ui/icons.tsx";
+import { CohortsIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, SessionsIcon, SqlIcon } from "./ui/icons.tsx";
 
 export interface Room {
   path: string;
@@ -19,6 +19,7 @@ export const ROOMS: readonly Room[] = [
   { path: "/paths", name: "Paths", icon: <PathsIcon />, page: lazy(() => import("./paths/PathsPage.tsx")) },
   { path: "/sessions", name: "Sessions", icon: <SessionsIcon />, page: lazy(() => import("./sessions/SessionsPage.tsx")) },
   { path: "/lifecycle", name: "Lifecycle", icon: <LifecycleIcon />, page: lazy(() => import("./lifecycle/LifecyclePage.tsx")) },
+  { path: "/cohorts", name: "Cohorts", icon: <CohortsIcon />, page: lazy(() => import("./cohorts/CohortsPage.tsx")) },
   { path: "/sql", name: "SQL", icon: <SqlIcon />, page: lazy(() => import("./sql/SqlPage.tsx")) },
 ];
 

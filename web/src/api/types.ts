@@ -82,6 +82,15 @@ export interface Schema {
   properties: SchemaProperty[];
 }
 
+/** A saved set of persons: a rule, or a list. */
+export interface Cohort {
+  id: string;
+  name: string;
+  kind: "dynamic" | "static";
+  version: number;
+  updated_at: string;
+}
+
 /** The error form of every call. */
 export interface ErrorForm {
   error: { code: string; message: string; field?: string; request_id?: string };

@@ -2,7 +2,7 @@ import { ActionIcon } from "@mantine/core";
 
 import { ManyPicker, Picker } from "../ui/Picker.tsx";
 import { CrossIcon } from "../ui/icons.tsx";
-import { type Condition, OPERATORS, takes } from "./conditions.ts";
+import { type Condition, operatorsOf, takes, withProperty } from "./conditions.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 interface ConditionEditorProps {
@@ -30,12 +30,12 @@ export function ConditionEditor({ condition, joint, words, onChange, onRemove }:
         missing={property === ""}
         value={property}
         onChange={(picked) => {
-          onChange({ ...condition, property: picked, values: picked === property ? values : [] });
+          onChange(withProperty(condition, picked));
         }}
       />
       <Picker
         label="Comparison"
-        choices={OPERATORS}
+        choices={operatorsOf(property)}
         value={op}
         onChange={(picked) => {
           const keeps = takes(picked) === wanted ? values : takes(picked) === "none" ? [] : values.slice(0, 1);

@@ -28,6 +28,27 @@ export const OPERATORS: Operator[] = [
   { value: "is_not_set", label: "is not set", takes: "none" },
 ];
 
+/** For fields `cohort:ID`, which ask whether the person is in a cohort. */
+const COHORT_OPERATORS: Operator[] = [
+  { value: "in_cohort", label: "is true", takes: "none" },
+  { value: "not_in_cohort", label: "is false", takes: "none" },
+];
+const ALL_OPERATORS = [...OPERATORS, ...COHORT_OPERATORS];
+
+const isCohort = (property: string) => property.startsWith("cohort:");
+
+/** What a field can be compared by. */
+export function operatorsOf(property: string): Operator[] {
+  return isCohort(property) ? COHORT_OPERATORS : OPERATORS;
+}
+
+/** A condition on another field; what it compares with belongs to the one before. */
+export function withProperty(condition: Condition, property: string): Condition {
+  if (property === condition.property) return condition;
+  const { op } = isCohort(property) === isCohort(condition.property) ? condition : { op: operatorsOf(property)[0]?.value ?? condition.op };
+  return { property, op, values: [] };
+}
+
 /** What a condition is before anything is picked. */
 export const NEW_CONDITION: Condition = { property: "", op: "is", values: [] };
 
@@ -43,7 +64,7 @@ export interface Filter {
 
 /** What an operator compares with; an unknown one never comes out of `readCondition`. */
 export function takes(op: string): Operator["takes"] {
-  return OPERATORS.find((operator) => operator.value === op)?.takes ?? "none";
+  return ALL_OPERATORS.find((operator) => operator.value === op)?.takes ?? "none";
 }
 
 /** The parts of a condition, as an address keeps them. */
@@ -55,7 +76,7 @@ export function conditionParts({ property, op, values }: Condition): string[] {
 export function conditionOf(parts: unknown): Condition[] {
   if (!Array.isArray(parts) || !parts.every((part) => typeof part === "string")) return [];
   const [property, op, ...values] = parts;
-  const known = property !== undefined && op !== undefined && OPERATORS.some((operator) => operator.value === op);
+  const known = property !== undefined && op !== undefined && operatorsOf(property).some((operator) => operator.value === op);
   return known ? [{ property, op, values }] : [];
 }
 
@@ -78,7 +99,7 @@ export function parsed(text: string): unknown {
 }
 
 export function conditionInWords({ property, op, values }: Condition): string {
-  return `${property} ${named(OPERATORS, op)} ${values.join(" or ")}`.trim();
+  return `${property} ${named(ALL_OPERATORS, op)} ${values.join(" or ")}`.trim();
 }
 
 /** True when the condition has all its parts; others are left out until they have. */
@@ -102,7 +123,7 @@ function meanings(text: string, types: readonly string[]): (string | number | bo
 function filterOf({ property, op, values }: Condition, types: readonly string[]): Filter {
   switch (takes(op)) {
     case "none":
-      return { property, op };
+      return { property, op: op.replace(/_cohort$/, "") };
     case "number":
       return { property, op, value: Number(values[0]) };
     case "one":

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
 import { ask } from "../api/client.ts";
-import type { Schema } from "../api/types.ts";
+import type { Cohort, Schema } from "../api/types.ts";
 import type { Session } from "../session.ts";
 import { type Vocabulary, vocabulary } from "./vocabulary.ts";
 
@@ -11,8 +11,17 @@ export function useSchema(session: Session): Schema | undefined {
   return useQuery({ queryKey: ["schema", session.app], queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal), staleTime: 60_000 }).data;
 }
 
+/** The app's cohorts by name; none until they are there, and none where the server cannot tell. */
+export function useCohorts(session: Session): { cohorts: Cohort[]; known: boolean; error: Error | null } {
+  const { data, error } = useQuery({ queryKey: ["cohorts", session.app], queryFn: ({ signal }) => ask<{ cohorts: Cohort[] }>(session, "cohorts", undefined, signal), staleTime: 60_000 });
+  return { cohorts: data?.cohorts ?? NONE, known: data !== undefined, error };
+}
+
+const NONE: Cohort[] = [];
+
 /** Names and values of the app; empty until the schema is there. */
 export function useVocabulary(session: Session): Vocabulary {
   const schema = useSchema(session);
-  return useMemo(() => vocabulary(schema), [schema]);
+  const { cohorts } = useCohorts(session);
+  return useMemo(() => vocabulary(schema, cohorts), [schema, cohorts]);
 }

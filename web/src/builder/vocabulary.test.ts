@@ -15,3 +15,8 @@ test("a property that is called like a system field is written so that it is not
 test("nothing is known before the schema is", () => {
   expect(vocabulary(undefined).events).toEqual([]);
 });
+
+test("a cohort is a field by its name", () => {
+  const words = vocabulary(undefined, [{ id: "twice", name: "Bought twice", kind: "dynamic", version: 1, updated_at: "" }]);
+  expect(words.fields.find(({ group }) => group === "Cohorts")).toMatchObject({ value: "cohort:twice", label: "in cohort Bought twice" });
+});

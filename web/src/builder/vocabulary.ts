@@ -1,4 +1,4 @@
-import type { Schema } from "../api/types.ts";
+import type { Cohort, Schema } from "../api/types.ts";
 import { shortNumber } from "../format.ts";
 import type { Choice } from "../ui/Picker.tsx";
 
@@ -21,7 +21,7 @@ export interface EventChoice extends Choice {
 /** What the pickers offer, from the app's schema. */
 export interface Vocabulary {
   events: EventChoice[];
-  /** Properties and system fields, for conditions and groups. */
+  /** Properties, system fields and cohorts, for conditions and groups. */
   fields: Choice[];
   /** Properties that hold numbers. */
   numbers: Choice[];
@@ -33,15 +33,16 @@ export interface Vocabulary {
 
 const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
 
-export function vocabulary(schema: Schema | undefined): Vocabulary {
+export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[] = []): Vocabulary {
   const events = (schema?.events ?? []).map(({ name, events }) => ({ value: name, label: name, hint: shortNumber(events), count: events }));
   const byField = new Map((schema?.properties ?? []).map((property) => [written(property.name), property]));
   const properties = [...byField].map(([value, { name, types }]) => ({ value, label: name, hint: types.join(", "), group: "Properties" }));
   const system = SYSTEM_FIELDS.map((name) => ({ value: name, label: name, group: "Every event" }));
+  const members = cohorts.map(({ id, name }) => ({ value: `cohort:${id}`, label: `in cohort ${name}`, group: "Cohorts" }));
   const typesOf = (field: string) => byField.get(field)?.types ?? ["string"];
   return {
     events,
-    fields: [...properties, ...system],
+    fields: [...properties, ...system, ...members],
     numbers: properties.filter(({ value }) => typesOf(value).includes("number")),
     properties,
     typesOf,

@@ -1,5 +1,5 @@
 import { Button, PasswordInput, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type SyntheticEvent, useState } from "react";
 
 import { type ApiError, asApiError, ask } from "../api/client.ts";
@@ -24,13 +24,15 @@ const wantsAdminKey = (error: ApiError | null) => error?.code === "wrong_key_kin
 export function SaveCohort({ session, name: suggested, about, members }: SaveCohortProps) {
   const [name, setName] = useState(suggested);
   const [adminKey, setAdminKey] = useState("");
+  const queries = useQueryClient();
   const save = useMutation({
     mutationFn: async () => {
       const key = adminKey.trim() === "" ? session.key : adminKey.trim();
       return ask<{ id: string; name: string }>({ ...session, key }, "cohorts", { name: name.trim(), ...(await members()) });
     },
-    onSettled: (saved) => {
-      if (saved !== undefined) setAdminKey("");
+    onSuccess: () => {
+      setAdminKey("");
+      void queries.invalidateQueries({ queryKey: ["cohorts", session.app] });
     },
   });
   const error = save.error === null ? null : asApiError(save.error);
