@@ -111,13 +111,15 @@ function DidEditor({ rule, words, onChange }: EditorProps<DidRule>) {
           onChange({ ...rule, range });
         }}
       />
-      <More
-        label="where"
-        about="Add a condition on the event"
-        onClick={() => {
-          onChange({ ...rule, conditions: [...rule.conditions, NEW_CONDITION] });
-        }}
-      />
+      <span className="subject-more">
+        <More
+          label="where"
+          about="Add a condition on the event"
+          onClick={() => {
+            onChange({ ...rule, conditions: [...rule.conditions, NEW_CONDITION] });
+          }}
+        />
+      </span>
     </>
   );
 }
