@@ -9,7 +9,8 @@ import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
 const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h"];
-const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS];
+const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country", "/retention?start=page_view&period=hour&range=24h&people=0"];
+const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS];
 /** What a page shows once it has its numbers, or knows that it has none to show. */
 const READY = ".spark, .chart canvas, .persons, [role=status].state";
 const WIDTHS = [390, 768, 1024, 1440, 2560];
