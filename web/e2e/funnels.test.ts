@@ -55,7 +55,7 @@ test("a funnel is built by clicking, answered, and kept in the address", async (
   expect(new URL(page.url()).search).toBe("?step=page_view&step=add_to_cart&step=purchase");
   await page.locator(".chart canvas").first().waitFor();
 
-  await page.getByRole("button", { name: "Step 2 may be left out" }).click();
+  await page.getByRole("button", { name: "Step 2: optional, it may be left out" }).click();
   await page.getByText("4 of 10 persons").waitFor();
   await page.getByText("4 went without").waitFor();
   await page.reload();

@@ -9,9 +9,13 @@ import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
 const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h"];
-const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS];
+const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country", "/retention?start=page_view&period=hour&range=24h&people=0"];
+const SQL = ["/sql", `/sql?q=${encodeURIComponent("SELECT properties['country'] AS country, count(*) AS n, NULL AS nothing FROM events GROUP BY country")}`, "/sql?q=SELECT%20nothing"];
+const FLOWS = ["/paths?by=country&steps=6", "/paths?start=page_view"];
+const PERSONS = ["/sessions?by=country", "/sessions?side=active&by=country", "/lifecycle", "/lifecycle?side=stickiness", "/cohorts", "/cohorts?new=rule", "/cohorts?new=list"];
+const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS];
 /** What a page shows once it has its numbers, or knows that it has none to show. */
-const READY = ".spark, .chart canvas, .persons, [role=status].state";
+const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state";
 const WIDTHS = [390, 768, 1024, 1440, 2560];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

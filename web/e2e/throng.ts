@@ -95,6 +95,12 @@ export class Throng {
     return (JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string }).key;
   }
 
+  /** Another key of an app; an admin key may change what is saved. */
+  addKey(app: App, kind: "admin"): string {
+    const made = JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string };
+    return made.key;
+  }
+
   async send(app: App, events: object[], headers: Record<string, string> = {}): Promise<void> {
     const response = await fetch(`${this.origin}/api/v1/events/batch`, {
       method: "POST",

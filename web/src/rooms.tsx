@@ -2,7 +2,7 @@ import { type ComponentType, type ReactNode, lazy } from "react";
 
 import { LivePage } from "./live/LivePage.tsx";
 import type { PageProps } from "./session.ts";
-import { CohortsIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, SessionsIcon, SqlIcon } from "./ui/icons.tsx";
+import { CohortsIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, RetentionIcon, SessionsIcon, SqlIcon } from "./ui/icons.tsx";
 
 export interface Room {
   path: string;
@@ -16,6 +16,7 @@ export const ROOMS: readonly Room[] = [
   { path: "/", name: "Live", icon: <LiveIcon />, page: LivePage },
   { path: "/explore", name: "Explore", icon: <ExploreIcon />, page: lazy(() => import("./explore/ExplorePage.tsx")) },
   { path: "/funnels", name: "Funnels", icon: <FunnelsIcon />, page: lazy(() => import("./funnels/FunnelsPage.tsx")) },
+  { path: "/retention", name: "Retention", icon: <RetentionIcon />, page: lazy(() => import("./retention/RetentionPage.tsx")) },
   { path: "/paths", name: "Paths", icon: <PathsIcon />, page: lazy(() => import("./paths/PathsPage.tsx")) },
   { path: "/sessions", name: "Sessions", icon: <SessionsIcon />, page: lazy(() => import("./sessions/SessionsPage.tsx")) },
   { path: "/lifecycle", name: "Lifecycle", icon: <LifecycleIcon />, page: lazy(() => import("./lifecycle/LifecyclePage.tsx")) },

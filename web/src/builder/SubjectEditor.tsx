@@ -84,7 +84,7 @@ export function SubjectEditor<S extends Subject>({ name, subject, words, onChang
           )}
           <More
             label="where"
-            about={`${name}: add a condition`}
+            about={`${name}: where a condition holds`}
             onClick={() => {
               onChange({ ...subject, conditions: [...subject.conditions, NEW_CONDITION] });
             }}

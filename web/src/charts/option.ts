@@ -26,6 +26,8 @@ export interface ChartLook {
   narrow: boolean;
   /** How values read, where they are no counts. */
   format?: (value: number) => string;
+  /** What values never exceed, 1 for shares: an axis that comes near it ends there. */
+  whole?: number;
 }
 
 /** Height that a chart needs, pixels: bars by group grow with their number. */
@@ -74,8 +76,14 @@ function bars(series: ChartSeries, data: ChartData, theme: ChartTheme, look: Cha
   return series.previous === null ? [now] : [before, now];
 }
 
+/** True where the highest value is in the last quarter before the whole. */
+function nearly(data: ChartData, whole: number): boolean {
+  return data.series.some((series) => series.values.some((value) => value !== null && value > whole * 0.75));
+}
+
 function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
   const { base, label, values } = axes(theme, look.format);
+  const { whole } = look;
   const direct = labelsDirectly(data, look);
   const isLine = look.kind === "line" && data.times.length > 1;
   return {
@@ -87,7 +95,7 @@ function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsC
       ...base,
       axisLabel: { ...label, hideOverlap: true, alignMinLabel: isLine ? "left" : undefined, alignMaxLabel: isLine && !direct ? "right" : undefined, margin: 12 },
     },
-    yAxis: values,
+    yAxis: { ...values, ...(whole !== undefined && nearly(data, whole) && { max: whole, interval: whole / 4 }) },
     series: data.series.flatMap((series) => (isLine ? lines(series, data, theme, direct) : bars(series, data, theme, look))),
   };
 }

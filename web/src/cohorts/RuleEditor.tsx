@@ -114,7 +114,7 @@ function DidEditor({ rule, words, onChange }: EditorProps<DidRule>) {
       <span className="subject-more">
         <More
           label="where"
-          about="Add a condition on the event"
+          about="where: a condition on the event"
           onClick={() => {
             onChange({ ...rule, conditions: [...rule.conditions, NEW_CONDITION] });
           }}

@@ -35,7 +35,8 @@ export function useChange(session: Session): Changes {
     mutationFn: (wanted: Change) => made({ ...session, key: adminKey.trim() }, wanted),
     onSuccess: (id, { what }) => {
       if (what === "delete") queries.removeQueries({ queryKey: ["cohorts", session.app, id] });
-      void queries.invalidateQueries({ queryKey: ["cohorts", session.app] });
+      // Any answer may be of persons in this cohort.
+      void queries.invalidateQueries();
     },
   });
   return {

@@ -27,7 +27,7 @@ interface ResultProps {
 
 function Trend({ funnel, answer, answeredAt, narrow }: { funnel: Funnel; answer: FunnelAnswer; answeredAt: number; narrow: boolean }) {
   const data = useMemo(() => trendData(answer, answeredAt), [answer, answeredAt]);
-  const look = useMemo<ChartLook>(() => ({ kind: "line", interval: funnel.interval, stacks: false, narrow, format: percent }), [funnel.interval, narrow]);
+  const look = useMemo<ChartLook>(() => ({ kind: "line", interval: funnel.interval, stacks: false, narrow, format: percent, whole: 1 }), [funnel.interval, narrow]);
   return (
     <section className="panel chart-panel" aria-label="Conversion over time">
       <header>

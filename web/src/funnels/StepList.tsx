@@ -61,7 +61,7 @@ function StepRow({ step, at, count, optionals, words, onChange, onMove, onRemove
             !step.optional && (
               <More
                 label="optional"
-                about={`Step ${number} may be left out`}
+                about={`Step ${number}: optional, it may be left out`}
                 onClick={() => {
                   onChange({ ...step, optional: true });
                 }}

@@ -16,11 +16,10 @@ export interface StepActions {
   onWithout: ((node: PlacedNode) => void) | null;
 }
 
-/** What became of the paths at a node, for hover and screen readers. */
-function inWords(node: PlacedNode, total: number, last: boolean): string {
+/** How many paths ended at a node; nothing where that cannot be told, or says nothing. */
+function endedInWords(node: PlacedNode, last: boolean): string {
   const ended = node.sequences - node.leaving;
-  const share = total === 0 ? "" : `, ${percent(node.sequences / total)} of all`;
-  return `${node.label}: ${fullNumber(node.sequences)} paths${share}${!last && !node.other && ended > 0 ? `; ${fullNumber(ended)} ended here` : ""}`;
+  return !last && !node.other && ended > 0 ? `, ${fullNumber(ended)} ended here` : "";
 }
 
 interface StepProps {
@@ -33,7 +32,8 @@ interface StepProps {
 
 function Step({ node, columns, total, actions, onPoint }: StepProps) {
   const scheme = useComputedColorScheme("light");
-  const words = inWords(node, total, node.column === columns - 1);
+  const ended = endedInWords(node, node.column === columns - 1);
+  const words = `${node.label}: ${fullNumber(node.sequences)} paths${ended}`;
   const style: CSSProperties = { left: `${(node.column / columns) * 100}%`, top: node.top, width: `${100 / columns}%` };
   const bar = { height: node.height, ...(node.colour === null ? {} : { background: SERIES_COLOURS[scheme][node.colour] }) };
   const inside = (
@@ -44,6 +44,7 @@ function Step({ node, columns, total, actions, onPoint }: StepProps) {
         <span className="small quiet tabular">
           {shortNumber(node.sequences)} · {percent(total === 0 ? null : node.sequences / total)}
         </span>
+        <span className="unseen">of all paths{ended}</span>
       </span>
     </>
   );
@@ -70,7 +71,6 @@ function Step({ node, columns, total, actions, onPoint }: StepProps) {
           className="flow-step"
           style={style}
           title={words}
-          aria-label={words}
           {...pointing}
           onFocus={() => {
             onPoint(node.key);

@@ -17,7 +17,6 @@ function Columns({ columns, onInsert }: ColumnsProps) {
           <button
             type="button"
             title={about ?? sql}
-            aria-label={`Insert ${name}, ${type}`}
             onClick={() => {
               onInsert(sql);
             }}
