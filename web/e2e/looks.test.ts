@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
-const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h"];
+const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h", `/funnels?range=24h${"&step=page_view".repeat(9)}`];
 const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country", "/retention?start=page_view&period=hour&range=24h&people=0"];
 const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS];
 /** What a page shows once it has its numbers, or knows that it has none to show. */
