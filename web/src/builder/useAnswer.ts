@@ -29,6 +29,8 @@ export interface Asked<T> {
   /** The answer belongs to an earlier question. */
   stale: boolean;
   asking: boolean;
+  /** Somebody stopped it: what is shown, if anything, is of an earlier question. */
+  stopped: boolean;
   retry: () => void;
   cancel: () => void;
 }
@@ -44,12 +46,14 @@ export function useAnswer<T>(session: Session, call: string, request: string | n
     enabled: settled !== null,
     placeholderData: keepPreviousData,
   });
+  const unanswered = result.data === undefined || result.isPlaceholderData;
   return {
     answer: result.data,
     answeredAt: result.dataUpdatedAt,
     error: result.error === null ? null : asApiError(result.error),
     stale: result.isPlaceholderData || request !== settled,
     asking: result.isFetching,
+    stopped: settled !== null && request === settled && unanswered && result.error === null && !result.isFetching,
     retry: () => void result.refetch(),
     cancel: () => void queries.cancelQueries({ queryKey }),
   };
