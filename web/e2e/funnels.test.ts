@@ -119,6 +119,26 @@ test("those who were lost are listed with the reason, and saved with a key that 
   await context.close();
 });
 
+test("a slow answer says so, can be stopped, and asked again; the one before stays", async () => {
+  const { context, page } = await open(browser, server, app, "/funnels?step=page_view&step=purchase");
+  await page.getByText("4 of 10 persons").waitFor();
+  await page.route("**/funnel", async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await route.continue().catch(() => undefined);
+  });
+  await page.getByRole("button", { name: /^Order:/ }).click();
+  await page.getByRole("option", { name: "in any order" }).click();
+  await page.getByText(/^Asking for \d/).waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByRole("heading", { name: "Stopped" }).waitFor();
+  await page.locator('.result[data-stale="true"]').getByText("4 of 10 persons").waitFor();
+  await page.unroute("**/funnel");
+  await page.getByRole("button", { name: "Ask again" }).click();
+  await page.getByText("any 2 of 2").waitFor();
+  await page.getByRole("heading", { name: "Stopped" }).waitFor({ state: "detached" });
+  await context.close();
+});
+
 test("options that exclude one another cannot be asked; what the server refuses is told with its field", async () => {
   const { context, page } = await open(browser, server, app, "/funnels?step=page_view&step=purchase&mode=strict&not=refund&entry=first&counting=totals");
   await page.getByText("with no other event of the person in between").waitFor();

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
-const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h"];
+const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h", `/funnels?range=24h${"&step=page_view".repeat(9)}`];
 const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country", "/retention?start=page_view&period=hour&range=24h&people=0"];
 const SQL = ["/sql", `/sql?q=${encodeURIComponent("SELECT properties['country'] AS country, count(*) AS n, NULL AS nothing FROM events GROUP BY country")}`, "/sql?q=SELECT%20nothing"];
 const FLOWS = ["/paths?by=country&steps=6", "/paths?start=page_view"];

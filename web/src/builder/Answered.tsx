@@ -29,12 +29,15 @@ export function Answered<T>({ asked, missing, bones, onDisconnect, children }: A
   if (error !== null) return <Failure error={error} onRetry={asked.retry} onDisconnect={onDisconnect} />;
   if (answer !== undefined) {
     return (
-      <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
-        {children(answer)}
-      </div>
+      <>
+        {asked.stopped && <Stopped onAsk={asked.retry} />}
+        <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+          {children(answer)}
+        </div>
+      </>
     );
   }
-  if (!asked.asking && !asked.stale) return <Stopped onAsk={asked.retry} />;
+  if (asked.stopped) return <Stopped onAsk={asked.retry} />;
   return (
     <div className="panel chart-panel" aria-busy="true" aria-label="Loading" role="status">
       {bones}
@@ -46,7 +49,7 @@ export function Answered<T>({ asked, missing, bones, onDisconnect, children }: A
 function Stopped({ onAsk }: { onAsk: () => void }) {
   return (
     <Message title="Stopped">
-      <p className="quiet">Nothing is being read. A shorter range or fewer groups answer sooner.</p>
+      <p className="quiet">This question has no answer yet. A shorter range or fewer groups answer sooner.</p>
       <Button variant="default" size="xs" onClick={onAsk}>
         Ask again
       </Button>

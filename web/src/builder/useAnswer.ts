@@ -29,6 +29,8 @@ export interface Asked<T> {
   /** The answer belongs to an earlier question. */
   stale: boolean;
   asking: boolean;
+  /** Somebody stopped it: what is shown, if anything, is of an earlier question. */
+  stopped: boolean;
   retry: () => void;
   cancel: () => void;
 }
@@ -40,16 +42,19 @@ export function useAnswer<T>(session: Session, call: string, request: string | n
   const queryKey = [call, session.app, settled];
   const result = useQuery({
     queryKey,
-    queryFn: ({ signal }) => ask<T>(session, call, JSON.parse(settled ?? "{}") as unknown, signal),
+    // With the time it came: an answer that stays while the next one comes is still of then.
+    queryFn: async ({ signal }) => ({ answer: await ask<T>(session, call, JSON.parse(settled ?? "{}") as unknown, signal), at: Date.now() }),
     enabled: settled !== null,
     placeholderData: keepPreviousData,
   });
+  const unanswered = result.data === undefined || result.isPlaceholderData;
   return {
-    answer: result.data,
-    answeredAt: result.dataUpdatedAt,
+    answer: result.data?.answer,
+    answeredAt: result.data?.at ?? 0,
     error: result.error === null ? null : asApiError(result.error),
     stale: result.isPlaceholderData || request !== settled,
     asking: result.isFetching,
+    stopped: settled !== null && request === settled && unanswered && result.error === null && !result.isFetching,
     retry: () => void result.refetch(),
     cancel: () => void queries.cancelQueries({ queryKey }),
   };

@@ -76,9 +76,10 @@ function bars(series: ChartSeries, data: ChartData, theme: ChartTheme, look: Cha
   return series.previous === null ? [now] : [before, now];
 }
 
-/** True where the highest value is in the last quarter before the whole. */
-function nearly(data: ChartData, whole: number): boolean {
-  return data.series.some((series) => series.values.some((value) => value !== null && value > whole * 0.75));
+/** True where the highest value is in the last quarter before the whole, or where there is nothing to measure an axis by. */
+function showsWhole(data: ChartData, whole: number): boolean {
+  const highest = Math.max(0, ...data.series.flatMap((series) => series.values.map((value) => value ?? 0)));
+  return highest === 0 || highest > whole * 0.75;
 }
 
 function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
@@ -95,7 +96,7 @@ function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsC
       ...base,
       axisLabel: { ...label, hideOverlap: true, alignMinLabel: isLine ? "left" : undefined, alignMaxLabel: isLine && !direct ? "right" : undefined, margin: 12 },
     },
-    yAxis: { ...values, ...(whole !== undefined && nearly(data, whole) && { max: whole, interval: whole / 4 }) },
+    yAxis: { ...values, ...(whole !== undefined && showsWhole(data, whole) && { max: whole, interval: whole / 4 }) },
     series: data.series.flatMap((series) => (isLine ? lines(series, data, theme, direct) : bars(series, data, theme, look))),
   };
 }

@@ -33,16 +33,18 @@ function WholeBar({ bar, onShow }: { bar: Bar; onShow: (shown: Shown) => void })
           }}
         />
       )}
-      <button
-        type="button"
-        tabIndex={-1}
-        aria-hidden="true"
-        className="bar-reached"
-        style={share(bar.share)}
-        onClick={() => {
-          onShow({ step: bar.place, outcome: "reached" });
-        }}
-      />
+      {bar.count > 0 && (
+        <button
+          type="button"
+          tabIndex={-1}
+          aria-hidden="true"
+          className="bar-reached"
+          style={share(bar.share)}
+          onClick={() => {
+            onShow({ step: bar.place, outcome: "reached" });
+          }}
+        />
+      )}
     </div>
   );
 }
@@ -61,29 +63,41 @@ function SplitBar({ groups, at }: { groups: GroupBars[]; at: number }) {
   );
 }
 
+/** A number that opens the persons behind it; nobody has no list. */
+function NumberLink({ count, unit, words, quiet = false, onOpen }: { count: number; unit: string; words: string; quiet?: boolean; onOpen: () => void }) {
+  const text = `${shortNumber(count)} ${words}`;
+  if (count === 0) return <span className={quiet ? "quiet" : undefined}>{text}</span>;
+  return (
+    <button type="button" className={quiet ? "number-link quiet" : "number-link"} title={`${fullNumber(count)} ${unit}`} onClick={onOpen}>
+      {text}
+    </button>
+  );
+}
+
 /** The way from the step before, and what was lost on it. */
 function Change({ bar, unit, onShow }: { bar: Bar; unit: string; onShow: (shown: Shown) => void }) {
   const { change } = bar;
   if (change === null) return null;
   return (
     <>
-      <p className="bar-way" title={bar.optional ? "Went by this step, which may be left out" : "Of those who did the step before"}>
-        <span aria-hidden="true">→ </span>
-        <span className="unseen">from the step before: </span>
-        {percent(change.conversion)}
-        {change.medianMs !== null && <span className="quiet"> in {duration(change.medianMs)}</span>}
-      </p>
+      {change.conversion !== null && (
+        <p className="bar-way" title={bar.optional ? "Of those who did the step before, which goes on without this one" : "Of those who did the step before"}>
+          <span aria-hidden="true">→ </span>
+          <span className="unseen">from the step before: </span>
+          {percent(change.conversion)}
+          {change.medianMs !== null && <span className="quiet"> in {duration(change.medianMs)}</span>}
+        </p>
+      )}
       <p>
-        <button
-          type="button"
-          className="number-link quiet"
-          title={`${fullNumber(change.lost)} ${unit}`}
-          onClick={() => {
+        <NumberLink
+          count={change.lost}
+          unit={unit}
+          words={bar.optional ? "went without" : "lost"}
+          quiet
+          onOpen={() => {
             onShow({ step: bar.place, outcome: "dropped" });
           }}
-        >
-          {shortNumber(change.lost)} {bar.optional ? "went without" : "lost"}
-        </button>
+        />
       </p>
     </>
   );
@@ -105,16 +119,14 @@ export function Bars({ bars, groups, unit, onShow }: BarsProps) {
               </p>
               <p className="bar-share">
                 <strong>{percent(bar.share)}</strong>{" "}
-                <button
-                  type="button"
-                  className="number-link"
-                  title={`${fullNumber(bar.count)} ${unit}`}
-                  onClick={() => {
+                <NumberLink
+                  count={bar.count}
+                  unit={unit}
+                  words={unit}
+                  onOpen={() => {
                     onShow({ step: bar.place, outcome: "reached" });
                   }}
-                >
-                  {shortNumber(bar.count)} {unit}
-                </button>
+                />
               </p>
               <Change bar={bar} unit={unit} onShow={onShow} />
             </div>

@@ -79,7 +79,7 @@ export function People({ session, request, shown, step, onClose, onDisconnect }:
       {pages.count === null && pages.error === null && <Bone height={320} />}
       {pages.count !== null && (
         <>
-          <p className="quiet tabular">{pages.count === 1 ? "1 person" : `${fullNumber(pages.count)} persons`}, in no order. Open one to see why it counts as it does.</p>
+          <p className="quiet tabular">{pages.count === 1 ? "1 person" : `${fullNumber(pages.count)} persons`}, in no order{request["counting"] === "totals" && ", by their attempt that goes furthest"}. Open one to see why it counts as it does.</p>
           {pages.count > MAX_COHORT && <p className="quiet small">More than the {fullNumber(MAX_COHORT)} that a cohort can list: a condition or a shorter range makes them fewer.</p>}
           {pages.count > 0 && pages.count <= MAX_COHORT && (
             <SaveCohort

@@ -2,6 +2,7 @@ import { Conditions } from "../builder/Conditions.tsx";
 import { More } from "../builder/More.tsx";
 import { Part } from "../builder/Part.tsx";
 import { RangeEditor } from "../builder/RangeEditor.tsx";
+import { Split } from "../builder/Split.tsx";
 import { NEW_CONDITION } from "../builder/conditions.ts";
 import type { Vocabulary } from "../builder/vocabulary.ts";
 import { Picker } from "../ui/Picker.tsx";
@@ -68,25 +69,13 @@ function Sentence({ funnel, words, onChange }: QuestionProps) {
           set({ conditions });
         }}
       />
-      {funnel.breakdown !== "" && (
-        <Part
-          removal={`Do not split by ${funnel.breakdown}`}
-          onRemove={() => {
-            set({ breakdown: "", attribution: "first" });
-          }}
-        >
-          <span className="quiet">split by</span>
-          <Picker
-            label="Split by"
-            choices={words.fields}
-            free
-            value={funnel.breakdown}
-            onChange={(breakdown) => {
-              set({ breakdown });
-            }}
-          />
-        </Part>
-      )}
+      <Split
+        property={funnel.breakdown}
+        words={words}
+        onChange={(breakdown) => {
+          set({ breakdown, ...(breakdown === "" && { attribution: "first" }) });
+        }}
+      />
     </div>
   );
 }

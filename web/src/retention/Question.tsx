@@ -2,6 +2,7 @@ import { Conditions } from "../builder/Conditions.tsx";
 import { More } from "../builder/More.tsx";
 import { Part } from "../builder/Part.tsx";
 import { RangeEditor } from "../builder/RangeEditor.tsx";
+import { Split } from "../builder/Split.tsx";
 import { SubjectEditor } from "../builder/SubjectEditor.tsx";
 import { NEW_CONDITION } from "../builder/conditions.ts";
 import type { Vocabulary } from "../builder/vocabulary.ts";
@@ -92,25 +93,13 @@ export function Question({ retention, words, onChange }: QuestionProps) {
             onChange({ conditions });
           }}
         />
-        {retention.breakdown !== "" && (
-          <Part
-            removal={`Do not split by ${retention.breakdown}`}
-            onRemove={() => {
-              onChange({ breakdown: "", group: "" });
-            }}
-          >
-            <span className="quiet">split by</span>
-            <Picker
-              label="Split by"
-              choices={words.fields}
-              free
-              value={retention.breakdown}
-              onChange={(breakdown) => {
-                onChange({ breakdown, group: "" });
-              }}
-            />
-          </Part>
-        )}
+        <Split
+          property={retention.breakdown}
+          words={words}
+          onChange={(breakdown) => {
+            onChange({ breakdown, group: "" });
+          }}
+        />
       </div>
       <div className="sentence-more">
         <More

@@ -86,7 +86,7 @@ function Cohorts({ retention, answer, onChange, onShow }: Omit<ResultProps, "ask
       </header>
       <HeatTable heat={heat} head={`${period}s from`} period={period} show={retention.show} label="Cohorts by period" {...(opens && { onShow })} />
       <p className="small quiet">
-        {note}Hatched: not over, may still grow.{opens ? " A number opens its persons." : ""}
+        {note}Hatched: not over, may still grow.{opens ? " A number opens its persons." : " Persons can be listed for all cohorts, by the calendar."}
       </p>
     </section>
   );

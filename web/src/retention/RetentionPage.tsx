@@ -61,7 +61,7 @@ function Options({ retention, onChange }: { retention: Retention; onChange: Chan
     <>
       <Choose
         label="Periods count from"
-        about="The calendar has weeks that begin together; a person's start has 7 days each of one's own."
+        about="Periods that begin together for all, or the same time after each person's own start."
         choices={BUCKETINGS}
         value={retention.bucketing}
         onChange={(bucketing) => {

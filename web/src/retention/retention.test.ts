@@ -115,5 +115,5 @@ test("persons are told where a rule can tell them", () => {
 
 test("the rule is told in sentences", () => {
   expect(ruleInWords(ANSWER.semantics)).toContain("A person is in the cohort of the week of the first ever “signup”. They came back with “view” in week N.");
-  expect(ruleInWords({ ...ANSWER.semantics, entry: "recurring", bucketing: "rolling", mode: "on_or_after", period: "day", start_event: ANY_EVENT })).toMatch(/every day with .* in day N or later\. Periods are 24 hours each/);
+  expect(ruleInWords({ ...ANSWER.semantics, entry: "recurring", bucketing: "rolling", mode: "on_or_after", period: "day", start_event: ANY_EVENT })).toMatch(/every day with .* on day N or later\. Periods are 24 hours each/);
 });

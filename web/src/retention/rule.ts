@@ -16,6 +16,6 @@ function periods({ bucketing, period }: RetentionSemantics): string {
 /** The rule by which an answer counts, as sentences. */
 export function ruleInWords(semantics: RetentionSemantics): string {
   const { mode, return_event, period } = semantics;
-  const when = mode === "on_or_after" ? `in ${period} N or later` : `in ${period} N`;
+  const when = `${period === "day" ? "on" : "in"} ${period} N${mode === "on_or_after" ? " or later" : ""}`;
   return [cohort(semantics), `They came back with “${return_event}” ${when}.`, periods(semantics), "Hatched cells may still grow. The average has only cohorts whose period is over."].join(" ");
 }
