@@ -33,10 +33,10 @@ export function useChange(session: Session): Changes {
   const [adminKey, setAdminKey] = useState("");
   const mutation = useMutation({
     mutationFn: (wanted: Change) => made({ ...session, key: adminKey.trim() }, wanted),
-    onSuccess: (id, { what }) => {
-      if (what === "delete") queries.removeQueries({ queryKey: ["cohorts", session.app, id] });
-      // Any answer may be of persons in this cohort.
-      void queries.invalidateQueries();
+    onSuccess: (_, { what }) => {
+      // Any answer may be of persons in this cohort. What is on show is asked anew, but not about a cohort that is gone.
+      void queries.invalidateQueries({ refetchType: what === "delete" ? "none" : "active" });
+      void queries.refetchQueries({ queryKey: ["cohorts", session.app], exact: true });
     },
   });
   return {
