@@ -2,6 +2,7 @@ import { Conditions } from "../builder/Conditions.tsx";
 import { More } from "../builder/More.tsx";
 import { Part } from "../builder/Part.tsx";
 import { RangeEditor } from "../builder/RangeEditor.tsx";
+import { Split } from "../builder/Split.tsx";
 import { NEW_CONDITION } from "../builder/conditions.ts";
 import type { Vocabulary } from "../builder/vocabulary.ts";
 import { Picker } from "../ui/Picker.tsx";
@@ -11,29 +12,6 @@ interface SentenceProps {
   question: SessionsQuestion;
   words: Vocabulary;
   onChange: (question: SessionsQuestion) => void;
-}
-
-function Breakdown({ question, words, onChange }: SentenceProps) {
-  if (question.by === "") return null;
-  return (
-    <Part
-      removal={`Do not split by ${question.by}`}
-      onRemove={() => {
-        onChange({ ...question, by: "" });
-      }}
-    >
-      <span className="quiet">by</span>
-      <Picker
-        label="Split by"
-        choices={words.fields}
-        free
-        value={question.by}
-        onChange={(by) => {
-          onChange({ ...question, by });
-        }}
-      />
-    </Part>
-  );
 }
 
 /** What a session is, and when one counts as bounced. */
@@ -100,7 +78,13 @@ export function SessionsSentence({ question, words, onChange }: SentenceProps) {
             onChange({ ...question, conditions });
           }}
         />
-        <Breakdown question={question} words={words} onChange={onChange} />
+        <Split
+          property={question.by}
+          words={words}
+          onChange={(by) => {
+            onChange({ ...question, by });
+          }}
+        />
         {ofSessions && (
           <Picker
             label="Interval"
