@@ -102,6 +102,14 @@ test("an answer stays while the next one comes; a wrong question is told with it
   await page.locator('.result[data-stale="true"] .lone strong', { hasText: "4" }).waitFor();
   await page.getByRole("button", { name: "Stop" }).waitFor();
   await page.locator('.result[data-stale="false"] .lone strong', { hasText: "4" }).waitFor();
+  await page.getByRole("button", { name: /^Interval:/ }).click();
+  await page.getByRole("option", { name: "daily" }).click();
+  const today = page.getByRole("region", { name: "Table" }).getByRole("row", { name: /incomplete/ });
+  await page.locator('.result[data-stale="false"]').filter({ has: today }).waitFor();
+  await page.getByRole("button", { name: /^Range:/ }).click();
+  await page.getByRole("option", { name: "last 30 days" }).click();
+  await page.locator('.result[data-stale="true"]').filter({ has: today }).waitFor();
+  await page.locator('.result[data-stale="false"]').filter({ has: today }).waitFor();
   await page.unroute("**/query");
   await page.goto(`${server.url}/explore?where=${encodeURIComponent(JSON.stringify(["plan", "matches", "("]))}`);
   await page.getByRole("alert").getByText("filters[0].value").waitFor();

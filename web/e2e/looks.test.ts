@@ -8,7 +8,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
-const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h"];
+const FUNNELS = ["/funnels", "/funnels?step=page_view&step=purchase&interval=hour&by=country&not=refund&range=24h", "/funnels?step=page_view&step=purchase&people=2-dropped&range=24h", `/funnels?range=24h${"&step=page_view".repeat(9)}`];
+const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country", "/retention?start=page_view&period=hour&range=24h&people=0"];
+const SQL = ["/sql", `/sql?q=${encodeURIComponent("SELECT properties['country'] AS country, count(*) AS n, NULL AS nothing FROM events GROUP BY country")}`, "/sql?q=SELECT%20nothing"];
+const FLOWS = ["/paths?by=country&steps=6", "/paths?start=page_view"];
+const PERSONS = ["/sessions?by=country", "/sessions?side=active&by=country", "/lifecycle", "/lifecycle?side=stickiness", "/cohorts", "/cohorts?new=rule", "/cohorts?new=list"];
+const PATHS = ["/", "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS];
+/** What a page shows once it has its numbers, or knows that it has none to show. */
+const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state";
 const WIDTHS = [390, 768, 1024, 1440, 2560];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -36,7 +43,7 @@ afterAll(async () => {
 test.each(WIDTHS)("nothing scrolls sideways at %i pixels", async (width) => {
   for (const path of PATHS) {
     const { context, page } = await open(browser, server, app, path, { viewport: { width, height: 900 } });
-    await page.locator(".spark, .chart canvas").first().waitFor();
+    await page.locator(READY).first().waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBeLessThanOrEqual(width);
     await context.close();
   }
@@ -45,7 +52,7 @@ test.each(WIDTHS)("nothing scrolls sideways at %i pixels", async (width) => {
 test.each(["light", "dark"] as const)("%s: no finding of axe, contrast included", async (colorScheme) => {
   for (const path of PATHS) {
     const { context, page } = await open(browser, server, app, path, { colorScheme, reducedMotion: "reduce" });
-    await page.locator(".spark, .chart canvas").first().waitFor();
+    await page.locator(READY).first().waitFor();
     await page.waitForTimeout(300);
     await page.evaluate(axe);
     const results = await page.evaluate(() => (window as unknown as { axe: { run: () => Promise<AxeResults> } }).axe.run());

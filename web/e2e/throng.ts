@@ -4,6 +4,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { type Preview, previewBefore } from "./preview.ts";
+
 const targetFolder = process.env["CARGO_TARGET_DIR"] ?? join(homedir(), ".cache/throng/target");
 const program = process.env["THRONG_BIN"] ?? join(targetFolder, "release/throng");
 
@@ -24,9 +26,13 @@ async function freePort(): Promise<number> {
 /** How long a server may take to be ready. */
 const READY_MS = 10_000;
 
+/** `THRONG_WEB=preview`: the app of `dist` in place of the one in the program. */
+const previews = process.env["THRONG_WEB"] === "preview";
+
 /** A real server on a free port and a temporary folder, which can be stopped and started again. */
 export class Throng {
   private child: ChildProcess | null = null;
+  private preview: Preview | null = null;
 
   private constructor(
     private readonly data: string,
@@ -36,10 +42,17 @@ export class Throng {
   static async start(): Promise<Throng> {
     const server = new Throng(mkdtempSync(join(tmpdir(), "throng-web-")), `127.0.0.1:${await freePort()}`);
     await server.run();
+    if (previews) server.preview = await previewBefore(server.origin);
     return server;
   }
 
+  /** Where a browser finds the app. */
   get url(): string {
+    return this.preview?.url ?? this.origin;
+  }
+
+  /** Where the program answers. */
+  private get origin(): string {
     return `http://${this.address}`;
   }
 
@@ -47,7 +60,7 @@ export class Throng {
   async run(): Promise<void> {
     this.child = spawn(program, ["serve", "--data", this.data, "--listen", this.address], { stdio: "ignore" });
     for (const started = Date.now(); Date.now() - started < READY_MS; ) {
-      const ready = await fetch(`${this.url}/ready`).then(
+      const ready = await fetch(`${this.origin}/ready`).then(
         (response) => response.ok,
         () => false,
       );
@@ -69,7 +82,7 @@ export class Throng {
 
   /** The value of a gauge or counter without labels. */
   async metric(name: string): Promise<number> {
-    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const text = await (await fetch(`${this.origin}/metrics`)).text();
     return Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN);
   }
 
@@ -77,8 +90,19 @@ export class Throng {
     return JSON.parse(execFileSync(program, ["app", "create", name, "--data", this.data], { encoding: "utf8" })) as App;
   }
 
+  /** Another key of the app. */
+  createKey(app: App, kind: "read" | "admin"): string {
+    return (JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string }).key;
+  }
+
+  /** Another key of an app; an admin key may change what is saved. */
+  addKey(app: App, kind: "admin"): string {
+    const made = JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string };
+    return made.key;
+  }
+
   async send(app: App, events: object[], headers: Record<string, string> = {}): Promise<void> {
-    const response = await fetch(`${this.url}/api/v1/events/batch`, {
+    const response = await fetch(`${this.origin}/api/v1/events/batch`, {
       method: "POST",
       headers: { authorization: `Bearer ${app.write_key}`, "content-type": "application/json", ...headers },
       body: JSON.stringify({ events }),
@@ -88,6 +112,7 @@ export class Throng {
 
   /** Ends the program and removes its data. */
   async stop(): Promise<void> {
+    await this.preview?.close();
     await this.halt();
     rmSync(this.data, { recursive: true, force: true });
   }

@@ -1,20 +1,35 @@
-import { Suspense, lazy, useCallback, useState } from "react";
+import { Suspense, useCallback, useState } from "react";
 
 import { ConnectPage } from "./ConnectPage.tsx";
-import { LivePage } from "./live/LivePage.tsx";
-import { useAddress } from "./location.ts";
+import { usePath } from "./location.ts";
+import { roomAt } from "./rooms.tsx";
 import { type Session, forgetSession, loadSession, saveSession } from "./session.ts";
 import { Bone } from "./ui/Bone.tsx";
 import { Frame } from "./ui/Frame.tsx";
+import { Link } from "./ui/Link.tsx";
+import { Message } from "./ui/Message.tsx";
 import { Page } from "./ui/Page.tsx";
 
-const ExplorePage = lazy(() => import("./explore/ExplorePage.tsx"));
-
-function ExploreOnItsWay() {
+function OnItsWay({ name }: { name: string }) {
   return (
-    <Page title="Explore">
+    <Page title={name}>
       <Bone height={64} />
       <Bone height={420} />
+    </Page>
+  );
+}
+
+function NoSuchPage({ path }: { path: string }) {
+  return (
+    <Page title="No such page">
+      <Message title="There is nothing here">
+        <p className="quiet">
+          <code>{path}</code> is no page of this app. The link may be of another version, or cut short.
+        </p>
+        <Link href="/" className="link">
+          Go to Live
+        </Link>
+      </Message>
     </Page>
   );
 }
@@ -22,7 +37,7 @@ function ExploreOnItsWay() {
 /** Chooses the page by the address, and asks for a key where there is none. */
 export function App() {
   const [session, setSession] = useState(loadSession);
-  const path = useAddress().split("?")[0];
+  const path = usePath();
   const connect = useCallback((connected: Session) => {
     saveSession(connected);
     setSession(connected);
@@ -32,14 +47,15 @@ export function App() {
     setSession(null);
   }, []);
   if (session === null) return <ConnectPage onConnect={connect} />;
+  const room = roomAt(path);
   return (
-    <Frame app={session.app} onDisconnect={disconnect}>
-      {path === "/explore" ? (
-        <Suspense fallback={<ExploreOnItsWay />}>
-          <ExplorePage session={session} onDisconnect={disconnect} />
-        </Suspense>
+    <Frame app={session.app} path={path} onDisconnect={disconnect}>
+      {room === undefined ? (
+        <NoSuchPage path={path} />
       ) : (
-        <LivePage session={session} onDisconnect={disconnect} />
+        <Suspense key={room.path} fallback={<OnItsWay name={room.name} />}>
+          <room.page session={session} onDisconnect={disconnect} />
+        </Suspense>
       )}
     </Frame>
   );

@@ -27,13 +27,28 @@ export function percent(fraction: number | null): string {
   return fraction === null ? "–" : `${(fraction * 100).toFixed(1)}%`;
 }
 
-/** A length of time, as `850 ms`, `2.4 s`, `2 min 5 s`. */
+/** A length of time, as `850 ms`, `2.4 s`, `2 min 5 s`, `3 d 4 h`. */
 export function duration(milliseconds: number): string {
   if (milliseconds < 1_000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 59_950) return `${(milliseconds / 1_000).toFixed(1)} s`;
   const seconds = Math.round(milliseconds / 1_000);
   const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  if (hours >= 48) return `${Math.floor(hours / 24)} d ${hours % 24} h`;
   return hours > 0 ? `${hours} h ${minutes} min` : `${minutes} min ${seconds % 60} s`;
+}
+
+const LENGTHS: [number, string][] = [
+  [86_400_000, "day"],
+  [3_600_000, "hour"],
+  [60_000, "minute"],
+  [1_000, "second"],
+];
+
+/** A length that somebody chose, in its largest whole unit: `7 days`, `1 hour`, `90 minutes`. */
+export function lengthInWords(milliseconds: number): string {
+  const [unit, name] = LENGTHS.find(([unit]) => milliseconds >= unit && milliseconds % unit === 0) ?? [1, "millisecond"];
+  const count = milliseconds / unit;
+  return `${WHOLE.format(count)} ${name}${count === 1 ? "" : "s"}`;
 }
 
 /** How old something is, in whole seconds, minutes or hours; `now` below two seconds. */

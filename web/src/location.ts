@@ -16,6 +16,16 @@ export function useAddress(): string {
   return useSyncExternalStore(subscribe, () => window.location.pathname + window.location.search);
 }
 
+/** The query string of the address, with its `?`. */
+export function useSearch(): string {
+  return useSyncExternalStore(subscribe, () => window.location.search);
+}
+
+/** The path of the address, without a slash at its end. */
+export function usePath(): string {
+  return useSyncExternalStore(subscribe, () => window.location.pathname.replace(/(?<=.)\/+$/, ""));
+}
+
 /** Goes to another address of the app; `replace` does so without a step in the history. */
 export function goTo(address: string, replace = false): void {
   if (replace) window.history.replaceState(null, "", address);

@@ -4,6 +4,12 @@ export interface Session {
   key: string;
 }
 
+/** What every page of an app gets. */
+export interface PageProps {
+  session: Session;
+  onDisconnect: () => void;
+}
+
 const STORAGE_KEY = "throng.session";
 
 /** Takes `#app=..&key=..` out of the address bar, else what this tab used before. */

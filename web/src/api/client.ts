@@ -25,10 +25,10 @@ export function analyticsPath(session: Session, call: string): string {
   return `/api/v1/analytics/${encodeURIComponent(session.app)}/${call}`;
 }
 
-/** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
-export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+/** One call; whatever is no success is thrown as our error. */
+async function send(session: Session, call: string, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const request: RequestInit = {
-    method: body === undefined ? "GET" : "POST",
+    method,
     headers: { authorization: `Bearer ${session.key}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
@@ -37,7 +37,18 @@ export async function ask<T>(session: Session, call: string, body?: unknown, sig
     throw signal?.aborted === true ? error : unreachable();
   });
   if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
+/** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
+export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await send(session, call, body === undefined ? "GET" : "POST", body, signal);
   return (await response.json()) as T;
+}
+
+/** Changes or removes something that is saved; the session's key must be one that may. */
+export async function change(session: Session, method: "PUT" | "DELETE", call: string, body?: unknown): Promise<void> {
+  await send(session, call, method, body);
 }
 
 /** The server did not answer at all. */

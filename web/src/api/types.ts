@@ -43,13 +43,12 @@ export type Value = string | number | boolean | null;
 /** One row: `time` where there is an interval, the group keys, the metrics, and `previous` where periods are compared. */
 export type Row = Record<string, Value | Record<string, Value>>;
 
-export interface QueryAnswer {
-  results: Row[];
-  metrics: string[];
-  group_by: string[];
+/** How an answer came about; every analysis says so. */
+export interface AnswerFacts {
   query_time_ms: number;
   exact: boolean;
   complete: boolean;
+  /** Why it is not complete. */
   missing?: string[];
   scanned_events: number;
   cached: boolean;
@@ -57,6 +56,12 @@ export interface QueryAnswer {
   /** IANA name of the zone in which days are cut. */
   timezone: string;
   range: { from: string; to: string };
+}
+
+export interface QueryAnswer extends AnswerFacts {
+  results: Row[];
+  metrics: string[];
+  group_by: string[];
   previous_range?: { from: string; to: string };
 }
 
@@ -75,6 +80,15 @@ export interface SchemaProperty {
 export interface Schema {
   events: SchemaEvent[];
   properties: SchemaProperty[];
+}
+
+/** A saved set of persons: a rule, or a list. */
+export interface Cohort {
+  id: string;
+  name: string;
+  kind: "dynamic" | "static";
+  version: number;
+  updated_at: string;
 }
 
 /** The error form of every call. */

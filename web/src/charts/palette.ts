@@ -34,3 +34,10 @@ export function colourPlaces(names: readonly string[]): number[] {
     return place;
   });
 }
+
+/** Places by name, whatever the order of size is today; the rest has none. */
+export function coloured<T extends { name: string; other: boolean; place: number | null }>(series: readonly T[]): T[] {
+  const names = series.filter((one) => !one.other).map((one) => one.name).sort();
+  const places = new Map(colourPlaces(names).map((place, at) => [names[at], place]));
+  return series.map((one) => ({ ...one, place: one.other ? null : (places.get(one.name) ?? null) }));
+}

@@ -1,60 +1,56 @@
-import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 
-import { ask } from "../api/client.ts";
-import type { Schema } from "../api/types.ts";
-import { goTo, useAddress } from "../location.ts";
-import type { Session } from "../session.ts";
+import type { QueryAnswer } from "../api/types.ts";
+import { Answered } from "../builder/Answered.tsx";
+import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
+import { rangeInWords } from "../builder/range.ts";
+import { useAnswer } from "../builder/useAnswer.ts";
+import { useVocabulary } from "../builder/useVocabulary.ts";
+import { goTo, useSearch } from "../location.ts";
+import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
-import { Failure } from "../ui/Failure.tsx";
-import { Message } from "../ui/Message.tsx";
 import { Page } from "../ui/Page.tsx";
-import { Waiting } from "./Facts.tsx";
 import { Result } from "./Result.tsx";
 import { Sentence } from "./Sentence.tsx";
-import { type Question, rangeInWords, readQuestion, writeQuestion } from "./question.ts";
+import { type Question, readQuestion, writeQuestion } from "./question.ts";
 import { missingPart, toRequest } from "./request.ts";
-import { useAnswer } from "./useAnswer.ts";
-import { vocabulary } from "./vocabulary.ts";
+
+function Bones() {
+  return (
+    <>
+      <Bone height={20} width="20%" />
+      <Bone height={340} />
+    </>
+  );
+}
 
 /** One question, edited as a sentence, answered as a chart and a table. */
-export default function ExplorePage({ session, onDisconnect }: { session: Session; onDisconnect: () => void }) {
-  const address = useAddress();
-  const question = useMemo(() => readQuestion(address.slice(address.indexOf("?") + 1)), [address]);
-  const schema = useQuery({ queryKey: ["schema", session.app], queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal), staleTime: 60_000 });
-  const words = useMemo(() => vocabulary(schema.data), [schema.data]);
+export default function ExplorePage({ session, onDisconnect }: PageProps) {
+  const search = useSearch();
+  const question = useMemo(() => readQuestion(search), [search]);
+  const words = useVocabulary(session);
   const missing = missingPart(question);
-  const asked = useAnswer(session, missing === null ? JSON.stringify(toRequest(question, words.typesOf)) : null);
+  const request = missing === null ? JSON.stringify(toRequest(question, words.typesOf)) : null;
+  const asked = useAnswer<QueryAnswer>(session, "query", request);
   const set = (changed: Question) => {
     goTo(`/explore${writeQuestion(changed)}`);
   };
-  const { answer, error } = asked;
   return (
     <Page title="Explore" about={rangeInWords(question.range)}>
       <Sentence question={question} words={words} onChange={set} />
-      {missing !== null && (
-        <Message title="One part is missing">
-          <p className="quiet">{missing}</p>
-        </Message>
-      )}
-      {error !== null && missing === null && <Failure error={error} onRetry={asked.retry} onDisconnect={onDisconnect} />}
-      {answer === undefined && error === null && missing === null && (
-        <div className="panel chart-panel" aria-busy="true" aria-label="Loading">
-          <Bone height={20} width="20%" />
-          <Bone height={340} />
-          <Waiting onCancel={asked.cancel} />
-        </div>
-      )}
-      {answer !== undefined && error === null && missing === null && (
-        <Result
-          question={question}
-          asked={asked}
-          answer={answer}
-          onChart={(chart) => {
-            set({ ...question, chart });
-          }}
-        />
-      )}
+      <Answered asked={asked} missing={missing} bones={<Bones />} onDisconnect={onDisconnect}>
+        {(answer) => (
+          <Result
+            question={question}
+            asked={asked}
+            answer={answer}
+            request={request !== null && <RequestDisclosure session={session} call="query" request={request} />}
+            onChart={(chart) => {
+              set({ ...question, chart });
+            }}
+          />
+        )}
+      </Answered>
     </Page>
   );
 }

@@ -1,19 +1,20 @@
 import { SegmentedControl } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
-import { Suspense, lazy, useMemo } from "react";
+import { type ReactNode, useMemo } from "react";
 
 import type { QueryAnswer } from "../api/types.ts";
+import { Facts, Waiting } from "../builder/Facts.tsx";
+import { named } from "../builder/named.ts";
+import type { Asked } from "../builder/useAnswer.ts";
+import { Legend } from "../charts/Legend.tsx";
+import { SeriesChart } from "../charts/SeriesChart.tsx";
+import type { ChartData } from "../charts/data.ts";
+import { type ChartLook, MAX_BARS, labelsDirectly } from "../charts/option.ts";
 import { change, fullNumber, shortNumber } from "../format.ts";
 import { Message } from "../ui/Message.tsx";
-import { Facts, Waiting } from "./Facts.tsx";
 import { ResultTable } from "./ResultTable.tsx";
-import { Swatch } from "./Swatch.tsx";
-import { type ChartLook, MAX_BARS, chartHeight, labelsDirectly } from "./chartOption.ts";
-import { MAX_GROUPS, MAX_SERIES, MEASURES, type Question, inWords, named } from "./question.ts";
-import { type ChartData, chartData } from "./series.ts";
-import type { Asked } from "./useAnswer.ts";
-
-const Chart = lazy(() => import("./Chart.tsx"));
+import { MAX_GROUPS, MAX_SERIES, MEASURES, type Question, inWords } from "./question.ts";
+import { chartData } from "./series.ts";
 
 const CHART_KINDS = [
   { value: "line", label: "Lines" },
@@ -39,21 +40,6 @@ function LoneNumber({ data }: { data: ChartData }) {
   );
 }
 
-function Legend({ data }: { data: ChartData }) {
-  return (
-    <ul className="legend small" aria-label="Series">
-      {data.series.map((series) => (
-        <li key={JSON.stringify(series.group)}>
-          <Swatch series={series} />
-          <span className="cut" title={series.name}>
-            {series.name}
-          </span>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
 /** What the chart leaves out, in words. */
 function leftOut(data: ChartData, answer: QueryAnswer): string | null {
   const keys = answer.group_by.join(" and ");
@@ -65,13 +51,15 @@ function leftOut(data: ChartData, answer: QueryAnswer): string | null {
 
 interface ResultProps {
   question: Question;
-  asked: Asked;
+  asked: Asked<QueryAnswer>;
   answer: QueryAnswer;
+  /** The request, to be copied. */
+  request: ReactNode;
   onChart: (chart: Question["chart"]) => void;
 }
 
-/** The answer as a chart and a table; the one before stays, paler, while the next is on its way. */
-export function Result({ question, asked, answer, onChart }: ResultProps) {
+/** The answer as a chart and a table. */
+export function Result({ question, asked, answer, request, onChart }: ResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const data = useMemo(() => chartData(answer, asked.answeredAt), [answer, asked.answeredAt]);
   // The answer on show may be to the question before this one: its own rows say what it holds.
@@ -89,7 +77,7 @@ export function Result({ question, asked, answer, onChart }: ResultProps) {
   const note = leftOut(data, answer);
   const lone = !overTime && answer.group_by.length === 0;
   return (
-    <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+    <>
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">{measure}</h2>
@@ -106,18 +94,17 @@ export function Result({ question, asked, answer, onChart }: ResultProps) {
             />
           )}
         </header>
-        {overTime && data.series.length > 1 && !labelsDirectly(data, look) && <Legend data={data} />}
+        {overTime && data.series.length > 1 && !labelsDirectly(data, look) && <Legend series={data.series} />}
         {lone ? (
           <LoneNumber data={data} />
         ) : (
-          <Suspense fallback={<div style={{ height: chartHeight(data, narrow) }} />}>
-            <Chart data={data} look={look} title={inWords(question)} />
-          </Suspense>
+          <SeriesChart data={data} look={look} label={`${inWords(question)}. The table below has every value.`} />
         )}
         {note !== null && <p className="small quiet">{note}</p>}
         <Facts answer={answer} />
+        {request}
       </section>
       {!lone && <ResultTable data={data} keys={answer.group_by} interval={question.interval} measure={measure} />}
-    </div>
+    </>
   );
 }

@@ -1,6 +1,7 @@
+import { Swatch } from "../charts/Swatch.tsx";
+import type { ChartData, ChartSeries } from "../charts/data.ts";
+import { timeLabel } from "../charts/time.ts";
 import { change, fullNumber, valueLabel } from "../format.ts";
-import { Swatch } from "./Swatch.tsx";
-import { type ChartData, type ChartSeries, timeLabel } from "./series.ts";
 
 const shown = (value: number | null | undefined) => (value === null || value === undefined ? "–" : fullNumber(value));
 

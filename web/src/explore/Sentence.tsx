@@ -1,11 +1,11 @@
-import { ActionIcon, Button } from "@mantine/core";
-
+import { Conditions } from "../builder/Conditions.tsx";
+import { More } from "../builder/More.tsx";
+import { Part } from "../builder/Part.tsx";
+import { RangeEditor } from "../builder/RangeEditor.tsx";
+import { type Condition, NEW_CONDITION } from "../builder/conditions.ts";
+import type { Vocabulary } from "../builder/vocabulary.ts";
 import { Picker } from "../ui/Picker.tsx";
-import { CrossIcon, PlusIcon } from "../ui/icons.tsx";
-import { ConditionEditor } from "./ConditionEditor.tsx";
-import { RangeEditor } from "./RangeEditor.tsx";
-import { type Condition, INTERVALS, MAX_GROUP_KEYS, MEASURES, type Question } from "./question.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import { INTERVALS, MAX_GROUP_KEYS, MEASURES, type Question } from "./question.ts";
 
 interface SentenceProps {
   question: Question;
@@ -20,7 +20,7 @@ function Subject({ question, words, onChange }: SentenceProps) {
   const measure = MEASURES.find((one) => one.value === question.measure);
   const properties = question.measure === "count_distinct" ? words.properties : words.numbers;
   return (
-    <span className="sentence-part">
+    <Part>
       <Picker
         label="Measure"
         choices={MEASURES}
@@ -56,7 +56,7 @@ function Subject({ question, words, onChange }: SentenceProps) {
           onChange({ ...question, event });
         }}
       />
-    </span>
+    </Part>
   );
 }
 
@@ -66,7 +66,13 @@ function Groups({ question, words, onChange }: SentenceProps) {
   };
   const free = words.fields.filter((choice) => !question.groupBy.includes(choice.value));
   return question.groupBy.map((key, at) => (
-    <span className="sentence-part" key={key}>
+    <Part
+      key={key}
+      removal={`Do not group by ${key}`}
+      onRemove={() => {
+        set(question.groupBy.filter((other) => other !== key));
+      }}
+    >
       <span className="quiet">{at === 0 ? "by" : "and"}</span>
       <Picker
         label={`Group ${at + 1}`}
@@ -77,27 +83,8 @@ function Groups({ question, words, onChange }: SentenceProps) {
           set([...new Set(question.groupBy.map((other) => (other === key ? picked : other)))]);
         }}
       />
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        size={24}
-        aria-label={`Do not group by ${key}`}
-        onClick={() => {
-          set(question.groupBy.filter((other) => other !== key));
-        }}
-      >
-        <CrossIcon />
-      </ActionIcon>
-    </span>
+    </Part>
   ));
-}
-
-function More({ label, onClick }: { label: string; onClick: () => void }) {
-  return (
-    <Button variant="subtle" color="gray" size="compact-xs" leftSection={<PlusIcon />} onClick={onClick}>
-      {label}
-    </Button>
-  );
 }
 
 /** The question as a sentence whose parts are pickers. */
@@ -111,21 +98,7 @@ export function Sentence({ question, words, onChange }: SentenceProps) {
     <section className="panel sentence" aria-label="Question">
       <div className="sentence-text">
         <Subject question={question} words={words} onChange={onChange} />
-        {conditions.map((condition, at) => (
-          <ConditionEditor
-            // Conditions have no names; their places are what they are known by.
-            key={at}
-            condition={condition}
-            joint={at === 0 ? "where" : "and"}
-            words={words}
-            onChange={(changed) => {
-              setConditions(conditions.map((other, place) => (place === at ? changed : other)));
-            }}
-            onRemove={() => {
-              setConditions(conditions.filter((_, place) => place !== at));
-            }}
-          />
-        ))}
+        <Conditions conditions={conditions} words={words} onChange={setConditions} />
         <Groups question={question} words={words} onChange={onChange} />
         <Picker
           label="Interval"
@@ -142,27 +115,21 @@ export function Sentence({ question, words, onChange }: SentenceProps) {
           }}
         />
         {question.compare && question.range !== "all" && (
-          <span className="sentence-part">
+          <Part
+            removal="Do not compare"
+            onRemove={() => {
+              onChange({ ...question, compare: false });
+            }}
+          >
             <span className="quiet">compared with the period before</span>
-            <ActionIcon
-              variant="subtle"
-              color="gray"
-              size={24}
-              aria-label="Do not compare"
-              onClick={() => {
-                onChange({ ...question, compare: false });
-              }}
-            >
-              <CrossIcon />
-            </ActionIcon>
-          </span>
+          </Part>
         )}
       </div>
       <div className="sentence-more">
         <More
           label="Condition"
           onClick={() => {
-            setConditions([...conditions, { property: "", op: "is", values: [] }]);
+            setConditions([...conditions, NEW_CONDITION]);
           }}
         />
         {question.groupBy.length < MAX_GROUP_KEYS && firstFree !== undefined && (

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 
+import { isFinished } from "../builder/conditions.ts";
 import { type Question, START, inWords, readQuestion, writeQuestion } from "./question.ts";
-import { isFinished, missingPart, toRequest } from "./request.ts";
+import { missingPart, toRequest } from "./request.ts";
 
 const FULL: Question = {
   measure: "avg",
@@ -26,7 +27,7 @@ test("the address holds the whole question", () => {
 
 test("an address that somebody wrote by hand falls back where it is wrong", () => {
   expect(readQuestion("")).toEqual(START);
-  expect(readQuestion("?metric=__proto__&interval=eon&range=2026-02-01..&where=nonsense&where=[1]&where=[%22p%22,%22drop%22]&chart=pie")).toEqual(START);
+  expect(readQuestion("?metric=__proto__&interval=eon&range=2026-02-01..2026-02-30&where=nonsense&where=[1]&where=[%22p%22,%22drop%22]&chart=pie")).toEqual(START);
 });
 
 const typesOf = (property: string) => ({ price: ["number"], zip: ["number", "string"], vip: ["boolean"] })[property] ?? ["string"];

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { QueryAnswer } from "../api/types.ts";
-import { chartData, timeLabel } from "./series.ts";
+import { chartData } from "./series.ts";
 
 const NOW = Date.parse("2026-01-03T12:00:00+01:00");
 
@@ -56,11 +56,4 @@ test("a series keeps its colour whatever its size", () => {
   const places = (us: number, de: number) => Object.fromEntries(chartData(answer(rows(us, de), ["c"]), NOW).series.map((one) => [one.name, one.place]));
   expect(places(1, 2)).toEqual(places(2, 1));
   expect(new Set(Object.values(places(1, 2))).size).toBe(2);
-});
-
-test("times are told on the app's clock, not the browser's", () => {
-  expect(timeLabel("2026-03-29T23:30:00+14:00", "minute")).toBe("29 Mar 23:30");
-  expect(timeLabel("2026-03-09T00:00:00Z", "day")).toBe("9 Mar");
-  expect(timeLabel("2026-03-09T00:00:00Z", "day", true)).toBe("9 Mar 2026");
-  expect(timeLabel("2026-03-01T00:00:00Z", "month")).toBe("Mar 2026");
 });

@@ -1,31 +1,8 @@
 import type { QueryAnswer, Row, Value } from "../api/types.ts";
-import { colourPlaces } from "../charts/palette.ts";
+import type { ChartData, ChartSeries } from "../charts/data.ts";
+import { coloured } from "../charts/palette.ts";
+import { partialBuckets } from "../charts/time.ts";
 import { valueLabel } from "../format.ts";
-
-/** One line, or one bar of each bucket. */
-export interface ChartSeries {
-  name: string;
-  /** Values of the group keys, in their order. */
-  group: Value[];
-  /** The folded rest. */
-  other: boolean;
-  /** Place in the palette; `null` for the accent, where position and not colour tells series apart. */
-  place: number | null;
-  values: (number | null)[];
-  /** Of the period before, where it was asked for. */
-  previous: (number | null)[] | null;
-}
-
-/** What charts and tables show: buckets of time with series, or without an interval one value a series. */
-export interface ChartData {
-  metric: string;
-  /** Starts of the buckets, ISO 8601 in the app's zone. */
-  times: string[];
-  previousTimes: string[];
-  /** Buckets that are cut by an end of the range, or not over yet. */
-  partial: boolean[];
-  series: ChartSeries[];
-}
 
 const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
 const scalar = (value: Row[string] | undefined): Value => (typeof value === "object" || value === undefined ? null : value);
@@ -70,30 +47,5 @@ export function chartData(answer: QueryAnswer, nowMs: number): ChartData {
   }
   const total = (series: ChartSeries) => series.values.reduce((sum: number, value) => sum + (value ?? 0), 0);
   const series = [...bySeries.values()].sort((a, b) => Number(a.other) - Number(b.other) || total(b) - total(a));
-  return { metric, times, previousTimes, partial: partialBuckets(times, answer.range, nowMs), series: coloured(series, answer.group_by.length > 0 && times.length > 0) };
-}
-
-function partialBuckets(times: string[], range: QueryAnswer["range"], nowMs: number): boolean[] {
-  const from = Date.parse(range.from);
-  return times.map((time, at) => Date.parse(time) < from || Date.parse(times[at + 1] ?? range.to) > nowMs);
-}
-
-/** Places in the palette by name, whatever the order of size is today. */
-function coloured(series: ChartSeries[], grouped: boolean): ChartSeries[] {
-  if (!grouped) return series;
-  const names = series.filter((one) => !one.other).map((one) => one.name).sort();
-  const places = new Map(colourPlaces(names).map((place, at) => [names[at], place]));
-  return series.map((one) => ({ ...one, place: one.other ? null : (places.get(one.name) ?? null) }));
-}
-
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/** A bucket's start on the app's wall clock, as the API wrote it: `3 Mar`, `3 Mar 14:00`, `Mar 2026`. */
-export function timeLabel(time: string, interval: string, full = false): string {
-  const [, year, month, day, clock] = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}:\d{2})/.exec(time) ?? [];
-  if (year === undefined || month === undefined || day === undefined) return time;
-  const name = MONTHS[Number(month) - 1] ?? month;
-  if (interval === "month") return `${name} ${year}`;
-  const date = `${Number(day)} ${name}${full ? ` ${year}` : ""}`;
-  return interval === "hour" || interval === "minute" ? `${date} ${clock ?? ""}` : date;
+  return { metric, times, previousTimes, partial: partialBuckets(times, answer.range, nowMs), series: answer.group_by.length > 0 && times.length > 0 ? coloured(series) : series };
 }

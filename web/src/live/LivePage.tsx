@@ -6,7 +6,7 @@ import type { Live, Schema } from "../api/types.ts";
 import { useLive } from "../api/useLive.ts";
 import { fullNumber, percent, shortNumber } from "../format.ts";
 import { goTo, useAddress } from "../location.ts";
-import type { Session } from "../session.ts";
+import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
 import { Failure } from "../ui/Failure.tsx";
 import { Message } from "../ui/Message.tsx";
@@ -145,7 +145,7 @@ function LiveBones() {
 }
 
 /** The last 30 minutes of an app, moving as events arrive. */
-export function LivePage({ session, onDisconnect }: { session: Session; onDisconnect: () => void }) {
+export function LivePage({ session, onDisconnect }: PageProps) {
   const ends = readEnds(useAddress());
   const { live, heardAt, phase, error } = useLive(session, new URLSearchParams({ minutes: String(MINUTES), ...ends }).toString());
   const schema = useQuery({

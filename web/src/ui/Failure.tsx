@@ -1,4 +1,5 @@
 import { Button } from "@mantine/core";
+import type { ReactNode } from "react";
 
 import type { ApiError } from "../api/client.ts";
 import { Message } from "./Message.tsx";
@@ -12,8 +13,17 @@ function titleOf(error: ApiError): string {
   return error.status === 0 ? "No connection to the server" : "The server failed to answer";
 }
 
+interface FailureProps {
+  error: ApiError;
+  note?: string;
+  onRetry?: () => void;
+  onDisconnect: () => void;
+  /** Where in the question it failed, as a page can show it. */
+  children?: ReactNode;
+}
+
 /** What failed, in the server's words, and the way out. */
-export function Failure({ error, note, onRetry, onDisconnect }: { error: ApiError; note?: string; onRetry?: () => void; onDisconnect: () => void }) {
+export function Failure({ error, note, onRetry, onDisconnect, children }: FailureProps) {
   return (
     <Message title={titleOf(error)} kind="bad">
       <p>{error.message}</p>
@@ -22,6 +32,7 @@ export function Failure({ error, note, onRetry, onDisconnect }: { error: ApiErro
           In <code>{error.field}</code>
         </p>
       )}
+      {children}
       {note !== undefined && <p className="quiet">{note}</p>}
       {error.refused ? (
         <Button variant="default" size="xs" onClick={onDisconnect}>

@@ -1,27 +1,32 @@
 import { Menu } from "@mantine/core";
-import type { MouseEvent, ReactNode } from "react";
+import type { ReactNode } from "react";
 
-import { goTo, useAddress } from "../location.ts";
-import { ChevronIcon, ExploreIcon, LiveIcon } from "./icons.tsx";
+import { goTo } from "../location.ts";
+import { ROOMS } from "../rooms.tsx";
+import { Link } from "./Link.tsx";
+import { ChevronIcon, MoreIcon } from "./icons.tsx";
 
-const ROOMS = [
-  { path: "/", name: "Live", icon: <LiveIcon /> },
-  { path: "/explore", name: "Explore", icon: <ExploreIcon /> },
-];
+/** Rooms with a place of their own in the bottom bar of a phone; the others are behind "More". */
+const PHONE_ROOMS = 4;
 
-function Room({ path, name, icon, current }: { path: string; name: string; icon: ReactNode; current: boolean }) {
-  const onClick = (event: MouseEvent) => {
-    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    event.preventDefault();
-    if (!current) goTo(path);
-  };
+interface FrameProps {
+  app: string;
+  path: string;
+  onDisconnect: () => void;
+  children: ReactNode;
+}
+
+/** Which app this is, and the way to another. */
+function AppItems({ app, onDisconnect }: { app: string; onDisconnect: () => void }) {
   return (
-    <li>
-      <a href={path} title={name} onClick={onClick} aria-current={current ? "page" : undefined}>
-        {icon}
-        <span>{name}</span>
-      </a>
-    </li>
+    <>
+      <div className="app-menu-id">
+        <span className="quiet small">App</span>
+        <code>{app}</code>
+      </div>
+      <Menu.Divider />
+      <Menu.Item onClick={onDisconnect}>Open another app</Menu.Item>
+    </>
   );
 }
 
@@ -38,31 +43,63 @@ function AppSwitch({ app, onDisconnect }: { app: string; onDisconnect: () => voi
         </button>
       </Menu.Target>
       <Menu.Dropdown>
-        <div className="app-menu-id">
-          <span className="quiet small">App</span>
-          <code>{app}</code>
-        </div>
-        <Menu.Divider />
-        <Menu.Item onClick={onDisconnect}>Open another app</Menu.Item>
+        <AppItems app={app} onDisconnect={onDisconnect} />
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** On a phone: the rooms that have no place in the bar, and the app. */
+function MoreRooms({ app, path, onDisconnect }: Omit<FrameProps, "children">) {
+  const rest = ROOMS.slice(PHONE_ROOMS);
+  const here = rest.find((room) => room.path === path);
+  return (
+    <Menu position="top-end" width={240} withinPortal>
+      <Menu.Target>
+        <button type="button" className="rail-more" data-here={here !== undefined} aria-label={here === undefined ? "More" : `More: ${here.name}`}>
+          {here?.icon ?? <MoreIcon />}
+          <span>{here?.name ?? "More"}</span>
+        </button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {rest.map((room) => (
+          <Menu.Item
+            key={room.path}
+            leftSection={room.icon}
+            aria-current={room.path === path ? "page" : undefined}
+            onClick={() => {
+              goTo(room.path);
+            }}
+          >
+            {room.name}
+          </Menu.Item>
+        ))}
+        {rest.length > 0 && <Menu.Divider />}
+        <AppItems app={app} onDisconnect={onDisconnect} />
       </Menu.Dropdown>
     </Menu>
   );
 }
 
 /** The bar beside every page. */
-export function Frame({ app, onDisconnect, children }: { app: string; onDisconnect: () => void; children: ReactNode }) {
-  const path = useAddress().split("?")[0] ?? "/";
+export function Frame({ app, path, onDisconnect, children }: FrameProps) {
   return (
     <div className="frame">
       <div className="rail">
         <AppSwitch app={app} onDisconnect={onDisconnect} />
         <nav aria-label="Pages">
           <ul>
-            {ROOMS.map((room) => (
-              <Room key={room.path} {...room} current={room.path === path || (room.path === "/" && path !== "/explore")} />
+            {ROOMS.map((room, at) => (
+              <li key={room.path} className={at < PHONE_ROOMS ? undefined : "rail-rest"}>
+                <Link href={room.path} title={room.name} aria-current={room.path === path ? "page" : undefined}>
+                  {room.icon}
+                  <span>{room.name}</span>
+                </Link>
+              </li>
             ))}
           </ul>
         </nav>
+        <MoreRooms app={app} path={path} onDisconnect={onDisconnect} />
       </div>
       {children}
     </div>

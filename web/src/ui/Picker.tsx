@@ -16,7 +16,8 @@ interface PickerProps {
   /** What is picked, for screen readers. */
   label: string;
   choices: Choice[];
-  value: string;
+  /** Null while nothing is picked; the empty text may be a choice like any other. */
+  value: string | null;
   onChange: (value: string) => void;
   /** Stands in the sentence while nothing is picked. */
   placeholder?: string;
@@ -144,8 +145,8 @@ function PickerBox({ label, choices, chosen, text, placeholder, free = false, mi
 
 /** Picks one value. */
 export function Picker({ value, onChange, choices, ...rest }: PickerProps) {
-  const text = choices.find((choice) => choice.value === value)?.label ?? value;
-  return <PickerBox {...rest} choices={choices} chosen={[value]} text={text} stays={false} onSubmit={onChange} />;
+  const text = choices.find((choice) => choice.value === value)?.label ?? value ?? "";
+  return <PickerBox {...rest} choices={choices} chosen={value === null ? [] : [value]} text={text} stays={false} onSubmit={onChange} />;
 }
 
 /** Picks any number of values; picking one again takes it away. */

@@ -22,6 +22,69 @@ export const ExploreIcon = () => (
   </Icon>
 );
 
+export const FunnelsIcon = () => (
+  <Icon>
+    <path d="M3 4v13M8 7.5V17M13 11v6M18 14v3" />
+  </Icon>
+);
+
+export const RetentionIcon = () => (
+  <Icon>
+    <path d="M3.5 3.5h13v4h-4.3v4.4H7.8v4.6H3.5zM3.5 7.5h8.7M3.5 11.9h4.3M7.8 3.5v8.4M12.2 3.5v4" />
+  </Icon>
+);
+
+export const PathsIcon = () => (
+  <Icon>
+    <path d="M2.5 5h4c4 0 3 5 7 5h4M2.5 15h4c4 0 3-5 7-5M15 7.5l2.5 2.5-2.5 2.5" />
+  </Icon>
+);
+
+export const SessionsIcon = () => (
+  <Icon>
+    <circle cx="10" cy="10" r="7" />
+    <path d="M10 6v4l2.8 1.8" />
+  </Icon>
+);
+
+export const LifecycleIcon = () => (
+  <Icon>
+    <path d="M4 9.5a6 6 0 0 1 10.6-3.3l1.9 2M16.5 4.4v3.8h-3.8M16 10.5a6 6 0 0 1-10.6 3.3l-1.9-2M3.5 15.6v-3.8h3.8" />
+  </Icon>
+);
+
+export const CohortsIcon = () => (
+  <Icon>
+    <circle cx="7.5" cy="7" r="3" />
+    <path d="M2 16.5c.4-3.2 2.5-5 5.5-5s5.1 1.8 5.5 5M13 4.3a3 3 0 0 1 0 5.4M15 12c1.7.7 2.7 2.200 3 4.5" />
+  </Icon>
+);
+
+export const SqlIcon = () => (
+  <Icon>
+    <ellipse cx="10" cy="5" rx="6.5" ry="2.5" />
+    <path d="M3.5 5v10c0 1.4 2.900 2.5 6.5 2.5s6.5-1.1 6.5-2.5V5M3.5 10c0 1.4 2.900 2.5 6.5 2.5s6.5-1.1 6.5-2.5" />
+  </Icon>
+);
+
+export const MoreIcon = () => (
+  <Icon>
+    <path d="M4.5 10h.01M10 10h.01M15.5 10h.01" strokeWidth="2.6" />
+  </Icon>
+);
+
+export const UpIcon = () => (
+  <Icon size={14}>
+    <path d="M10 16V4M5 9l5-5 5 5" />
+  </Icon>
+);
+
+export const DownIcon = () => (
+  <Icon size={14}>
+    <path d="M10 4v12M5 11l5 5 5-5" />
+  </Icon>
+);
+
 export const MoonIcon = () => (
   <Icon size={18}>
     <path d="M16.5 12.2A7 7 0 0 1 7.8 3.5a7 7 0 1 0 8.7 8.7z" />

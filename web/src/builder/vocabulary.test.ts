@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+
+import { vocabulary } from "./vocabulary.ts";
+
+const property = (name: string, types: string[], sample_values: unknown[] = []) => ({ name, types, events: 1, sample_values });
+
+test("a property that is called like a system field is written so that it is not mistaken for it", () => {
+  const words = vocabulary({ events: [], properties: [property("event", ["string"]), property("user.plan", ["string"]), property("price", ["number"], [1.5, 1.5, ""])] });
+  expect(words.properties.map((choice) => choice.value)).toEqual(["properties.event", "properties.user.plan", "price"]);
+  expect(words.numbers.map((choice) => choice.value)).toEqual(["price"]);
+  expect(words.valuesOf("price")).toEqual([{ value: "1.5", label: "1.5" }]);
+  expect(words.typesOf("unknown")).toEqual(["string"]);
+});
+
+test("nothing is known before the schema is", () => {
+  expect(vocabulary(undefined).events).toEqual([]);
+});
+
+test("a cohort is a field by its name", () => {
+  const words = vocabulary(undefined, [{ id: "twice", name: "Bought twice", kind: "dynamic", version: 1, updated_at: "" }]);
+  expect(words.fields.find(({ group }) => group === "Cohorts")).toMatchObject({ value: "cohort:twice", label: "in cohort Bought twice" });
+});

@@ -1,0 +1,55 @@
+import type { Cohort, Schema } from "../api/types.ts";
+import { shortNumber } from "../format.ts";
+import type { Choice } from "../ui/Picker.tsx";
+
+/** Fields that every event has, or may have, whatever its properties are called. */
+const SYSTEM_FIELDS = ["event", "user_id", "anonymous_id", "session_id"];
+/** Words that a request would read as something else than the property of that name. */
+const RESERVED = new Set([...SYSTEM_FIELDS, "insert_id", "time", "timestamp", "received_at"]);
+
+/** A property's name as a request must write it. */
+function written(name: string): string {
+  const ambiguous = RESERVED.has(name) || ["properties.", "user.", "cohort:"].some((prefix) => name.startsWith(prefix));
+  return ambiguous ? `properties.${name}` : name;
+}
+
+/** An event's name with how many of it there are. */
+export interface EventChoice extends Choice {
+  count: number;
+}
+
+/** What the pickers offer, from the app's schema. */
+export interface Vocabulary {
+  events: EventChoice[];
+  /** Properties, system fields and cohorts, for conditions and groups. */
+  fields: Choice[];
+  /** Properties that hold numbers. */
+  numbers: Choice[];
+  /** Every property, for distinct values. */
+  properties: Choice[];
+  typesOf: (field: string) => readonly string[];
+  valuesOf: (field: string) => Choice[];
+}
+
+const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+
+export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[] = []): Vocabulary {
+  const events = (schema?.events ?? []).map(({ name, events }) => ({ value: name, label: name, hint: shortNumber(events), count: events }));
+  const byField = new Map((schema?.properties ?? []).map((property) => [written(property.name), property]));
+  const properties = [...byField].map(([value, { name, types }]) => ({ value, label: name, hint: types.join(", "), group: "Properties" }));
+  const system = SYSTEM_FIELDS.map((name) => ({ value: name, label: name, group: "Every event" }));
+  const members = cohorts.map(({ id, name }) => ({ value: `cohort:${id}`, label: `in cohort ${name}`, group: "Cohorts" }));
+  const typesOf = (field: string) => byField.get(field)?.types ?? ["string"];
+  return {
+    events,
+    fields: [...properties, ...system, ...members],
+    numbers: properties.filter(({ value }) => typesOf(value).includes("number")),
+    properties,
+    typesOf,
+    valuesOf: (field) => {
+      if (field === "event") return events;
+      const values = (byField.get(field)?.sample_values ?? []).map(asText);
+      return [...new Set(values)].filter((value) => value !== "").map((value) => ({ value, label: value }));
+    },
+  };
+}

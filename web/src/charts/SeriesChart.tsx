@@ -1,0 +1,25 @@
+import { Suspense, lazy, useCallback } from "react";
+
+import type { ChartData } from "./data.ts";
+import { type ChartLook, chartHeight, chartOption } from "./option.ts";
+import type { ChartTheme } from "./theme.ts";
+
+const Chart = lazy(() => import("./Chart.tsx"));
+
+interface SeriesChartProps {
+  data: ChartData;
+  /** The same object as long as it says the same: a new one draws anew. */
+  look: ChartLook;
+  label: string;
+}
+
+/** Lines or bars of series; their place is kept while the charts load. */
+export function SeriesChart({ data, look, label }: SeriesChartProps) {
+  const draw = useCallback((theme: ChartTheme) => chartOption(data, look, theme), [data, look]);
+  const height = chartHeight(data, look.narrow);
+  return (
+    <Suspense fallback={<div style={{ height }} />}>
+      <Chart draw={draw} height={height} label={label} />
+    </Suspense>
+  );
+}

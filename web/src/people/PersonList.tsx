@@ -1,0 +1,57 @@
+import { Button } from "@mantine/core";
+import { type ReactNode, useState } from "react";
+
+interface PersonListProps<P> {
+  persons: readonly P[];
+  idOf: (person: P) => string;
+  /** Beside the id, small. */
+  hint?: (person: P) => ReactNode;
+  /** What opens under a person; asked for when it is opened. */
+  inside?: (person: P) => ReactNode;
+  hasMore: boolean;
+  loading: boolean;
+  onMore: () => void;
+}
+
+function Person({ id, hint, inside }: { id: string; hint: ReactNode; inside: (() => ReactNode) | undefined }) {
+  const [open, setOpen] = useState(false);
+  const head = (
+    <>
+      <span className="cut" title={id}>
+        {id}
+      </span>
+      <span className="person-hint small quiet tabular">{hint}</span>
+    </>
+  );
+  if (inside === undefined) return <div className="person-head">{head}</div>;
+  return (
+    <details
+      onToggle={(event) => {
+        setOpen(event.currentTarget.open);
+      }}
+    >
+      <summary className="person-head">{head}</summary>
+      {open && inside()}
+    </details>
+  );
+}
+
+/** Persons, page after page. */
+export function PersonList<P>({ persons, idOf, hint, inside, hasMore, loading, onMore }: PersonListProps<P>) {
+  return (
+    <>
+      <ul className="persons" aria-label="Persons">
+        {persons.map((person) => (
+          <li key={idOf(person)}>
+            <Person id={idOf(person)} hint={hint?.(person)} inside={inside === undefined ? undefined : () => inside(person)} />
+          </li>
+        ))}
+      </ul>
+      {hasMore && (
+        <Button variant="default" size="xs" loading={loading} onClick={onMore}>
+          Show more
+        </Button>
+      )}
+    </>
+  );
+}
