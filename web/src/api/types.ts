@@ -43,6 +43,11 @@ export type Value = string | number | boolean | null;
 /** One row: `time` where there is an interval, the group keys, the metrics, and `previous` where periods are compared. */
 export type Row = Record<string, Value | Record<string, Value>>;
 
+/** A name of the question that the app does not have. The server says so where something asked for is nowhere in the answer. */
+export interface Hint {
+  message: string;
+}
+
 /** How an answer came about; every analysis says so. */
 export interface AnswerFacts {
   query_time_ms: number;
@@ -56,6 +61,7 @@ export interface AnswerFacts {
   /** IANA name of the zone in which days are cut. */
   timezone: string;
   range: { from: string; to: string };
+  hints?: Hint[];
 }
 
 export interface QueryAnswer extends AnswerFacts {

@@ -1,6 +1,7 @@
 import { Button } from "@mantine/core";
 import type { ReactNode } from "react";
 
+import type { Hint } from "../api/types.ts";
 import { Failure } from "../ui/Failure.tsx";
 import { Message } from "../ui/Message.tsx";
 import { Waiting } from "./Facts.tsx";
@@ -17,7 +18,7 @@ interface AnsweredProps<T> {
 }
 
 /** One question's states: unfinished, failed, on its way, stopped, answered. The answer before stays, paler, while the next comes. */
-export function Answered<T>({ asked, missing, bones, onDisconnect, children }: AnsweredProps<T>) {
+export function Answered<T extends object>({ asked, missing, bones, onDisconnect, children }: AnsweredProps<T>) {
   const { answer, error } = asked;
   if (missing !== null) {
     return (
@@ -32,6 +33,7 @@ export function Answered<T>({ asked, missing, bones, onDisconnect, children }: A
       <>
         {asked.stopped && <Stopped onAsk={asked.retry} />}
         <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+          {"hints" in answer && <Hints hints={answer.hints as Hint[]} />}
           {children(answer)}
         </div>
       </>
@@ -43,6 +45,17 @@ export function Answered<T>({ asked, missing, bones, onDisconnect, children }: A
       {bones}
       <Waiting onCancel={asked.cancel} />
     </div>
+  );
+}
+
+/** Texts, as they come from whoever named the events. */
+function Hints({ hints }: { hints: Hint[] }) {
+  return (
+    <ul className="panel hints" aria-label="Names that are not known">
+      {hints.map(({ message }) => (
+        <li key={message}>{message.charAt(0).toUpperCase() + message.slice(1)}</li>
+      ))}
+    </ul>
   );
 }
 
