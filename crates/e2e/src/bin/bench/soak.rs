@@ -51,6 +51,8 @@ struct Part {
     /// Ascending.
     question_times: Vec<Duration>,
     resident_bytes: u64,
+    /// Bytes of decoded columns that are kept, a part of the resident ones.
+    kept_bytes: f64,
     store: Used,
 }
 
@@ -80,6 +82,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         "question p95",
         "questions",
         "memory",
+        "of it kept columns",
         "segments",
         "store on disk",
     ]);
@@ -94,6 +97,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
             at(0.95),
             part.question_times.len().to_string(),
             format!("{} MiB", part.resident_bytes >> 20),
+            format!("{:.0} MiB", part.kept_bytes / f64::from(1 << 20)),
             part.store.segments.to_string(),
             format!("{} MiB", part.store.bytes >> 20),
         ]);
@@ -126,7 +130,9 @@ fn part(server: &Throng, app: &App, length: Duration) -> Result<Part> {
         Ok((ingested?, times?))
     })?;
     let (resident_bytes, _) = server.memory_bytes()?;
-    Ok(Part { ingested, question_times, resident_bytes, store: disk::used(&server.data().join("store")) })
+    let kept_bytes =
+        server.client().metric("throng_store_decoded_column_bytes")? + server.client().metric("throng_store_decoded_space_bytes")?;
+    Ok(Part { ingested, question_times, resident_bytes, kept_bytes, store: disk::used(&server.data().join("store")) })
 }
 
 fn ask_until(stop: &AtomicBool, client: &Client, app: &App) -> Result<Vec<Duration>> {
