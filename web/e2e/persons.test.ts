@@ -102,7 +102,7 @@ test("a cohort is built, counted, saved with an admin key, used as a filter and 
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("this takes an admin key").waitFor();
   complaints.length = 0; // The browser tells of the refusal.
-  await page.getByRole("textbox", { name: "Admin key" }).fill(server.addKey(app, "admin"));
+  await page.getByRole("textbox", { name: "Admin key" }).fill(server.createKey(app, "admin"));
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("region", { name: "Who is in it" }).getByText("A", { exact: true }).waitFor();
   const id = new URL(page.url()).searchParams.get("id") ?? "";
@@ -116,7 +116,7 @@ test("a cohort is built, counted, saved with an admin key, used as a filter and 
   await page.getByRole("link", { name: "Edit" }).click();
   await page.getByRole("spinbutton", { name: "Times" }).fill("5");
   await figure(page, "Size", "0").waitFor();
-  await page.getByRole("textbox", { name: "Admin key" }).fill(server.addKey(app, "admin"));
+  await page.getByRole("textbox", { name: "Admin key" }).fill(server.createKey(app, "admin"));
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Nobody now.").waitFor();
   await page.getByRole("button", { name: "Delete" }).click();

@@ -32,6 +32,7 @@ const previews = process.env["THRONG_WEB"] === "preview";
 /** A real server on a free port and a temporary folder, which can be stopped and started again. */
 export class Throng {
   private child: ChildProcess | null = null;
+  private traffic: ChildProcess | null = null;
   private preview: Preview | null = null;
 
   private constructor(
@@ -90,15 +91,25 @@ export class Throng {
     return JSON.parse(execFileSync(program, ["app", "create", name, "--data", this.data], { encoding: "utf8" })) as App;
   }
 
-  /** Another key of the app. */
+  /** Another key of the app; an admin key may change what is saved. */
   createKey(app: App, kind: "read" | "admin"): string {
     return (JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string }).key;
   }
 
-  /** Another key of an app; an admin key may change what is saved. */
-  addKey(app: App, kind: "admin"): string {
-    const made = JSON.parse(execFileSync(program, ["app", "add-key", app.app_id, "--kind", kind, "--data", this.data], { encoding: "utf8" })) as { key: string };
-    return made.key;
+  /** The history of a believable shop, and live traffic beside it until the server stops. */
+  async simulate(app: App, history: string[]): Promise<void> {
+    const address = ["--url", this.origin, "--write-key", app.write_key];
+    const arguments_ = ["simulate", ...address, ...history];
+    const traffic = spawn(program, arguments_, { stdio: ["ignore", "ignore", "pipe"] });
+    this.traffic = traffic;
+    await new Promise<void>((resolve, reject) => {
+      traffic.stderr.on("data", (chunk: Buffer) => {
+        if (chunk.includes("of history sent")) resolve();
+      });
+      traffic.once("exit", () => {
+        reject(new Error(`throng ${arguments_.join(" ")} ended`));
+      });
+    });
   }
 
   async send(app: App, events: object[], headers: Record<string, string> = {}): Promise<void> {
@@ -110,8 +121,19 @@ export class Throng {
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
   }
 
+  /** Saves a definition, such as one of `cohorts`. */
+  async save(app: App, call: string, definition: object): Promise<void> {
+    const response = await fetch(`${this.origin}/api/v1/analytics/${app.app_id}/${call}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.createKey(app, "admin")}`, "content-type": "application/json" },
+      body: JSON.stringify(definition),
+    });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  }
+
   /** Ends the program and removes its data. */
   async stop(): Promise<void> {
+    this.traffic?.removeAllListeners("exit").kill();
     await this.preview?.close();
     await this.halt();
     rmSync(this.data, { recursive: true, force: true });

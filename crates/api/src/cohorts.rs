@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use event::AppId;
 use metadata_store::{Definition, DefinitionKind, Definitions};
-use query::{Answered, CohortsUnavailable, QueryFailure, SavedCohort, SavedCohorts, check_cohort, rule_mentions};
+use query::{Answered, CohortsUnavailable, QueryFailure, SavedCohort, SavedCohorts, check_cohort, metric_has_cohort, rule_mentions};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::analytics::{refusal, settings};
 use crate::error::{ApiError, ErrorBody};
 use crate::keys::{Administrator, Reader};
+use crate::metrics::METRICS;
 use crate::openapi::examples;
 use crate::request::{Question, RequestBody, parse_object, query_string};
 use crate::saved::{Kind, VERSION_FIELD, on_a_thread, text_field};
@@ -269,7 +270,7 @@ pub(crate) async fn change(
     .await
 }
 
-/// Deletes a cohort that no other is made of.
+/// Deletes a cohort that no other, and no metric, is made of.
 #[utoipa::path(delete, path = "/api/v1/analytics/{app_id}/cohorts/{cohort_id}", tag = "cohorts",
     params(("app_id" = String, Path), ("cohort_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -287,7 +288,17 @@ pub(crate) async fn remove(
             cohorts.iter().find(|cohort| cohort.id == asked).ok_or_else(|| COHORTS.unknown())?;
             let users: Vec<&str> =
                 cohorts.iter().filter(|cohort| rule_mentions(&rule_of(cohort), &asked)).map(|cohort| cohort.id.as_str()).collect();
-            if users.is_empty() { Ok(definitions.delete_definition(&app, &asked, Some(cohorts))) } else { Err(COHORTS.in_use(&users)) }
+            if !users.is_empty() {
+                return Err(COHORTS.in_use(&users));
+            }
+            let metrics = METRICS.all(&*definitions, &app)?;
+            let has_it = |metric: &&Definition| metric_has_cohort(&metric.document["metric"], &asked);
+            let users: Vec<&str> = metrics.iter().filter(has_it).map(|metric| metric.id.as_str()).collect();
+            if users.is_empty() {
+                Ok(definitions.delete_definition(&app, &asked, Some(cohorts)))
+            } else {
+                Err(COHORTS.in_use_by("metrics", &users))
+            }
         })
     };
     on_a_thread(work).await?;

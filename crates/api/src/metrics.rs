@@ -30,7 +30,7 @@ const MAX_DESCRIPTION_CHARS: usize = 1_000;
 /// What the numbers of a metric may be, beside a currency.
 const UNITS: [&str; 12] = ["count", "percent", "ratio", "ms", "s", "min", "h", "d", "bytes", "kb", "mb", "gb"];
 
-const METRICS: Kind = Kind {
+pub(crate) const METRICS: Kind = Kind {
     kind: DefinitionKind::Metric,
     name: "metric",
     list: "/metrics",

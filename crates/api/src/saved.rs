@@ -101,8 +101,14 @@ impl Kind {
 
     /// Others of the kind are made of it.
     pub(crate) fn in_use(&self, users: &[&str]) -> ApiError {
+        self.in_use_by(&format!("other {}s", self.name), users)
+    }
+
+    /// Definitions of these are made of it.
+    pub(crate) fn in_use_by(&self, what: &str, users: &[&str]) -> ApiError {
         let named = users.iter().take(MAX_NAMED).copied().collect::<Vec<_>>().join(", ");
-        let message = format!("{} other {}s are made of it ({named}): change them first", users.len(), self.name);
+        let more = if users.len() > MAX_NAMED { format!(" and {} more", users.len() - MAX_NAMED) } else { String::new() };
+        let message = format!("{what} are made of it ({named}{more}): change them first");
         ApiError::new(StatusCode::CONFLICT, self.in_use, message)
     }
 

@@ -136,3 +136,23 @@ fn only_those_who_may() {
     let spied = client.post("/api/v1/analytics/theirs/query", &running.theirs.read_key, &json!({"metric": "metric:m"}));
     refused(&spied, 400, "unknown_metric", "metric");
 }
+
+#[test]
+fn a_cohort_that_a_metric_asks_for_is_not_deleted() {
+    let running = shop();
+    let (client, admin) = (running.client(), running.ours.admin_key.as_str());
+    let cohorts = "/api/v1/analytics/ours/cohorts";
+    for id in ["buyers", "viewers"] {
+        let rule = json!({"id": id, "name": id, "rule": {"did": if id == "buyers" { "buy" } else { "view" }}});
+        assert_eq!(client.post(cohorts, admin, &rule).status, 201);
+    }
+    let of_buyers = json!({"fn": "events", "filters": [{"property": "cohort:buyers", "op": "in"}]});
+    let metric = json!({"formula": "A / B", "A": of_buyers, "B": "events"});
+    assert_eq!(create(&running, &json!({"id": "share", "name": "Share", "metric": metric})).status, 201);
+    let in_use = client.send("DELETE", &format!("{cohorts}/buyers"), Some(admin), "");
+    refused(&in_use, 409, "cohort_in_use", "");
+    assert!(in_use.text.contains("metrics are made of it (share)"), "{}", in_use.text);
+    assert_eq!(client.send("DELETE", &format!("{cohorts}/viewers"), Some(admin), "").status, 200);
+    assert_eq!(client.send("DELETE", &format!("{METRICS}/share"), Some(admin), "").status, 200);
+    assert_eq!(client.send("DELETE", &format!("{cohorts}/buyers"), Some(admin), "").status, 200);
+}

@@ -105,6 +105,11 @@ pub(crate) fn mentioned(request: &Value) -> Vec<String> {
     ids
 }
 
+/// Whether a metric asks for the members of a cohort.
+pub fn metric_has_cohort(metric: &Value, id: &str) -> bool {
+    mentioned(metric).iter().any(|mentioned| mentioned == id)
+}
+
 /// Whether the cohorts of an app can be evaluated once `id` is among them: its rule can be read, the cohorts it is made of exist, none of
 /// them contains it, and those that are made of it stay within their bounds. `cohorts` are all of the app, with the changed one.
 ///

@@ -33,7 +33,8 @@ mod threads;
 pub use crate::export::{Export, ExportPieces};
 pub use answered::Answered;
 pub use cohorts::{
-    Cohorts, CohortsUnavailable, MAX_COHORT_ID_BYTES, MAX_COHORTS_PER_REQUEST, SavedCohort, SavedCohorts, check_cohort, rule_mentions,
+    Cohorts, CohortsUnavailable, MAX_COHORT_ID_BYTES, MAX_COHORTS_PER_REQUEST, SavedCohort, SavedCohorts, check_cohort, metric_has_cohort,
+    rule_mentions,
 };
 pub use failure::{FailureKind, QueryFailure};
 pub use figures::QueryFigures;

@@ -1,0 +1,66 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { launch, open } from "./browser.ts";
+import { type App, Throng } from "./throng.ts";
+
+const FOLDER = fileURLToPath(new URL("../../docs/screens", import.meta.url));
+const SHAPES = [
+  { shape: "wide", viewport: { width: 1440, height: 900 } },
+  { shape: "phone", viewport: { width: 390, height: 844 } },
+];
+const SEEDS_FUNNEL = "step=page_view&step=add_to_cart&step=purchase";
+const BUYERS = { id: "buyers", name: "Bought twice this month", rule: { did: "purchase", at_least: 2, range: "30d" } };
+
+/** Each page with a question that shows what it is for. */
+const PAGES = {
+  live: "/",
+  explore: "/explore?metric=unique_users&event=page_view&by=device_type&interval=day&range=30d",
+  funnels: `/funnels?${SEEDS_FUNNEL}&range=30d`,
+  retention: "/retention?start=page_view&range=90d",
+  paths: "/paths?start=page_view&range=30d",
+  sessions: "/sessions?range=30d",
+  lifecycle: "/lifecycle?range=90d",
+  cohorts: "/cohorts?id=buyers",
+  sql: `/sql?q=${encodeURIComponent("SELECT event, count(*) AS events, count(DISTINCT person) AS persons FROM events GROUP BY event ORDER BY events DESC")}`,
+};
+
+let server: Throng;
+let browser: Browser;
+let app: App;
+
+beforeAll(async () => {
+  mkdirSync(FOLDER, { recursive: true });
+  server = await Throng.start();
+  browser = await launch();
+  app = server.createApp("shop");
+  await server.simulate(app, ["--events", "400000", "--days", "45", "--users", "5000", "--rate", "40"]);
+  await server.save(app, "cohorts", BUYERS);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await server.stop();
+});
+
+/** Until nothing on the page waits for an answer. */
+async function settled(page: Page): Promise<void> {
+  await page.waitForTimeout(1_500);
+  await expect.poll(() => page.locator("[aria-busy=true]").count(), { timeout: 20_000 }).toBe(0);
+  await page.waitForTimeout(500);
+}
+
+test.each(Object.entries(PAGES))("%s", async (name, path) => {
+  for (const { shape, viewport } of SHAPES) {
+    for (const colorScheme of ["light", "dark"] as const) {
+      const { context, page, complaints } = await open(browser, server, app, path, { viewport, colorScheme, reducedMotion: "reduce" });
+      await settled(page);
+      await page.screenshot({ path: `${FOLDER}/${name}-${shape}-${colorScheme}.png` });
+      expect(complaints).toEqual([]);
+      await context.close();
+    }
+  }
+});
