@@ -9,6 +9,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::keys::Reader;
 use crate::openapi::{examples, metric_examples};
 use crate::request::Question;
+use crate::saved_questions::with_saved_funnel;
 use crate::state::ApiState;
 
 /// Counts, unique users, sessions, aggregates and formulas, grouped and over time.
@@ -43,7 +44,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
         `window` (`7d`, at most `366d`, or `none`), `entry` (`any`, `first`), `range_applies_to` (`entry`, `all`), `counting` (`users`, `totals`), \
         `exclusions` (at most 10: a step with `from_step` and `to_step`), `hold_constant` (at most 3 properties), `breakdown` with `attribution` \
         (`first`, `last`, `step:2`), `interval` (a row per period of entries in `trend`), `time_to_convert` (`true`, or `{from_step, to_step, bins}`), \
-        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `segment` (as for `/query`), `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. \
+        `preset` (`mixpanel`, `amplitude`, `posthog`), `filters`, `segment` (as for `/query`), `range` or `from` and `to`, `timezone`, `limit`, `cache`. Steps are counted from 1. `funnel` is the id of a saved one, in place of the steps. \
         Options that exclude one another are refused as `contradictory_options` with the field.",
     request_body(content = Value, examples(
         ("steps" = (value = json!(examples::funnel()))),
@@ -54,6 +55,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
     security(("read_key" = [])))]
 pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
+    let request = with_saved_funnel(&state, reader.app_id(), request).await?;
     let app = settings(reader.app());
     state.parts.queries.funnel(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
@@ -70,6 +72,7 @@ pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) ->
     security(("read_key" = [])))]
 pub(crate) async fn funnel_persons(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
+    let request = with_saved_funnel(&state, reader.app_id(), request).await?;
     let app = settings(reader.app());
     state.parts.queries.funnel_persons(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }
@@ -86,6 +89,7 @@ pub(crate) async fn funnel_persons(State(state): State<ApiState>, question: Ques
     security(("read_key" = [])))]
 pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
+    let request = with_saved_funnel(&state, reader.app_id(), request).await?;
     let app = settings(reader.app());
     state.parts.queries.funnel_person(&app, Value::Object(request), (state.parts.now_ms)()).await.map(Json).map_err(refusal)
 }

@@ -26,7 +26,7 @@ use crate::time::iso_utc;
 /// Largest rule of a cohort as JSON.
 const MAX_RULE_BYTES: usize = 512 << 10;
 
-const COHORTS: Kind = Kind {
+pub(crate) const COHORTS: Kind = Kind {
     kind: DefinitionKind::Cohort,
     name: "cohort",
     list: "/cohorts",

@@ -56,11 +56,11 @@ impl StoredMetrics {
 impl SavedMetrics for StoredMetrics {
     fn metric(&self, app: &AppId, id: &str) -> Result<Option<SavedMetric>, MetricsUnavailable> {
         let found = self.0.definition(app, id).map_err(|error| MetricsUnavailable(error.to_string()))?;
-        Ok(found.filter(|definition| definition.kind == DefinitionKind::Metric).map(|definition| saved(&definition)))
+        Ok(found.filter(|definition| definition.kind == DefinitionKind::Metric).map(|definition| saved_metric(&definition)))
     }
 }
 
-fn saved(definition: &Definition) -> SavedMetric {
+pub(crate) fn saved_metric(definition: &Definition) -> SavedMetric {
     let document = &definition.document;
     SavedMetric {
         version: definition.version,
@@ -295,7 +295,7 @@ async fn save(
             let definition = make(metrics)?;
             check(&definition)?;
             let after: BTreeMap<String, SavedMetric> =
-                metrics.iter().chain([&definition]).map(|metric| (metric.id.clone(), saved(metric))).collect();
+                metrics.iter().chain([&definition]).map(|metric| (metric.id.clone(), saved_metric(metric))).collect();
             // Its filters may be of cohorts.
             let cohorts = definitions.definitions(&app, DefinitionKind::Cohort).map_err(|error| METRICS.refused(error))?;
             let cohorts = Cohorts::new(cohorts.iter().map(|cohort| (cohort.id.clone(), saved_cohort(cohort))));

@@ -3,12 +3,15 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
-use crate::{accounts, analytics, cohorts, deletions, export, live, metrics, operations, periods, sessions, settings, sql};
+use crate::{
+    accounts, analytics, cohorts, dashboards, deletions, export, funnels, live, metrics, operations, periods, sessions, settings, sql,
+};
 
 pub(crate) mod examples;
 mod ingestion;
 pub(crate) mod metric_examples;
 pub(crate) mod period_examples;
+pub(crate) mod saved_examples;
 pub(crate) mod session_examples;
 
 /// The routes of the API; built from the handlers and their types.
@@ -47,6 +50,16 @@ pub(crate) mod session_examples;
         metrics::one,
         metrics::change,
         metrics::remove,
+        funnels::list,
+        funnels::create,
+        funnels::one,
+        funnels::change,
+        funnels::remove,
+        dashboards::list,
+        dashboards::create,
+        dashboards::one,
+        dashboards::change,
+        dashboards::remove,
         sql::sql,
         live::realtime,
         live::realtime_stream,

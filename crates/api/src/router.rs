@@ -9,7 +9,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
-use crate::{accounts, analytics, cohorts, deletions, export, live, metrics, openapi, periods, security, sessions, settings, sql, web};
+use crate::{
+    accounts, analytics, cohorts, dashboards, deletions, export, funnels, live, metrics, openapi, periods, security, sessions, settings,
+    sql, web,
+};
 
 /// Largest JSON of a question.
 pub(crate) const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -45,7 +48,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/settings", get(settings::settings).patch(settings::change));
     let saved = Router::new()
         .route("/metrics", get(metrics::list).post(metrics::create))
-        .route("/metrics/{metric_id}", get(metrics::one).put(metrics::change).delete(metrics::remove));
+        .route("/metrics/{metric_id}", get(metrics::one).put(metrics::change).delete(metrics::remove))
+        .route("/funnels", get(funnels::list).post(funnels::create))
+        .route("/funnels/{funnel_id}", get(funnels::one).put(funnels::change).delete(funnels::remove))
+        .route("/dashboards", get(dashboards::list).post(dashboards::create))
+        .route("/dashboards/{dashboard_id}", get(dashboards::one).put(dashboards::change).delete(dashboards::remove));
     let answers = Router::new()
         .nest("/api/v1/analytics/{app_id}", reads)
         .nest("/api/v1/apps/{app_id}", saved)

@@ -41,6 +41,7 @@ pub use figures::QueryFigures;
 pub use jiff::civil::Weekday;
 pub use metrics::{MAX_METRICS_PER_REQUEST, Metrics, MetricsUnavailable, SavedMetric, SavedMetrics, check_metric, metric_mentions};
 pub use options::{AppSettings, QueryOptions};
+pub use request::check_question;
 pub use service::QueryService;
 
 /// Whether `name` is a time zone of the IANA database this program carries, such as `Europe/Berlin`.

@@ -171,6 +171,7 @@ fn call_of(request: &Value) -> Result<Call> {
         Some(steps) if steps.is_array() => Call::Funnel,
         Some(_) => Call::Paths,
         None if has("start") || has("end") => Call::Paths,
+        None if has("funnel") => Call::Funnel,
         None if has("start_event") => Call::Retention,
         None if has("period") => {
             bail!("a request with \"period\" and no \"start_event\" may be for two calls: say --call lifecycle or --call stickiness")
@@ -316,7 +317,7 @@ mod tests {
     fn a_request_says_which_call_it_is_for() {
         let is =
             |request: Value, call: Call| call_of(&request).is_ok_and(|is| std::mem::discriminant(&is) == std::mem::discriminant(&call));
-        assert!(is(json!({"steps": ["a"]}), Call::Funnel));
+        assert!(is(json!({"steps": ["a"]}), Call::Funnel) && is(json!({"funnel": "checkout"}), Call::Funnel));
         assert!(is(json!({"steps": 3}), Call::Paths) && is(json!({"end": "a"}), Call::Paths));
         assert!(is(json!({"metric": "events"}), Call::Query));
         assert!(call_of(&json!({"event": "a", "period": "week"})).is_err());

@@ -13,6 +13,7 @@ use crate::import::ImportArgs;
 use crate::metric::MetricArgs;
 use crate::person::PersonArgs;
 use crate::restore::RestoreArgs;
+use crate::saved_question::{DashboardArgs, FunnelArgs};
 use crate::serve::ServeArgs;
 use crate::simulate::SimulateArgs;
 use crate::sql::SqlArgs;
@@ -49,6 +50,10 @@ pub(crate) enum Command {
     Cohort(CohortArgs),
     /// Save metrics in an app of a running server: formulas with a name and a unit
     Metric(MetricArgs),
+    /// Save funnels in an app of a running server, to ask for them by their ids
+    Funnel(FunnelArgs),
+    /// Save dashboards in an app of a running server: questions and texts, side by side
+    Dashboard(DashboardArgs),
     /// Delete a person from an app of a running server, and see how far that is
     Person(PersonArgs),
     /// Check every file of a data folder, beside a running server or without one

@@ -22,6 +22,7 @@ mod person;
 mod progress;
 mod restore;
 mod saved;
+mod saved_question;
 mod sender;
 mod serve;
 mod simulate;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Cohort(args) => cohort::run(&args),
         Command::Metric(args) => metric::run(&args),
+        Command::Funnel(args) => saved_question::run_funnel(&args),
+        Command::Dashboard(args) => saved_question::run_dashboard(&args),
         Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -29,10 +29,12 @@ pub(crate) use retention::{
 pub(crate) use segment_persons::{SegmentPersonsRequest, check_cohort, persons_cursor, read_segment_persons};
 pub(crate) use sessions::{SessionsRequest, read_sessions};
 
+use event::TimestampMs;
 use event::limits::MAX_NAME_CHARS;
 
 use crate::failure::QueryFailure;
 use crate::node::{Node, Object};
+use crate::options::AppSettings;
 
 /// Most event names in one selection.
 const MAX_EVENT_NAMES: usize = 100;
@@ -62,4 +64,25 @@ fn max_named<'a>(node: &Node<'a>, what: &str, max_bytes: usize) -> Result<&'a st
         return Err(node.error(format!("{what} has at most {max_bytes} bytes, this one has {}", text.len())));
     }
     Ok(text)
+}
+
+/// Whether a call would take a request: reads it as the call does, and asks nothing.
+///
+/// # Errors
+/// [`QueryFailure`] names the field at fault; for a call that there is not the code is `unknown_call`.
+pub fn check_question(call: &str, request: &serde_json::Value, app: &AppSettings, now_ms: TimestampMs) -> Result<(), QueryFailure> {
+    match call {
+        "query" => read_query(request, app, now_ms).and_then(|read| crate::planner::plan_query(app, read)).map(drop),
+        "funnel" => read_funnel(request, app, now_ms).and_then(|read| crate::funnel_planner::plan_funnel(app, &read)).map(drop),
+        "paths" => read_paths(request, app, now_ms).map(drop),
+        "sessions" => read_sessions(request, app, now_ms).and_then(|read| crate::sessions_planner::plan_sessions(app, &read)).map(drop),
+        "retention" => read_retention(request, app, now_ms).and_then(|read| crate::retention_planner::plan_retention(app, &read)).map(drop),
+        "lifecycle" | "stickiness" => read_activity(request, app, now_ms).map(drop),
+        "active_users" => read_active_users(request, app, now_ms).map(drop),
+        "sql" => read_sql(request, app).map(drop),
+        _ => {
+            let known = "query, funnel, paths, sessions, retention, lifecycle, stickiness, active_users, sql";
+            Err(QueryFailure::invalid("unknown_call", "call", format!("there is no such question: one of {known}")))
+        }
+    }
 }

@@ -1,0 +1,82 @@
+//! Saved dashboards over HTTP.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::keys::{Administrator, Reader};
+use crate::openapi::saved_examples as examples;
+use crate::request::RequestBody;
+use crate::saved_questions::DASHBOARDS;
+use crate::state::ApiState;
+
+/// The saved dashboards of the app, by name.
+#[utoipa::path(get, path = "/api/v1/apps/{app_id}/dashboards", tag = "dashboards", params(("app_id" = String, Path)),
+    responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<Value>, ApiError> {
+    DASHBOARDS.list("dashboards", &state, &reader).await
+}
+
+/// Saves a dashboard.
+#[utoipa::path(post, path = "/api/v1/apps/{app_id}/dashboards", tag = "dashboards", params(("app_id" = String, Path)),
+    description = "`tiles` (at most 50) lie on 12 columns: `x`, `y`, `w`, `h`, and either a `text` or the `call` of an analysis with its `request`; `title` and `view` (how it is \
+        drawn) if you like. `range` and `filters` are meant for all tiles. Every request is checked as its call would, and a refusal names the place, such as \
+        `tiles[2].request.steps[0]`. 128 KiB, 1,000 dashboards an app.",
+    request_body(content = Value, example = json!(examples::dashboard())),
+    responses((status = 201, body = Value, example = json!(examples::dashboard_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)),
+    security(("admin_key" = [])))]
+pub(crate) async fn create(
+    State(state): State<ApiState>,
+    admin: Administrator,
+    body: RequestBody,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    DASHBOARDS.create(&state, &admin, &body).await
+}
+
+/// One saved dashboard.
+#[utoipa::path(get, path = "/api/v1/apps/{app_id}/dashboards/{dashboard_id}", tag = "dashboards",
+    params(("app_id" = String, Path), ("dashboard_id" = String, Path)),
+    responses((status = 200, body = Value, example = json!(examples::dashboard_answer())), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)),
+    security(("read_key" = [])))]
+pub(crate) async fn one(
+    State(state): State<ApiState>,
+    reader: Reader,
+    Path(in_path): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    DASHBOARDS.one(&state, &reader, in_path.1).await
+}
+
+/// Changes a saved dashboard: what is not given stays.
+#[utoipa::path(put, path = "/api/v1/apps/{app_id}/dashboards/{dashboard_id}", tag = "dashboards",
+    params(("app_id" = String, Path), ("dashboard_id" = String, Path)),
+    request_body(content = Value, example = json!(examples::change())),
+    responses((status = 200, body = Value, example = json!(examples::dashboard_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
+    security(("admin_key" = [])))]
+pub(crate) async fn change(
+    State(state): State<ApiState>,
+    admin: Administrator,
+    Path(in_path): Path<(String, String)>,
+    body: RequestBody,
+) -> Result<Json<Value>, ApiError> {
+    DASHBOARDS.change(&state, &admin, in_path.1, &body).await
+}
+
+/// Deletes a saved dashboard.
+#[utoipa::path(delete, path = "/api/v1/apps/{app_id}/dashboards/{dashboard_id}", tag = "dashboards",
+    params(("app_id" = String, Path), ("dashboard_id" = String, Path)),
+    responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody)),
+    security(("admin_key" = [])))]
+pub(crate) async fn remove(
+    State(state): State<ApiState>,
+    admin: Administrator,
+    Path(in_path): Path<(String, String)>,
+) -> Result<Json<Value>, ApiError> {
+    DASHBOARDS.remove(&state, &admin, in_path.1).await
+}
