@@ -20,10 +20,10 @@ const PAGES = {
   live: "/",
   explore: "/explore?metric=unique_users&event=page_view&by=device_type&interval=day&range=30d",
   funnels: `/funnels?${SEEDS_FUNNEL}&range=30d`,
-  retention: "/retention?start=page_view&range=90d",
+  retention: "/retention?start=page_view&range=30d",
   paths: "/paths?start=page_view&range=30d",
   sessions: "/sessions?range=30d",
-  lifecycle: "/lifecycle?range=90d",
+  lifecycle: "/lifecycle?range=30d",
   cohorts: "/cohorts?id=buyers",
   sql: `/sql?q=${encodeURIComponent("SELECT event, count(*) AS events, count(DISTINCT person) AS persons FROM events GROUP BY event ORDER BY events DESC")}`,
 };
@@ -37,7 +37,7 @@ beforeAll(async () => {
   server = await Throng.start();
   browser = await launch();
   app = server.createApp("shop");
-  await server.simulate(app, ["--events", "400000", "--days", "45", "--users", "5000", "--rate", "40"]);
+  await server.simulate(app, ["--events", "400000", "--days", "45", "--users", "5000", "--rate", "1"]);
   await server.save(app, "cohorts", BUYERS);
 });
 
