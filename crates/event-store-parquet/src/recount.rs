@@ -48,7 +48,7 @@ impl ParquetStore {
     ///
     /// # Errors
     /// As for [`event_store::EventSource::aggregate`].
-    pub fn event_names(&self, app: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
+    pub(crate) fn named_events(&self, app: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
         let moment = self.moment().map_err(|error| QueryError::Store(error.to_string()))?;
         let mut names: BTreeMap<Arc<str>, EventNameInfo> = BTreeMap::new();
         let mut stopped = Ok(());

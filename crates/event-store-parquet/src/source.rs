@@ -7,10 +7,10 @@ use event::AppId;
 use event::limits::EARLIEST_TIME_MS;
 use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
-    AggregatePlan, AggregateTable, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan, FunnelPersonsPage,
-    FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError, RollupPlan, RollupRow,
-    RollupSize, RowSource, RowVisitor, RowsPlan, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, SessionsPlan,
-    SessionsTable, StoreError, WindowRow,
+    AggregatePlan, AggregateTable, EventNameInfo, EventSource, EventsPage, EventsPlan, ExportVisitor, Filter, FunnelPersonPlan,
+    FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, PathsPlan, PathsTable, QueryContext, QueryError,
+    RollupPlan, RollupRow, RollupSize, RowSource, RowVisitor, RowsPlan, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan,
+    SessionsPlan, SessionsTable, StoreError, WindowRow,
 };
 
 use crate::decoded::DecodedCache;
@@ -242,8 +242,12 @@ impl EventSource for ParquetStore {
     }
 
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
-        let names = self.event_names(app, context)?;
+        let names = self.named_events(app, context)?;
         self.ask(context, |query| exec::schema(query, app, names))
+    }
+
+    fn event_names(&self, app: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
+        self.named_events(app, context)
     }
 
     fn rollups(&self, app: &AppId, size: RollupSize, from_ms: i64, to_ms: i64) -> Result<Vec<RollupRow>, QueryError> {

@@ -270,6 +270,12 @@ pub trait EventSource: Send + Sync {
     /// As for [`EventSource::aggregate`].
     fn schema(&self, app: &AppId, context: &QueryContext) -> Result<Schema, QueryError>;
 
+    /// Every event name of an app with its count, most frequent first: the first part of its schema, without a look at raw events.
+    ///
+    /// # Errors
+    /// As for [`EventSource::aggregate`].
+    fn event_names(&self, app: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError>;
+
     /// Rollups of the periods that begin in `[from_ms, to_ms)`, unflushed rows included, by event then start.
     ///
     /// # Errors

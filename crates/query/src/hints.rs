@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::AppId;
-use event_store::{EventSource, Field, QueryContext, QueryError, Schema};
+use event_store::{EventSource, Field, QueryContext, QueryError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::{Map, Value, json};
@@ -49,61 +49,90 @@ struct Mention {
     path: String,
 }
 
-/// The names of apps that were lately asked for, so that a question that finds nothing does not read the schema each time it is repeated.
+/// Names of apps that were lately looked for, so that a question that finds nothing does not read them each time it is repeated.
 pub(crate) struct KnownNames {
-    kept: Cache<AppId, (Instant, Arc<Names>), ByBytes>,
+    events: NameCache,
+    properties: NameCache,
 }
 
-/// Most bytes of names that are kept.
-const MAX_KEPT_BYTES: u64 = 4 << 20;
-/// Names younger than this are not read again; a new one is then missed at most so long, in answers that have it nowhere.
-const KEPT_FOR: Duration = Duration::from_secs(30);
-
-/// Names of one app, frequent ones first.
-#[derive(Default)]
-struct Names {
-    events: Vec<String>,
-    properties: Vec<String>,
+/// Names of one kind by app.
+struct NameCache {
+    kept: Cache<AppId, Kept, ByBytes>,
+    /// Names are read again for one that is not among them when these are older.
+    fresh_for: Duration,
 }
+
+#[derive(Clone)]
+struct Kept {
+    read_at: Instant,
+    /// `None` where they cannot be told.
+    names: Option<Arc<[String]>>,
+}
+
+/// Most bytes of names of one kind that are kept.
+const MAX_KEPT_BYTES: u64 = 16 << 20;
+/// Names that could not be read are not tried again for so long.
+const GIVEN_UP_FOR: Duration = Duration::from_secs(30);
+/// Names are not looked for any longer than this: the answer itself is there already.
+const MAX_LOOKING: Duration = Duration::from_millis(500);
+/// The schema samples the properties of so many event names; of an app with more it does not know all.
+const MAX_SAMPLED_EVENTS: usize = 100;
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<AppId, (Instant, Arc<Names>)> for ByBytes {
-    fn weight(&self, _: &AppId, (_, names): &(Instant, Arc<Names>)) -> u64 {
+impl Weighter<AppId, Kept> for ByBytes {
+    fn weight(&self, _: &AppId, kept: &Kept) -> u64 {
         const NAME_BYTES: usize = size_of::<String>();
-        let bytes: usize = names.events.iter().chain(&names.properties).map(|name| name.len() + NAME_BYTES).sum();
+        let bytes: usize = kept.names.iter().flat_map(|names| names.iter()).map(|name| name.len() + NAME_BYTES).sum();
         (256 + bytes) as u64
+    }
+}
+
+impl NameCache {
+    fn new(fresh_for: Duration) -> Self {
+        const EXPECTED_APPS: usize = 1_000;
+        Self { kept: Cache::with_weighter(EXPECTED_APPS, MAX_KEPT_BYTES, ByBytes), fresh_for }
+    }
+
+    /// Names among which those of `mentions` are, or else fresh ones; `None` where they cannot be told.
+    fn of(
+        &self,
+        app: &AppId,
+        mentions: &[&Mention],
+        read: impl FnOnce() -> Result<Option<Vec<String>>, QueryError>,
+    ) -> Result<Option<Arc<[String]>>, QueryError> {
+        if let Some(kept) = self.kept.get(app) {
+            let will_do = match &kept.names {
+                None => kept.read_at.elapsed() < GIVEN_UP_FOR,
+                Some(names) => kept.read_at.elapsed() < self.fresh_for || mentions.iter().all(|mention| names.contains(&mention.name)),
+            };
+            if will_do {
+                return Ok(kept.names);
+            }
+        }
+        let names: Option<Arc<[String]>> = match read() {
+            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
+            Err(_) => None,
+            Ok(names) => names.map(Arc::from),
+        };
+        // An app that has none yet will soon.
+        if names.as_ref().is_none_or(|names| !names.is_empty()) {
+            self.kept.insert(app.clone(), Kept { read_at: Instant::now(), names: names.clone() });
+        }
+        Ok(names)
     }
 }
 
 impl KnownNames {
     pub fn new() -> Self {
-        const EXPECTED_APPS: usize = 1_000;
-        Self { kept: Cache::with_weighter(EXPECTED_APPS, MAX_KEPT_BYTES, ByBytes) }
+        Self { events: NameCache::new(Duration::from_secs(1)), properties: NameCache::new(Duration::from_secs(5)) }
     }
 
-    /// `None` where the schema cannot be read within the limits of the question.
-    ///
-    /// # Errors
-    /// That the question was cancelled.
-    fn of(&self, app: &AppId, source: &dyn EventSource, context: &QueryContext) -> Result<Option<Arc<Names>>, QueryError> {
-        if let Some((_, names)) = self.kept.get(app).filter(|(read_at, _)| read_at.elapsed() < KEPT_FOR) {
-            return Ok(Some(names));
-        }
-        let schema = match source.schema(app, context) {
-            Err(QueryError::Cancelled) => return Err(QueryError::Cancelled),
-            Err(_) => return Ok(None),
-            Ok(schema) => schema,
-        };
-        let Schema { events, properties } = schema;
-        let names = Names {
-            events: events.into_iter().map(|event| event.name).collect(),
-            properties: properties.into_iter().map(|property| property.name).collect(),
-        };
-        let names = Arc::new(names);
-        self.kept.insert(app.clone(), (Instant::now(), names.clone()));
-        Ok(Some(names))
+    /// Forgets all names: some may be of events that nobody may see any more.
+    pub fn clear(&self) {
+        self.events.kept.clear();
+        self.properties.kept.clear();
     }
 
     /// Work whose answer has hints about the names in its request.
@@ -113,7 +142,9 @@ impl KnownNames {
             let work = work();
             Box::new(move |source, context, turn| {
                 let mut answer = work(source, context, turn)?;
-                if let Some(hints) = known.hints(&answer, &request, &app, source, context)? {
+                if lacks_something(&answer)
+                    && let Some(hints) = known.hints(&request, &app, source, context)?
+                {
                     answer.insert("hints".to_owned(), hints);
                 }
                 Ok(answer)
@@ -125,42 +156,38 @@ impl KnownNames {
     /// have.
     ///
     /// # Errors
-    /// As [`KnownNames::of`].
-    fn hints(
-        &self,
-        answer: &Map<String, Value>,
-        request: &Value,
-        app: &AppId,
-        source: &dyn EventSource,
-        context: &QueryContext,
-    ) -> Result<Option<Value>, QueryError> {
-        if !lacks_something(answer) {
-            return Ok(None);
-        }
+    /// That the question was cancelled.
+    fn hints(&self, request: &Value, app: &AppId, source: &dyn EventSource, context: &QueryContext) -> Result<Option<Value>, QueryError> {
         let mut mentions = Vec::new();
         collect(request, "", "", &mut mentions);
         if mentions.is_empty() {
             return Ok(None);
         }
-        let Some(names) = self.of(app, source, context)? else { return Ok(None) };
-        let hints = hints_of(&mentions, &names);
+        let context = QueryContext { deadline: context.deadline.min(Instant::now() + MAX_LOOKING), ..context.clone() };
+        let (events, properties): (Vec<&Mention>, Vec<&Mention>) = mentions.iter().partition(|mention| mention.kind == Kind::Event);
+        let read_events = || Ok(Some(source.event_names(app, &context)?.into_iter().map(|event| event.name).collect()));
+        let Some(known_events) = self.events.of(app, &events, read_events)? else { return Ok(None) };
+        if known_events.is_empty() {
+            return Ok(Some(json!([{"message": "this app has no events yet"}])));
+        }
+        let known_properties = if properties.is_empty() || known_events.len() > MAX_SAMPLED_EVENTS {
+            None
+        } else {
+            let read = || Ok(Some(source.schema(app, &context)?.properties.into_iter().map(|property| property.name).collect()));
+            self.properties.of(app, &properties, read)?
+        };
+        let hint = |mention: &Mention| match mention.kind {
+            Kind::Event => hint(mention, "no event is named", &known_events),
+            Kind::Property => hint(mention, "none of the newest events has the property", known_properties.as_ref()?),
+        };
+        let hints: Vec<Value> = mentions.iter().filter_map(hint).take(MAX_HINTS).collect();
         Ok((!hints.is_empty()).then_some(Value::Array(hints)))
     }
 }
 
-fn hints_of(mentions: &[Mention], names: &Names) -> Vec<Value> {
-    if names.events.is_empty() {
-        return vec![json!({"message": "this app has no events yet"})];
-    }
-    mentions.iter().filter_map(|mention| hint(mention, names)).take(MAX_HINTS).collect()
-}
-
-fn hint(mention: &Mention, names: &Names) -> Option<Value> {
+/// What to say of a name, unless it is among the `known` ones, of which frequent ones come first.
+fn hint(mention: &Mention, what: &str, known: &[String]) -> Option<Value> {
     let name = mention.name.as_str();
-    let (what, known) = match mention.kind {
-        Kind::Event => ("no event is named", &names.events),
-        Kind::Property => ("none of the newest events has the property", &names.properties),
-    };
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     if known.contains(&name) {
         return None;

@@ -387,6 +387,7 @@ impl QueryService {
     /// Gives no answer again that was computed, or begun, before this call: events that it counted must not be seen any more.
     pub fn forget_answers(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
+        self.names.clear();
     }
 
     /// From the cache, from a computation under way, or by running the work; without a key always the last.

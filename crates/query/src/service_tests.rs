@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event::{AppId, TimestampMs};
-use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
+use event_store::{ActivityPlan, ActivityTable, EventNameInfo, RetentionPlan, RetentionTable};
 use event_store::{
     AggregatePlan, AggregateRow, AggregateTable, EventsPage, ExportVisitor, FunnelPersonPlan, FunnelPersonsPage, FunnelPersonsPlan,
     FunnelPlan, FunnelStory, FunnelTable, Measured, PathsPlan, PathsTable, QueryContext, QueryError, RollupRow, RollupSize, Scan,
@@ -104,6 +104,10 @@ impl EventSource for SlowSource {
 
     fn schema(&self, _: &AppId, context: &QueryContext) -> Result<Schema, QueryError> {
         self.work(context).map(|()| Schema::default())
+    }
+
+    fn event_names(&self, _: &AppId, context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
+        self.work(context).map(|()| Vec::new())
     }
 
     fn rollups(&self, _: &AppId, _: RollupSize, _: TimestampMs, _: TimestampMs) -> Result<Vec<RollupRow>, QueryError> {

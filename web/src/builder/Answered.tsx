@@ -17,7 +17,7 @@ interface AnsweredProps<T> {
   children: (answer: T) => ReactNode;
 }
 
-/** One question's states: unfinished, failed, on its way, stopped, answered. The answer before stays, paler, while the next comes. */
+/** One question's states: unfinished, failed, on its way, stopped, answered. The answer before stays, paler and not to be clicked, while the next comes. */
 export function Answered<T extends object>({ asked, missing, bones, onDisconnect, children }: AnsweredProps<T>) {
   const { answer, error } = asked;
   if (missing !== null) {
@@ -32,7 +32,7 @@ export function Answered<T extends object>({ asked, missing, bones, onDisconnect
     return (
       <>
         {asked.stopped && <Stopped onAsk={asked.retry} />}
-        <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+        <div className="result" data-stale={asked.stale} aria-busy={asked.asking} inert={asked.stale}>
           {"hints" in answer && <Hints hints={answer.hints as Hint[]} />}
           {children(answer)}
         </div>

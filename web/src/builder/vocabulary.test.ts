@@ -9,7 +9,8 @@ test("a property that is called like a system field is written so that it is not
   expect(words.properties.map((choice) => choice.value)).toEqual(["properties.event", "properties.user.plan", "price"]);
   expect(words.numbers.map((choice) => choice.value)).toEqual(["price"]);
   expect(words.valuesOf("price")).toEqual([{ value: "1.5", label: "1.5" }]);
-  expect(words.typesOf("unknown")).toEqual(["string"]);
+  expect(words.typesOf("user_id")).toEqual(["string"]);
+  expect(words.typesOf("user.age")).toEqual(["string", "number", "boolean"]);
 });
 
 test("nothing is known before the schema is", () => {

@@ -13,6 +13,9 @@ function written(name: string): string {
   return ambiguous ? `properties.${name}` : name;
 }
 
+/** Of a property that the schema does not tell, such as one of the person, any value may be of any type. */
+const ANY_TYPE = ["string", "number", "boolean"];
+
 /** An event's name with how many of it there are. */
 export interface EventChoice extends Choice {
   count: number;
@@ -39,7 +42,7 @@ export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[
   const properties = [...byField].map(([value, { name, types }]) => ({ value, label: name, hint: types.join(", "), group: "Properties" }));
   const system = SYSTEM_FIELDS.map((name) => ({ value: name, label: name, group: "Every event" }));
   const members = cohorts.map(({ id, name }) => ({ value: `cohort:${id}`, label: `in cohort ${name}`, group: "Cohorts" }));
-  const typesOf = (field: string) => byField.get(field)?.types ?? ["string"];
+  const typesOf = (field: string) => byField.get(field)?.types ?? (SYSTEM_FIELDS.includes(field) ? ["string"] : ANY_TYPE);
   return {
     events,
     fields: [...properties, ...system, ...members],

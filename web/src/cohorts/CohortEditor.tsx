@@ -71,7 +71,8 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
   const rule: GroupRule = view.rule ?? (saved === undefined ? START : rootFrom(saved.rule));
   const [ids, setIds] = useState(() => personsOf(saved));
   const persons = personsIn(ids);
-  const asRule = ruleRequest(rule, vocabulary.typesOf);
+  // A rule that nobody changed stays as it was written.
+  const asRule = view.rule === null && saved !== undefined ? saved.rule : ruleRequest(rule, vocabulary.typesOf);
   const segment = isList ? (persons.length === 0 || persons.length > MAX_PERSONS ? undefined : { persons }) : asRule;
   const preview = useAnswer<Preview>(session, "cohorts/preview", segment === undefined ? null : JSON.stringify({ segment, limit: 0 }));
   const nameOf = (id: string) => cohorts.find((cohort) => cohort.id === id)?.name ?? id;

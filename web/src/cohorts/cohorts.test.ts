@@ -89,3 +89,10 @@ test("an address that somebody wrote by hand falls back where it is wrong", () =
 test("ids are taken out of a pasted text, each once", () => {
   expect(personsIn(" U1\r\nU2, U3\n\nU1;U4")).toEqual(["U1", "U2", "U3", "U4"]);
 });
+
+test("a filter that the editor would lose is kept as it is", () => {
+  for (const value of ["2026-06-01", [], null]) {
+    const rule = { did: "purchase", filters: [{ property: "expires", op: Array.isArray(value) ? "in" : "lt", value }], range: "30d" };
+    expect(ruleRequest(rootFrom(rule), typesOf)).toEqual(rule);
+  }
+});

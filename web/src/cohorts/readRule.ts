@@ -1,4 +1,4 @@
-import { type Condition, conditionOf } from "../builder/conditions.ts";
+import { type Condition, conditionOf, isFinished, takes } from "../builder/conditions.ts";
 import { daysOf } from "../builder/range.ts";
 import { type GroupRule, NEW_DID, OCCURRENCES, type Rule, TIMES } from "./rule.ts";
 
@@ -24,7 +24,9 @@ function conditionFrom(filter: unknown): Condition | null {
   const known = SAME.has(op) ? op : LISTED[op];
   if (known === undefined) return null;
   const values = (value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value]).map(asText);
-  return values.every((text) => text !== null) ? { property, op: known, values } : null;
+  if (!values.every((text) => text !== null) || (takes(known) === "number" && typeof value !== "number")) return null;
+  const condition = { property, op: known, values };
+  return isFinished(condition) ? condition : null;
 }
 
 function conditionsFrom(filters: unknown): Condition[] | null {

@@ -9,7 +9,7 @@ export function ruleWords(words: Vocabulary, cohorts: readonly Cohort[], own: st
   const properties = words.properties.map((choice) => ({ ...choice, value: `user.${choice.label}`, label: `user.${choice.label}`, group: "Named as on events" }));
   return {
     events: words,
-    persons: { ...words, fields: properties, typesOf: (field) => words.typesOf(bare(field)), valuesOf: (field) => words.valuesOf(bare(field)) },
+    persons: { ...words, fields: properties, valuesOf: (field) => words.valuesOf(bare(field)) },
     cohorts: cohorts.filter(({ id }) => id !== own).map(({ id, name }) => ({ value: id, label: name })),
   };
 }

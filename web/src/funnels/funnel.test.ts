@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { type Funnel, START, type Step, readFunnel, writeFunnel } from "./funnel.ts";
-import { missingPart, toRequest } from "./request.ts";
+import { cutLabel, missingPart, toRequest } from "./request.ts";
 
 const step = (name: string, more: Partial<Step> = {}): Step => ({ events: [name], conditions: [], optional: false, ...more });
 const typesOf = () => ["string"];
@@ -54,4 +54,13 @@ test("options that exclude one another are not sent together", () => {
 test("a step with conditions is named by them", () => {
   const conditions = [{ property: "plan", op: "is", values: ["pro"] }];
   expect(toRequest({ ...START, steps: [step("a", { conditions })] }, typesOf)["steps"]).toEqual([{ event: "a", filters: [{ property: "plan", op: "eq", value: "pro" }], label: "a where plan is pro" }]);
+});
+
+test("a label is cut to what the API takes, between characters", () => {
+  expect(cutLabel("short")).toBe("short");
+  for (const letter of ["a", "é", "漢", "😀"]) {
+    const cut = cutLabel(letter.repeat(300));
+    expect(new TextEncoder().encode(cut).length).toBeLessThanOrEqual(255);
+    expect(cut).toMatch(new RegExp(`^(${letter})+…$`, "u"));
+  }
 });

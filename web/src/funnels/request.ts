@@ -19,9 +19,21 @@ function sentPlace(steps: readonly Step[], place: number, otherwise: number): nu
   return Math.max(1, steps.slice(0, place).filter(isPicked).length);
 }
 
+/** Longest label that the API takes, in bytes. */
+const MAX_LABEL_BYTES = 255;
+
+/** As much of a label as is taken. */
+export function cutLabel(label: string): string {
+  if (new TextEncoder().encode(label).length <= MAX_LABEL_BYTES) return label;
+  const points = [...label];
+  let bytes = 3;
+  const end = points.findIndex((point) => (bytes += new TextEncoder().encode(point).length) > MAX_LABEL_BYTES);
+  return `${points.slice(0, end).join("")}…`;
+}
+
 function stepsRequest({ steps, mode }: Funnel, typesOf: TypesOf): unknown[] {
   return steps.filter(isPicked).map((step, at) => {
-    const label = step.conditions.length === 0 ? undefined : subjectInWords(step);
+    const label = step.conditions.length === 0 ? undefined : cutLabel(subjectInWords(step));
     const request = subjectRequest(step, typesOf, label);
     // Only the ordered funnel has steps that may be left out, and never the first.
     if (!step.optional || at === 0 || mode !== "ordered") return request;

@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::{MAX_TOLD, StoreCheck};
 use crate::deletion::Tombstones;
 use crate::exec::said_links_of;
-use crate::identity::{LinkDelta, Links, SaidLink, StoredLink};
+use crate::identity::{LinkDelta, Links, MAX_PERSON_IDS, SaidLink, StoredLink};
 use crate::manifest::Manifest;
 use crate::part::Part;
 
@@ -67,8 +67,8 @@ impl StoredLinks {
         Ok(Self { links, floor_ms: manifest.raw_floor(app.as_str())?, are_unread: manifest.links_unread()?, tombstones })
     }
 
-    /// What differs from the first link of each id that the rows of `parts` say. Where a bound was in the way of one, which links were made is
-    /// a matter of their order, and nothing is compared.
+    /// What differs from the first link of each id that the rows of `parts` say. Where a bound may have been in the way of one, which links were
+    /// made is a matter of their order: whether some are lacking is then not told.
     ///
     /// # Errors
     /// Why rows cannot be read.
@@ -94,10 +94,18 @@ impl StoredLinks {
         }
         let said_first = said_first.apps.remove(&name).unwrap_or_default();
         let mut found: Vec<String> = self.links.iter().filter_map(|(source, link)| self.wrong(link, said_first.get(source))).collect();
-        let lacking = said_first.iter().filter(|(source, _)| !self.links.contains_key(source));
-        found.extend(lacking.map(|(_, said)| format!("{} is said to be {} and has no link", said.source_id, said.target_id)));
+        if !self.may_have_met_a_bound(app, max_links) {
+            let lacking = said_first.iter().filter(|(source, _)| !self.links.contains_key(source));
+            found.extend(lacking.map(|(_, said)| format!("{} is said to be {} and has no link", said.source_id, said.target_id)));
+        }
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// Whether a link may have been refused once. The links of a deleted person made room, those of events that are gone filled it, and a person
+    /// with many ids may have been at its bound.
+    fn may_have_met_a_bound(&self, app: &AppId, max_links: usize) -> bool {
+        self.floor_ms > i64::MIN || self.tombstones.of_app(app.as_str()).is_some() || self.links.len() >= max_links.min(MAX_PERSON_IDS)
     }
 
     /// What is wrong with a link of an id of which the events say this first.

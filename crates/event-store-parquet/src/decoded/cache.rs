@@ -88,8 +88,8 @@ pub(crate) struct Residence {
     cache: OnceLock<Weak<DecodedCache>>,
     /// Held by who reads a table of the part, which the others wait for instead of doing it as well.
     pub(super) tables: Mutex<()>,
-    /// Row groups of which columns were read for a few rows and not kept.
-    pub(super) narrow_groups: Mutex<FxHashSet<u32>>,
+    /// Row groups of which columns were read for a few rows of an app (its [`AppSpace::id`]) and not kept.
+    pub(super) narrow_groups: Mutex<FxHashSet<(u32, u32)>>,
 }
 
 impl Default for Residence {

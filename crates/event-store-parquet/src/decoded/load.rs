@@ -112,9 +112,12 @@ impl Loader<'_> {
         (0..task.blocks.len()).all(keeps_all)
     }
 
-    /// True the first time this is asked about the row group of a task.
-    pub(crate) fn reads_for_the_first_time(&self, task: &ScanTask) -> bool {
-        task.part.residence().narrow_groups.lock().unwrap_or_else(PoisonError::into_inner).insert(task.group as u32)
+    /// True every other time this is asked about the row group of a task: after it was read for a few rows, it is read whole and kept, and when
+    /// it is not kept any more, that begins anew.
+    pub(crate) fn reads_few_rows_now(&self, task: &ScanTask) -> bool {
+        let mut narrow = task.part.residence().narrow_groups.lock().unwrap_or_else(PoisonError::into_inner);
+        let (app, group) = (self.space.id(), task.group as u32);
+        narrow.insert((app, group)) || !narrow.remove(&(app, group))
     }
 
     /// Columns of some rows of every block of a task: of those in `rows`, by block. They are not kept.
@@ -136,6 +139,9 @@ impl Loader<'_> {
             start += range.len() as u32;
         }
         let taken = UInt32Array::from(taken);
+        if let Some(array) = arrays.iter().find(|array| array.len() != start as usize) {
+            return Err(LoadFailure::Column(format!("{} rows instead of {start}", array.len())));
+        }
         let decoder = self.decoder(task, columns, taken.len())?;
         for (at, (&column, array)) in columns.iter().zip(&arrays).enumerate() {
             let array = arrow::compute::take(array, &taken, None)?;

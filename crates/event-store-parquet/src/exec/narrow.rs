@@ -69,7 +69,7 @@ impl ColumnScan<'_> {
         let loader = self.loader(thread.query);
         let (first, rest) = self.first_and_rest(narrowing.filter, task, columns);
         let rows: usize = task.blocks.iter().flat_map(|(_, pieces)| pieces).map(|piece| piece.rows.len()).sum();
-        if rest.is_empty() || rows < MIN_ROWS || loader.keeps(task, &rest) || !loader.reads_for_the_first_time(task) {
+        if rest.is_empty() || rows < MIN_ROWS || loader.keeps(task, &rest) || !loader.reads_few_rows_now(task) {
             return Ok(Narrowed::All);
         }
         let Some(of_filter) = self.load(&loader, task, &first, thread.account)? else { return Ok(Narrowed::Missing) };

@@ -20,5 +20,5 @@ mod tests;
 
 pub(crate) use extract::{ALIAS, ALIAS_PROPERTY, SaidLink, is_alias, links_of};
 pub use links::LinkFigures;
-pub(crate) use links::{LinkDelta, LinkOrder, Links, StoredLink};
+pub(crate) use links::{LinkDelta, LinkOrder, Links, MAX_PERSON_IDS, StoredLink};
 pub(crate) use resolved::{Changes, Identities, Identity};

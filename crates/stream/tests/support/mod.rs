@@ -11,7 +11,7 @@ use std::time::Duration;
 use event::AppId;
 use event_store::{ActivityPlan, ActivityTable, RetentionPlan, RetentionTable};
 use event_store::{
-    AggregatePlan, AggregateTable, Commit, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
+    AggregatePlan, AggregateTable, Commit, EventNameInfo, EventSink, EventSource, EventsPage, EventsPlan, ExportVisitor, FunnelPersonPlan,
     FunnelPersonsPage, FunnelPersonsPlan, FunnelPlan, FunnelStory, FunnelTable, LostRecords, PathsPlan, PathsTable, QueryContext,
     QueryError, RollupRow, RollupSize, Scan, ScanStats, Schema, SegmentPersonsPage, SegmentPersonsPlan, SessionsPlan, SessionsTable,
     StoreError, WindowRow,
@@ -301,6 +301,10 @@ impl EventSource for SmallStore {
     }
 
     fn schema(&self, _app: &AppId, _context: &QueryContext) -> Result<Schema, QueryError> {
+        not_asked()
+    }
+
+    fn event_names(&self, _app: &AppId, _context: &QueryContext) -> Result<Vec<EventNameInfo>, QueryError> {
         not_asked()
     }
 
