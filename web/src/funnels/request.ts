@@ -25,7 +25,7 @@ const MAX_LABEL_BYTES = 255;
 /** As much of a label as is taken. */
 export function cutLabel(label: string): string {
   if (new TextEncoder().encode(label).length <= MAX_LABEL_BYTES) return label;
-  const points = [...label];
+  const points = Array.from(label);
   let bytes = 3;
   const end = points.findIndex((point) => (bytes += new TextEncoder().encode(point).length) > MAX_LABEL_BYTES);
   return `${points.slice(0, end).join("")}…`;
