@@ -1,8 +1,10 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { Suspense, useCallback, useState } from "react";
 
 import { ConnectPage } from "./ConnectPage.tsx";
 import { usePath } from "./location.ts";
 import { roomAt } from "./rooms.tsx";
+import { forgetStatements } from "./sql/history.ts";
 import { type Session, forgetSession, loadSession, saveSession } from "./session.ts";
 import { Bone } from "./ui/Bone.tsx";
 import { Frame } from "./ui/Frame.tsx";
@@ -42,10 +44,15 @@ export function App() {
     saveSession(connected);
     setSession(connected);
   }, []);
+  const queries = useQueryClient();
+  const app = session?.app;
   const disconnect = useCallback(() => {
     forgetSession();
+    // Nothing that one key was told is shown to the next.
+    queries.clear();
+    if (app !== undefined) forgetStatements(app);
     setSession(null);
-  }, []);
+  }, [queries, app]);
   if (session === null) return <ConnectPage onConnect={connect} />;
   const room = roomAt(path);
   return (

@@ -15,7 +15,7 @@ import { rootFrom } from "./readRule.ts";
 import { ruleInWords } from "./rule.ts";
 import type { Changes } from "./useChange.ts";
 import type { SizedCohort } from "./useCohort.ts";
-import { writeView } from "./view.ts";
+import { writeView, UNCHANGED } from "./view.ts";
 
 function Members({ session, id, onDisconnect }: PageProps & { id: string }) {
   const pages = usePages<{ person: string }>(session, "cohorts/preview", { segment: id });
@@ -76,7 +76,7 @@ export function CohortDetail({ session, onDisconnect, cohort, cohorts, changes, 
       <section className="panel cohort-detail" aria-label={cohort.name}>
         <header>
           <h2 className="cut">{cohort.name}</h2>
-          <Link className="button-like" href={`/cohorts${writeView({ show: "edit", id: cohort.id, form: "rule", name: null, rule: null })}`}>
+          <Link className="button-like" href={`/cohorts${writeView({ show: "edit", id: cohort.id, form: "rule", ...UNCHANGED })}`}>
             Edit
           </Link>
           <Button

@@ -57,9 +57,9 @@ function ListEditor({ text, onChange }: { text: string; onChange: (text: string)
 }
 
 /** What is saved: a new cohort, or another version of one. */
-function changeOf(saved: SizedCohort | undefined, name: string, members: { rule: unknown } | { persons: string[] }): Change {
+function changeOf(saved: SizedCohort | undefined, version: number | null, name: string, members: { rule: unknown } | { persons: string[] }): Change {
   if (saved === undefined) return { what: "create", body: { name, ...members } };
-  return { what: "replace", id: saved.id, body: { name, version: saved.version, ...members } };
+  return { what: "replace", id: saved.id, body: { name, version: version ?? saved.version, ...members } };
 }
 
 /** A rule, or a list of ids, with a name, and how many that is while one edits. */
@@ -70,6 +70,9 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
   const name = view.name ?? saved?.name ?? "";
   const rule: GroupRule = view.rule ?? (saved === undefined ? START : rootFrom(saved.rule));
   const [ids, setIds] = useState(() => personsOf(saved));
+  // Whoever changed the cohort since then is not overwritten.
+  const [begunFrom] = useState(saved?.version ?? null);
+  const version = view.version ?? begunFrom;
   const persons = personsIn(ids);
   // A rule that nobody changed stays as it was written.
   const asRule = view.rule === null && saved !== undefined ? saved.rule : ruleRequest(rule, vocabulary.typesOf);
@@ -81,7 +84,7 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
     const done = (id: string) => {
       onView({ show: "one", id });
     };
-    if (segment !== undefined) changes.make(changeOf(saved, name.trim(), isList ? { persons } : { rule: asRule }), done);
+    if (segment !== undefined) changes.make(changeOf(saved, version, name.trim(), isList ? { persons } : { rule: asRule }), done);
   };
   return (
     <form className="panel cohort-editor" aria-label={saved === undefined ? "New cohort" : `Edit ${saved.name}`} onSubmit={submit}>
@@ -92,7 +95,7 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
         maxLength={100}
         value={name}
         onChange={(event) => {
-          onView({ ...view, name: event.currentTarget.value });
+          onView({ ...view, version, name: event.currentTarget.value });
         }}
       />
       {isList ? (
@@ -102,7 +105,7 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
           rule={rule}
           words={words}
           onChange={(changed) => {
-            onView({ ...view, rule: changed });
+            onView({ ...view, version, rule: changed });
           }}
         />
       )}

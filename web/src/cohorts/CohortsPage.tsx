@@ -15,9 +15,9 @@ import { CohortEditor } from "./CohortEditor.tsx";
 import { CohortList } from "./CohortList.tsx";
 import { type Changes, useChange } from "./useChange.ts";
 import { useCohort } from "./useCohort.ts";
-import { type View, readView, writeView } from "./view.ts";
+import { type View, readView, writeView, UNCHANGED } from "./view.ts";
 
-const NEW_RULE: View = { show: "edit", id: null, form: "rule", name: null, rule: null };
+const NEW_RULE: View = { show: "edit", id: null, form: "rule", ...UNCHANGED };
 const NEW_LIST: View = { ...NEW_RULE, form: "list" };
 
 function Beginning({ empty }: { empty: boolean }) {

@@ -74,15 +74,15 @@ test("the address holds what is shown and what is being edited", () => {
   const views: View[] = [
     { show: "list" },
     { show: "one", id: "a b&c" },
-    { show: "edit", id: null, form: "list", name: "Testers", rule: null },
-    { show: "edit", id: "twice", form: "rule", name: null, rule: FULL },
+    { show: "edit", id: null, form: "list", name: "Testers", rule: null, version: null },
+    { show: "edit", id: "twice", form: "rule", name: null, rule: FULL, version: 3 },
   ];
   for (const view of views) expect(readView(writeView(view))).toEqual(view);
 });
 
 test("an address that somebody wrote by hand falls back where it is wrong", () => {
   const wrong = ['{"kind":"group","rules":[{"kind":"drop"}]}', '{"kind":"did"}', "[1", '{"kind":"group","rules":7}', '{"kind":"did","events":["a"],"conditions":[],"times":"often","count":1,"range":"","occurrence":"any"}'];
-  for (const rule of wrong) expect(readView(`?new=rule&rule=${encodeURIComponent(rule)}`)).toEqual({ show: "edit", id: null, form: "rule", name: null, rule: null });
+  for (const rule of wrong) expect(readView(`?new=rule&rule=${encodeURIComponent(rule)}`)).toEqual({ show: "edit", id: null, form: "rule", name: null, rule: null, version: null });
   expect(ruleOf(JSON.parse(JSON.stringify(FULL)))).toEqual(FULL);
 });
 

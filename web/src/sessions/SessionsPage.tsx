@@ -1,6 +1,7 @@
 import { useMemo } from "react";
 
 import { Answered } from "../builder/Answered.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
@@ -62,7 +63,12 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
           groups={
             <>
               {question.by !== "" && split.error !== null && <Failure error={split.error} onRetry={split.retry} onDisconnect={onDisconnect} />}
-              {fits && split.answer !== undefined && <Groups by={question.by} answer={split.answer} />}
+              {fits && split.answer !== undefined && (
+                <div className="result" data-stale={split.stale} aria-busy={split.asking} inert={split.stale}>
+                  <Groups by={question.by} answer={split.answer} />
+                  {!split.answer.complete && <Facts answer={split.answer} />}
+                </div>
+              )}
             </>
           }
           pagePicker={pagePicker}

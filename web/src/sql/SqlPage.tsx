@@ -77,8 +77,7 @@ export default function SqlPage({ session, onDisconnect }: PageProps) {
   const run = () => {
     const wanted = draft.trim();
     if (wanted === "") return;
-    rememberStatement(session.app, wanted);
-    setHistory(rememberedStatements(session.app));
+    setHistory(rememberStatement(session.app, wanted));
     if (wanted === sql) asked.retry();
     else set({ sql: wanted, view });
   };

@@ -22,8 +22,15 @@ export function rememberedStatements(app: string): string[] {
   return readStatements(localStorage.getItem(PREFIX + app));
 }
 
-export function rememberStatement(app: string, sql: string): void {
-  localStorage.setItem(PREFIX + app, JSON.stringify(withStatement(rememberedStatements(app), sql)));
+/** The list with a statement in front, kept as far as the browser has room for it. */
+export function rememberStatement(app: string, sql: string): string[] {
+  const statements = withStatement(rememberedStatements(app), sql);
+  try {
+    localStorage.setItem(PREFIX + app, JSON.stringify(statements));
+  } catch {
+    // Full: the statement runs all the same.
+  }
+  return statements;
 }
 
 export function forgetStatements(app: string): void {

@@ -67,6 +67,8 @@ test("text and numbers are bars; what suggests no chart has none", () => {
   expect(sqlChart(answer([COUNTRY], [["US"]]))).toBeNull();
   expect(sqlChart(answer([EVENTS, EVENTS], [[1, 2]]))).toBeNull();
   expect(sqlChart(answer([DAY, EVENTS], []))).toBeNull();
+  // By device as well: two rows of one day and country.
+  expect(sqlChart(answer([DAY, COUNTRY, EVENTS], [["2026-03-01", "US", 3], ["2026-03-01", "US", 4]]))).toBeNull();
   expect(intervalOf(["2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"])).toBe("month");
   expect(intervalOf(["2026-03-01T10:00:00Z"])).toBe("minute");
 });

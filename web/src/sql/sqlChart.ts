@@ -35,6 +35,8 @@ function overTime(answer: SqlAnswer, nameColumn: number | null, numberColumns: n
     for (const column of numberColumns) {
       const name = nameColumn === null ? (answer.columns[column]?.name ?? "") : valueLabel(row[nameColumn]);
       const values = lines.get(name) ?? times.map(() => null);
+      // Rows that differ in something else than time and name are no line.
+      if (values[at] !== null) return null;
       values[at] = number(row[column]);
       lines.set(name, values);
     }
