@@ -86,6 +86,8 @@ fn the_description_describes_what_answers() {
                 .replace("{person_id}", "U2")
                 .replace("{deletion_id}", deletion_id)
                 .replace("{metric_id}", "paying")
+                .replace("{funnel_id}", "checkout")
+                .replace("{dashboard_id}", "shop")
                 .replace("{cohort_id}", "buyers");
             // Some examples ask about this cohort, others change or delete it.
             client.send("POST", "/api/v1/analytics/ours/cohorts", Some(&running.ours.admin_key), &cohort.to_string());
@@ -101,6 +103,7 @@ fn the_description_describes_what_answers() {
                 client.send("DELETE", "/api/v1/analytics/ours/cohorts/buyers", Some(&running.ours.admin_key), "");
                 client.send("POST", "/api/v1/analytics/ours/cohorts", Some(&running.ours.admin_key), &cohort.to_string());
             }
+            saved_questions_before(&running, method, &path);
             let key = if operation["security"][0]["admin_key"].is_null() { &running.ours.read_key } else { &running.ours.admin_key };
             for body in request_examples(operation) {
                 let answer = client.send(&method.to_uppercase(), &path, Some(key), &body);
@@ -117,6 +120,23 @@ fn the_description_describes_what_answers() {
         }
     });
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// A funnel and a dashboard with it in their first versions, but for what the call itself makes.
+fn saved_questions_before(running: &Running, method: &str, path: &str) {
+    let (client, admin) = (running.client(), Some(running.ours.admin_key.as_str()));
+    let (funnels, dashboards) = ("/api/v1/apps/ours/funnels", "/api/v1/apps/ours/dashboards");
+    client.send("DELETE", &format!("{dashboards}/shop"), admin, "");
+    client.send("DELETE", &format!("{funnels}/checkout"), admin, "");
+    if (method, path) != ("post", funnels) {
+        let funnel = serde_json::json!({"id": "checkout", "name": "Checkout", "funnel": {"steps": ["view", "purchase"]}});
+        client.send("POST", funnels, admin, &funnel.to_string());
+    }
+    if path.starts_with(dashboards) && (method, path) != ("post", dashboards) {
+        let tile = serde_json::json!({"x": 0, "y": 0, "w": 4, "h": 2, "text": "a text"});
+        let board = serde_json::json!({"id": "shop", "name": "Shop", "tiles": [tile]});
+        client.send("POST", dashboards, admin, &board.to_string());
+    }
 }
 
 /// The bodies an operation gives as examples, and an empty one where it takes none.
