@@ -38,7 +38,7 @@ function Stickiness({ session, onDisconnect, request }: PageProps & { request: s
   const asked = useAnswer<StickinessAnswer>(session, "stickiness", request);
   return (
     <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
-      {(answer) => <StickinessResult asked={asked} answer={answer} request={<RequestDisclosure session={session} call="stickiness" request={request} />} />}
+      {(answer) => <StickinessResult answer={answer} request={<RequestDisclosure session={session} call="stickiness" request={request} />} />}
     </Answered>
   );
 }

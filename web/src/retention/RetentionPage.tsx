@@ -104,7 +104,6 @@ export default function RetentionPage({ session, onDisconnect }: PageProps) {
             {(answer) => (
               <Result
                 retention={retention}
-                asked={asked}
                 answer={answer}
                 request={request !== null && <RequestDisclosure session={session} call="retention" request={request} />}
                 onChange={change}

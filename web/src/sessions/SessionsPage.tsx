@@ -1,7 +1,6 @@
 import { useMemo } from "react";
 
 import { Answered } from "../builder/Answered.tsx";
-import { Facts } from "../builder/Facts.tsx";
 import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
@@ -10,7 +9,6 @@ import type { Vocabulary } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
-import { Failure } from "../ui/Failure.tsx";
 import { Page } from "../ui/Page.tsx";
 import { Picker } from "../ui/Picker.tsx";
 import { Tabs } from "../ui/Tabs.tsx";
@@ -40,7 +38,15 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
   const request = JSON.stringify(sessionsRequest(question, words.typesOf));
   const asked = useAnswer<SessionsAnswer>(session, "sessions", request);
   const split = useAnswer<SessionsAnswer>(session, "sessions", question.by === "" ? null : JSON.stringify(breakdownRequest(question, words.typesOf)));
-  const fits = question.by !== "" && split.answer?.sessions.every((row) => question.by in row) === true;
+  const fits = split.answer?.sessions.every((row) => question.by in row) === true;
+  // The split stands inside of the whole, and is stopped with it.
+  const whole = {
+    ...asked,
+    cancel: () => {
+      asked.cancel();
+      split.cancel();
+    },
+  };
   const pagePicker = (
     <Picker
       label="Pages are named by"
@@ -53,7 +59,7 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
     />
   );
   return (
-    <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
+    <Answered asked={whole} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
       {(answer) => (
         <SessionsResult
           question={question}
@@ -61,15 +67,11 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
           answer={answer}
           request={<RequestDisclosure session={session} call="sessions" request={request} />}
           groups={
-            <>
-              {question.by !== "" && split.error !== null && <Failure error={split.error} onRetry={split.retry} onDisconnect={onDisconnect} />}
-              {fits && split.answer !== undefined && (
-                <div className="result" data-stale={split.stale} aria-busy={split.asking} inert={split.stale}>
-                  <Groups by={question.by} answer={split.answer} />
-                  {!split.answer.complete && <Facts answer={split.answer} />}
-                </div>
-              )}
-            </>
+            question.by !== "" && (
+              <Answered asked={fits ? split : { ...split, answer: undefined }} missing={null} bones={<Bone height={160} />} onDisconnect={onDisconnect}>
+                {(groups) => <Groups by={question.by} answer={groups} />}
+              </Answered>
+            )
           }
           pagePicker={pagePicker}
           onMeasure={(measure) => {

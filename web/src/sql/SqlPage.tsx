@@ -56,7 +56,7 @@ function Outcome({ session, statement: { sql, view }, asked, onView, onShow, onD
   if (asked.error !== null) return <SqlProblem error={asked.error} sql={sql} onRetry={asked.retry} onDisconnect={onDisconnect} onShow={onShow} />;
   return (
     <Answered asked={asked} missing={null} bones={<Bone height={240} />} onDisconnect={onDisconnect}>
-      {(answer) => <SqlResult asked={asked} answer={answer} view={view} request={<RequestDisclosure session={session} call="sql" request={request} />} onView={onView} />}
+      {(answer) => <SqlResult answer={answer} view={view} request={<RequestDisclosure session={session} call="sql" request={request} />} onView={onView} />}
     </Answered>
   );
 }
