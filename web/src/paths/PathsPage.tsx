@@ -7,6 +7,7 @@ import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
+import { requestOnceKnown } from "../builder/vocabulary.ts";
 import { fullNumber } from "../format.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
@@ -96,7 +97,7 @@ export default function PathsPage({ session, onDisconnect }: PageProps) {
   const search = useSearch();
   const question = useMemo(() => readPaths(search), [search]);
   const words = useVocabulary(session);
-  const request = JSON.stringify(pathsRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => pathsRequest(question, typesOf));
   const asked = useAnswer<PathsAnswer>(session, "paths", request);
   const set = (changed: PathsQuestion) => {
     goTo(`/paths${writePaths(changed)}`);
@@ -106,7 +107,7 @@ export default function PathsPage({ session, onDisconnect }: PageProps) {
       <PathsSentence question={question} words={words} onChange={set} />
       <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
         {(answer) => (
-          <Result answer={answer} actions={stepActions(question, set)} request={<RequestDisclosure session={session} call="paths" request={request} />} />
+          <Result answer={answer} actions={stepActions(question, set)} request={request !== null && <RequestDisclosure session={session} call="paths" request={request} />} />
         )}
       </Answered>
     </Page>

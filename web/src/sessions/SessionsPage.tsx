@@ -5,7 +5,7 @@ import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
-import type { Vocabulary } from "../builder/vocabulary.ts";
+import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -35,9 +35,9 @@ interface SideProps extends PageProps {
 }
 
 function Sessions({ session, onDisconnect, question, words, onChange }: SideProps) {
-  const request = JSON.stringify(sessionsRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => sessionsRequest(question, typesOf));
   const asked = useAnswer<SessionsAnswer>(session, "sessions", request);
-  const split = useAnswer<SessionsAnswer>(session, "sessions", question.by === "" ? null : JSON.stringify(breakdownRequest(question, words.typesOf)));
+  const split = useAnswer<SessionsAnswer>(session, "sessions", question.by === "" ? null : requestOnceKnown(words, (typesOf) => breakdownRequest(question, typesOf)));
   const fits = split.answer?.sessions.every((row) => question.by in row) === true;
   // The split stands inside of the whole, and is stopped with it.
   const whole = {
@@ -65,7 +65,7 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
           question={question}
           asked={asked}
           answer={answer}
-          request={<RequestDisclosure session={session} call="sessions" request={request} />}
+          request={request !== null && <RequestDisclosure session={session} call="sessions" request={request} />}
           groups={
             question.by !== "" && (
               <Answered asked={fits ? split : { ...split, answer: undefined }} missing={null} bones={<Bone height={160} />} onDisconnect={onDisconnect}>
@@ -84,11 +84,11 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
 }
 
 function ActiveUsers({ session, onDisconnect, question, words }: SideProps) {
-  const request = JSON.stringify(activeUsersRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => activeUsersRequest(question, typesOf));
   const asked = useAnswer<ActiveUsersAnswer>(session, "active_users", request);
   return (
     <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
-      {(answer) => <ActiveResult by={question.by} asked={asked} answer={answer} request={<RequestDisclosure session={session} call="active_users" request={request} />} />}
+      {(answer) => <ActiveResult by={question.by} asked={asked} answer={answer} request={request !== null && <RequestDisclosure session={session} call="active_users" request={request} />} />}
     </Answered>
   );
 }

@@ -66,7 +66,7 @@ export default function SqlPage({ session, onDisconnect }: PageProps) {
   const search = useSearch();
   const statement = useMemo(() => readStatement(search), [search]);
   const { sql, view } = statement;
-  const schema = useSchema(session);
+  const { schema } = useSchema(session);
   const area = useRef<HTMLTextAreaElement>(null);
   const [draft, setDraft] = useDraft(sql);
   const [history, setHistory] = useState(() => rememberedStatements(session.app));
