@@ -32,9 +32,13 @@ export function Answered<T extends object>({ asked, missing, bones, onDisconnect
     return (
       <>
         {asked.stopped && <Stopped onAsk={asked.retry} />}
-        <div className="result" data-stale={asked.stale} aria-busy={asked.asking} inert={asked.stale}>
-          {"hints" in answer && <Hints hints={answer.hints as Hint[]} />}
-          {children(answer)}
+        <div className="result" data-stale={asked.stale} aria-busy={asked.asking}>
+          {/* Beside what cannot be clicked: one can stop the question all the while. */}
+          {asked.asking && <Waiting onCancel={asked.cancel} />}
+          <div className="result-parts" inert={asked.stale}>
+            {"hints" in answer && <Hints hints={answer.hints as Hint[]} />}
+            {children(answer)}
+          </div>
         </div>
       </>
     );

@@ -1,6 +1,7 @@
 import type { Cohort, Schema } from "../api/types.ts";
 import { shortNumber } from "../format.ts";
 import type { Choice } from "../ui/Picker.tsx";
+import type { TypesOf } from "./conditions.ts";
 
 /** Fields that every event has, or may have, whatever its properties are called. */
 const SYSTEM_FIELDS = ["event", "user_id", "anonymous_id", "session_id"];
@@ -23,6 +24,8 @@ export interface EventChoice extends Choice {
 
 /** What the pickers offer, from the app's schema. */
 export interface Vocabulary {
+  /** The schema is there, or will not come: types are as well known as they will be. */
+  settled: boolean;
   events: EventChoice[];
   /** Properties, system fields and cohorts, for conditions and groups. */
   fields: Choice[];
@@ -30,13 +33,22 @@ export interface Vocabulary {
   numbers: Choice[];
   /** Every property, for distinct values. */
   properties: Choice[];
-  typesOf: (field: string) => readonly string[];
+  typesOf: TypesOf;
   valuesOf: (field: string) => Choice[];
+}
+
+/**
+ * A request as JSON text, or `null` while it would be another one once the types of its properties are known: "10" of a property that
+ * may turn out to hold numbers is not asked for as text first.
+ */
+export function requestOnceKnown({ settled, typesOf }: Pick<Vocabulary, "settled" | "typesOf">, build: (typesOf: TypesOf) => unknown): string | null {
+  const request = JSON.stringify(build(typesOf));
+  return settled || request === JSON.stringify(build(() => ["string"])) ? request : null;
 }
 
 const asText = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
 
-export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[] = []): Vocabulary {
+export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[] = [], settled = schema !== undefined): Vocabulary {
   const events = (schema?.events ?? []).map(({ name, events }) => ({ value: name, label: name, hint: shortNumber(events), count: events }));
   const byField = new Map((schema?.properties ?? []).map((property) => [written(property.name), property]));
   const properties = [...byField].map(([value, { name, types }]) => ({ value, label: name, hint: types.join(", "), group: "Properties" }));
@@ -44,6 +56,7 @@ export function vocabulary(schema: Schema | undefined, cohorts: readonly Cohort[
   const members = cohorts.map(({ id, name }) => ({ value: `cohort:${id}`, label: `in cohort ${name}`, group: "Cohorts" }));
   const typesOf = (field: string) => byField.get(field)?.types ?? (SYSTEM_FIELDS.includes(field) ? ["string"] : ANY_TYPE);
   return {
+    settled,
     events,
     fields: [...properties, ...system, ...members],
     numbers: properties.filter(({ value }) => typesOf(value).includes("number")),

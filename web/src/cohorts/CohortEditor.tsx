@@ -2,8 +2,10 @@ import { Button, TextInput } from "@mantine/core";
 import { type SyntheticEvent, useMemo, useState } from "react";
 
 import type { Cohort } from "../api/types.ts";
+import type { TypesOf } from "../builder/conditions.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
+import { requestOnceKnown } from "../builder/vocabulary.ts";
 import type { Session } from "../session.ts";
 import { AdminKey } from "./AdminKey.tsx";
 import { GroupEditor } from "./RuleEditor.tsx";
@@ -75,9 +77,12 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
   const version = view.version ?? begunFrom;
   const persons = personsIn(ids);
   // A rule that nobody changed stays as it was written.
-  const asRule = view.rule === null && saved !== undefined ? saved.rule : ruleRequest(rule, vocabulary.typesOf);
-  const segment = isList ? (persons.length === 0 || persons.length > MAX_PERSONS ? undefined : { persons }) : asRule;
-  const preview = useAnswer<Preview>(session, "cohorts/preview", segment === undefined ? null : JSON.stringify({ segment, limit: 0 }));
+  const ruleOnce = (typesOf: TypesOf) => (view.rule === null && saved !== undefined ? saved.rule : ruleRequest(rule, typesOf));
+  const listed = persons.length === 0 || persons.length > MAX_PERSONS ? undefined : { persons };
+  const asRule = ruleOnce(vocabulary.typesOf);
+  const segment = isList ? listed : asRule;
+  const request = segment === undefined ? null : requestOnceKnown(vocabulary, (typesOf) => ({ segment: isList ? listed : ruleOnce(typesOf), limit: 0 }));
+  const preview = useAnswer<Preview>(session, "cohorts/preview", request);
   const nameOf = (id: string) => cohorts.find((cohort) => cohort.id === id)?.name ?? id;
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
@@ -113,7 +118,7 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
       <PreviewSize asked={preview} given={isList ? persons.length : null} ready={segment !== undefined} />
       <AdminKey app={session.app} changes={changes} />
       <div className="buttons">
-        <Button type="submit" size="xs" loading={changes.busy} disabled={segment === undefined}>
+        <Button type="submit" size="xs" loading={changes.busy} disabled={request === null}>
           Save
         </Button>
         <Button

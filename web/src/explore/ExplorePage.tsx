@@ -6,6 +6,7 @@ import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
+import { requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -30,7 +31,7 @@ export default function ExplorePage({ session, onDisconnect }: PageProps) {
   const question = useMemo(() => readQuestion(search), [search]);
   const words = useVocabulary(session);
   const missing = missingPart(question);
-  const request = missing === null ? JSON.stringify(toRequest(question, words.typesOf)) : null;
+  const request = missing === null ? requestOnceKnown(words, (typesOf) => toRequest(question, typesOf)) : null;
   const asked = useAnswer<QueryAnswer>(session, "query", request);
   const set = (changed: Question) => {
     goTo(`/explore${writeQuestion(changed)}`);

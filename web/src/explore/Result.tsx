@@ -3,7 +3,7 @@ import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
 import type { QueryAnswer } from "../api/types.ts";
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import { named } from "../builder/named.ts";
 import type { Asked } from "../builder/useAnswer.ts";
 import { Legend } from "../charts/Legend.tsx";
@@ -81,7 +81,6 @@ export function Result({ question, asked, answer, request, onChart }: ResultProp
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">{measure}</h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
           {overTime && (
             <SegmentedControl
               size="xs"

@@ -7,7 +7,7 @@ import { Workbench } from "../builder/Workbench.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
-import type { Vocabulary } from "../builder/vocabulary.ts";
+import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -59,7 +59,7 @@ export default function FunnelsPage({ session, onDisconnect }: PageProps) {
   const funnel = useMemo(() => readFunnel(search), [search]);
   const words = useVocabulary(session);
   const missing = missingPart(funnel);
-  const request = missing === null ? JSON.stringify(toRequest(funnel, words.typesOf)) : null;
+  const request = missing === null ? requestOnceKnown(words, (typesOf) => toRequest(funnel, typesOf)) : null;
   const asked = useAnswer<FunnelAnswer>(session, "funnel", request);
   const go = (changed: Funnel) => {
     goTo(`/funnels${writeFunnel(changed)}`);
@@ -96,7 +96,7 @@ export default function FunnelsPage({ session, onDisconnect }: PageProps) {
           </Answered>
         )}
       </Workbench>
-      {shown !== null && missing === null && (
+      {shown !== null && request !== null && (
         <People
           session={session}
           request={funnelRequest(funnel, words.typesOf)}

@@ -1,7 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import type { Asked } from "../builder/useAnswer.ts";
 import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
@@ -87,7 +87,6 @@ export function Result({ funnel, asked, answer, request, onShow }: ResultProps) 
             {fullNumber(last.count)} of {fullNumber(entered)} {unit}
             {median !== null && `, half of them within ${duration(median)}`}
           </p>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         {groups.length > 0 && <Legend series={groups} />}
         <Bars bars={bars} groups={groups} unit={unit} onShow={onShow} />

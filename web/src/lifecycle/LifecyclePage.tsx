@@ -5,6 +5,7 @@ import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
+import { requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -25,20 +26,20 @@ function Bones() {
   );
 }
 
-function Lifecycle({ session, onDisconnect, request }: PageProps & { request: string }) {
+function Lifecycle({ session, onDisconnect, request }: PageProps & { request: string | null }) {
   const asked = useAnswer<LifecycleAnswer>(session, "lifecycle", request);
   return (
     <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
-      {(answer) => <LifecycleResult asked={asked} answer={answer} request={<RequestDisclosure session={session} call="lifecycle" request={request} />} />}
+      {(answer) => <LifecycleResult asked={asked} answer={answer} request={request !== null && <RequestDisclosure session={session} call="lifecycle" request={request} />} />}
     </Answered>
   );
 }
 
-function Stickiness({ session, onDisconnect, request }: PageProps & { request: string }) {
+function Stickiness({ session, onDisconnect, request }: PageProps & { request: string | null }) {
   const asked = useAnswer<StickinessAnswer>(session, "stickiness", request);
   return (
     <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
-      {(answer) => <StickinessResult asked={asked} answer={answer} request={<RequestDisclosure session={session} call="stickiness" request={request} />} />}
+      {(answer) => <StickinessResult answer={answer} request={request !== null && <RequestDisclosure session={session} call="stickiness" request={request} />} />}
     </Answered>
   );
 }
@@ -48,7 +49,7 @@ export default function LifecyclePage({ session, onDisconnect }: PageProps) {
   const search = useSearch();
   const question = useMemo(() => readLifecycle(search), [search]);
   const words = useVocabulary(session);
-  const request = JSON.stringify(lifecycleRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => lifecycleRequest(question, typesOf));
   const address = (changed: LifecycleQuestion) => `/lifecycle${writeLifecycle(changed)}`;
   const tabs = [
     { name: "Lifecycle", href: address({ ...question, side: "lifecycle" }) },

@@ -1,7 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import type { Asked } from "../builder/useAnswer.ts";
 import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
@@ -96,7 +96,6 @@ export function LifecycleResult({ asked, answer, request }: LifecycleResultProps
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">Persons by {periodName(period, 1)}</h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         <Legend series={data.series} />
         <SeriesChart data={data} look={look} label={`New, returning, resurrected and dormant persons by ${periodName(period, 1)}. The table below has every value.`} />

@@ -1,8 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
-import type { Asked } from "../builder/useAnswer.ts";
+import { Facts } from "../builder/Facts.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
 import type { ChartLook } from "../charts/option.ts";
 import { fullNumber, percent, shortNumber } from "../format.ts";
@@ -14,7 +13,6 @@ import { periodName } from "./question.ts";
 import { meanPeriods, stickinessSeries } from "./series.ts";
 
 interface StickinessResultProps {
-  asked: Asked<StickinessAnswer>;
   answer: StickinessAnswer;
   request: ReactNode;
 }
@@ -36,7 +34,7 @@ function Figures({ answer }: { answer: StickinessAnswer }) {
 }
 
 /** On how many of the periods persons are active. */
-export function StickinessResult({ asked, answer, request }: StickinessResultProps) {
+export function StickinessResult({ answer, request }: StickinessResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const { period } = answer.semantics;
   const data = useMemo(() => stickinessSeries(answer.stickiness, false), [answer]);
@@ -54,7 +52,6 @@ export function StickinessResult({ asked, answer, request }: StickinessResultPro
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">Persons by the number of {periodName(period, 2)} in which they are active</h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         <SeriesChart data={data} look={look} label={`Persons by active ${periodName(period, 2)}. The table below has every value.`} />
         <p className="small quiet">

@@ -2,11 +2,12 @@ import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
 import { Answered } from "../builder/Answered.tsx";
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
-import { type Asked, useAnswer } from "../builder/useAnswer.ts";
+import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
+import { requestOnceKnown } from "../builder/vocabulary.ts";
 import { fullNumber } from "../format.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
@@ -37,12 +38,11 @@ function Bones() {
 
 interface ResultProps {
   answer: PathsAnswer;
-  asked: Asked<PathsAnswer>;
   actions: StepActions;
   request: ReactNode;
 }
 
-function Result({ answer, asked, actions, request }: ResultProps) {
+function Result({ answer, actions, request }: ResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const flow = useMemo(() => flowOf(answer, narrow ? MOST_NAMES_NARROW : MOST_NAMES), [answer, narrow]);
   if (answer.sequences === 0) {
@@ -59,7 +59,6 @@ function Result({ answer, asked, actions, request }: ResultProps) {
           <h2 className="cut tabular">
             {fullNumber(answer.sequences)} paths of {fullNumber(answer.users)} persons
           </h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         <FlowChart flow={flow} total={answer.sequences} heads={headsOf(answer)} actions={actions} />
         {flow.folded && <p className="small quiet">The most frequent names at each place; the rest of a place is Other, with the ways in and out of it.</p>}
@@ -98,7 +97,7 @@ export default function PathsPage({ session, onDisconnect }: PageProps) {
   const search = useSearch();
   const question = useMemo(() => readPaths(search), [search]);
   const words = useVocabulary(session);
-  const request = JSON.stringify(pathsRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => pathsRequest(question, typesOf));
   const asked = useAnswer<PathsAnswer>(session, "paths", request);
   const set = (changed: PathsQuestion) => {
     goTo(`/paths${writePaths(changed)}`);
@@ -108,7 +107,7 @@ export default function PathsPage({ session, onDisconnect }: PageProps) {
       <PathsSentence question={question} words={words} onChange={set} />
       <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
         {(answer) => (
-          <Result answer={answer} asked={asked} actions={stepActions(question, set)} request={<RequestDisclosure session={session} call="paths" request={request} />} />
+          <Result answer={answer} actions={stepActions(question, set)} request={request !== null && <RequestDisclosure session={session} call="paths" request={request} />} />
         )}
       </Answered>
     </Page>

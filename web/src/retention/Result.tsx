@@ -2,8 +2,7 @@ import { SegmentedControl } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
-import type { Asked } from "../builder/useAnswer.ts";
+import { Facts } from "../builder/Facts.tsx";
 import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
 import { type ChartLook, labelsDirectly } from "../charts/option.ts";
@@ -20,7 +19,6 @@ import { type Retention, SHOWS, type Shown } from "./retention.ts";
 
 interface ResultProps {
   retention: Retention;
-  asked: Asked<RetentionAnswer>;
   answer: RetentionAnswer;
   request: ReactNode;
   onChange: (changed: Partial<Retention>) => void;
@@ -53,7 +51,7 @@ function leftOut({ hidden, columns, rows }: Heat, period: string): string {
 }
 
 /** The triangle of all cohorts, or of those with one value. */
-function Cohorts({ retention, answer, onChange, onShow }: Omit<ResultProps, "asked" | "request">) {
+function Cohorts({ retention, answer, onChange, onShow }: Omit<ResultProps, "request">) {
   const { period } = answer.semantics;
   const groups = answer.breakdown ?? [];
   const group = groups.find(({ value }) => JSON.stringify(value) === retention.group);
@@ -94,7 +92,7 @@ function Cohorts({ retention, answer, onChange, onShow }: Omit<ResultProps, "ask
 
 /** The average curve, the table of cohorts under it, and how it came about. */
 export function Result(props: ResultProps) {
-  const { retention, asked, answer, request } = props;
+  const { retention, answer, request } = props;
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const data = useMemo(() => curveData(answer), [answer]);
   const look = useMemo<ChartLook>(() => ({ kind: "line", interval: "", stacks: false, narrow, format: percent, whole: 1 }), [narrow]);
@@ -111,7 +109,6 @@ export function Result(props: ResultProps) {
       <section className="panel chart-panel" aria-label="Retention">
         <header className="headline">
           <Headline answer={answer} />
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         {data.series.length > 1 && !labelsDirectly(data, look) && <Legend series={data.series} />}
         <SeriesChart data={data} look={look} label={`Average share that came back in each ${answer.semantics.period}. The table below has every value.`} />

@@ -9,7 +9,7 @@ import { rangeInWords } from "../builder/range.ts";
 import { isPicked } from "../builder/subject.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
-import type { Vocabulary } from "../builder/vocabulary.ts";
+import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -87,7 +87,7 @@ export default function RetentionPage({ session, onDisconnect }: PageProps) {
   const retention = useMemo(() => readRetention(search), [search]);
   const words = useVocabulary(session);
   const missing = missingPart(retention);
-  const request = missing === null ? JSON.stringify(toRequest(retention, words.typesOf)) : null;
+  const request = missing === null ? requestOnceKnown(words, (typesOf) => toRequest(retention, typesOf)) : null;
   const asked = useAnswer<RetentionAnswer>(session, "retention", request);
   // Another question has other people, unless it says so itself.
   const change: Change = (changed) => {
@@ -104,7 +104,6 @@ export default function RetentionPage({ session, onDisconnect }: PageProps) {
             {(answer) => (
               <Result
                 retention={retention}
-                asked={asked}
                 answer={answer}
                 request={request !== null && <RequestDisclosure session={session} call="retention" request={request} />}
                 onChange={change}

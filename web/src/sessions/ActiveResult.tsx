@@ -1,7 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import type { Asked } from "../builder/useAnswer.ts";
 import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
@@ -97,7 +97,6 @@ export function ActiveResult({ by, asked, answer, request }: ActiveResultProps) 
       <section className="panel chart-panel" aria-label="Chart">
         <header>
           <h2 className="cut">Active persons</h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
         </header>
         {!labelsDirectly(windows, look) && <Legend series={windows.series} />}
         <SeriesChart data={windows} look={look} label="Daily, weekly and monthly active persons by day." />

@@ -1,16 +1,14 @@
 import { useMemo } from "react";
 
 import { Answered } from "../builder/Answered.tsx";
-import { Facts } from "../builder/Facts.tsx";
 import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
-import type { Vocabulary } from "../builder/vocabulary.ts";
+import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
-import { Failure } from "../ui/Failure.tsx";
 import { Page } from "../ui/Page.tsx";
 import { Picker } from "../ui/Picker.tsx";
 import { Tabs } from "../ui/Tabs.tsx";
@@ -37,10 +35,18 @@ interface SideProps extends PageProps {
 }
 
 function Sessions({ session, onDisconnect, question, words, onChange }: SideProps) {
-  const request = JSON.stringify(sessionsRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => sessionsRequest(question, typesOf));
   const asked = useAnswer<SessionsAnswer>(session, "sessions", request);
-  const split = useAnswer<SessionsAnswer>(session, "sessions", question.by === "" ? null : JSON.stringify(breakdownRequest(question, words.typesOf)));
-  const fits = question.by !== "" && split.answer?.sessions.every((row) => question.by in row) === true;
+  const split = useAnswer<SessionsAnswer>(session, "sessions", question.by === "" ? null : requestOnceKnown(words, (typesOf) => breakdownRequest(question, typesOf)));
+  const fits = split.answer?.sessions.every((row) => question.by in row) === true;
+  // The split stands inside of the whole, and is stopped with it.
+  const whole = {
+    ...asked,
+    cancel: () => {
+      asked.cancel();
+      split.cancel();
+    },
+  };
   const pagePicker = (
     <Picker
       label="Pages are named by"
@@ -53,23 +59,19 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
     />
   );
   return (
-    <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
+    <Answered asked={whole} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
       {(answer) => (
         <SessionsResult
           question={question}
           asked={asked}
           answer={answer}
-          request={<RequestDisclosure session={session} call="sessions" request={request} />}
+          request={request !== null && <RequestDisclosure session={session} call="sessions" request={request} />}
           groups={
-            <>
-              {question.by !== "" && split.error !== null && <Failure error={split.error} onRetry={split.retry} onDisconnect={onDisconnect} />}
-              {fits && split.answer !== undefined && (
-                <div className="result" data-stale={split.stale} aria-busy={split.asking} inert={split.stale}>
-                  <Groups by={question.by} answer={split.answer} />
-                  {!split.answer.complete && <Facts answer={split.answer} />}
-                </div>
-              )}
-            </>
+            question.by !== "" && (
+              <Answered asked={fits ? split : { ...split, answer: undefined }} missing={null} bones={<Bone height={160} />} onDisconnect={onDisconnect}>
+                {(groups) => <Groups by={question.by} answer={groups} />}
+              </Answered>
+            )
           }
           pagePicker={pagePicker}
           onMeasure={(measure) => {
@@ -82,11 +84,11 @@ function Sessions({ session, onDisconnect, question, words, onChange }: SideProp
 }
 
 function ActiveUsers({ session, onDisconnect, question, words }: SideProps) {
-  const request = JSON.stringify(activeUsersRequest(question, words.typesOf));
+  const request = requestOnceKnown(words, (typesOf) => activeUsersRequest(question, typesOf));
   const asked = useAnswer<ActiveUsersAnswer>(session, "active_users", request);
   return (
     <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
-      {(answer) => <ActiveResult by={question.by} asked={asked} answer={answer} request={<RequestDisclosure session={session} call="active_users" request={request} />} />}
+      {(answer) => <ActiveResult by={question.by} asked={asked} answer={answer} request={request !== null && <RequestDisclosure session={session} call="active_users" request={request} />} />}
     </Answered>
   );
 }

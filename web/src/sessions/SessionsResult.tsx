@@ -1,7 +1,7 @@
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
+import { Facts } from "../builder/Facts.tsx";
 import { named } from "../builder/named.ts";
 import type { Asked } from "../builder/useAnswer.ts";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
@@ -53,7 +53,6 @@ function OverTime({ question, asked, answer, request }: SessionsResultProps) {
     <section className="panel chart-panel" aria-label="Chart">
       <header>
         <h2 className="cut">{name}</h2>
-        {asked.asking && <Waiting onCancel={asked.cancel} />}
       </header>
       <SeriesChart data={data} look={look} label={`${name} ${question.interval === "day" ? "by day" : `by ${question.interval}`}.`} />
       <p className="small quiet">{ruleInWords(answer.semantics)}</p>
@@ -127,6 +126,7 @@ export function Groups({ by, answer }: { by: string; answer: SessionsAnswer }) {
           cells: [fullNumber(row.sessions), fullNumber(row.users), spell(row.median_length_ms), percent(row.bounce_rate)],
         }))}
       />
+      <Facts answer={answer} />
     </section>
   );
 }

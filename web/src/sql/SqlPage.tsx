@@ -56,7 +56,7 @@ function Outcome({ session, statement: { sql, view }, asked, onView, onShow, onD
   if (asked.error !== null) return <SqlProblem error={asked.error} sql={sql} onRetry={asked.retry} onDisconnect={onDisconnect} onShow={onShow} />;
   return (
     <Answered asked={asked} missing={null} bones={<Bone height={240} />} onDisconnect={onDisconnect}>
-      {(answer) => <SqlResult asked={asked} answer={answer} view={view} request={<RequestDisclosure session={session} call="sql" request={request} />} onView={onView} />}
+      {(answer) => <SqlResult answer={answer} view={view} request={<RequestDisclosure session={session} call="sql" request={request} />} onView={onView} />}
     </Answered>
   );
 }
@@ -66,7 +66,7 @@ export default function SqlPage({ session, onDisconnect }: PageProps) {
   const search = useSearch();
   const statement = useMemo(() => readStatement(search), [search]);
   const { sql, view } = statement;
-  const schema = useSchema(session);
+  const { schema } = useSchema(session);
   const area = useRef<HTMLTextAreaElement>(null);
   const [draft, setDraft] = useDraft(sql);
   const [history, setHistory] = useState(() => rememberedStatements(session.app));

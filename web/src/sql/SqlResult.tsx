@@ -2,8 +2,7 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
-import { Facts, Waiting } from "../builder/Facts.tsx";
-import type { Asked } from "../builder/useAnswer.ts";
+import { Facts } from "../builder/Facts.tsx";
 import { Legend } from "../charts/Legend.tsx";
 import { SeriesChart } from "../charts/SeriesChart.tsx";
 import { type ChartLook, MAX_BARS, labelsDirectly } from "../charts/option.ts";
@@ -22,7 +21,6 @@ const VIEWS = [
 ];
 
 interface SqlResultProps {
-  asked: Asked<SqlAnswer>;
   answer: SqlAnswer;
   view: Statement["view"];
   request: ReactNode;
@@ -30,7 +28,7 @@ interface SqlResultProps {
 }
 
 /** The rows as a table, or as the chart that they suggest. */
-export function SqlResult({ asked, answer, view, request, onView }: SqlResultProps) {
+export function SqlResult({ answer, view, request, onView }: SqlResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
   const chart = useMemo(() => sqlChart(answer), [answer]);
   const look = useMemo<ChartLook>(() => ({ kind: "line", interval: chart?.interval ?? "", stacks: false, narrow }), [chart, narrow]);
@@ -45,7 +43,6 @@ export function SqlResult({ asked, answer, view, request, onView }: SqlResultPro
       <section className="panel chart-panel" aria-label="Result">
         <header>
           <h2 className="cut tabular">{rows.length === 1 ? "1 row" : `${fullNumber(rows.length)} rows`}</h2>
-          {asked.asking && <Waiting onCancel={asked.cancel} />}
           <SegmentedControl
             size="xs"
             aria-label="Shown as"
