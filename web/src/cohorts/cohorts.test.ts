@@ -91,8 +91,25 @@ test("ids are taken out of a pasted text, each once", () => {
 });
 
 test("a filter that the editor would lose is kept as it is", () => {
-  for (const value of ["2026-06-01", [], null]) {
-    const rule = { did: "purchase", filters: [{ property: "expires", op: Array.isArray(value) ? "in" : "lt", value }], range: "30d" };
+  const lost = [
+    { property: "expires", op: "lt", value: "2026-06-01" },
+    { property: "expires", op: "lt", value: null },
+    { property: "plan", op: "in", value: [] },
+    { property: "plan", op: "eq", value: ["pro", "team"] },
+    { property: "code", op: "contains", value: 5 },
+    { property: "code", op: "contains", value: ["a", "b"] },
+    { property: "code", op: "is_set", value: false },
+    { property: "plan", op: "eq", value: "pro", case_sensitive: false },
+    { property: "cohort:a", op: "in", value: true },
+  ];
+  for (const filter of lost) {
+    const rule = { did: "purchase", filters: [filter], range: "30d" };
     expect(ruleRequest(rootFrom(rule), typesOf)).toEqual(rule);
   }
+});
+
+test("a number that is asked for as a text too is one value of the editor", () => {
+  const rule = { property: "user.age", op: "in", value: [30, "30"] };
+  expect(ruleFrom(rule)).toEqual({ kind: "property", condition: { property: "user.age", op: "is", values: ["30"] } });
+  expect(ruleRequest(ruleFrom(rule), () => ["string", "number", "boolean"])).toEqual(rule);
 });

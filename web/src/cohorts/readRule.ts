@@ -16,16 +16,35 @@ const LISTED: Record<string, string> = { eq: "is", in: "is", neq: "is_not", not_
 
 const asText = (value: unknown): string | null => (typeof value === "string" ? value : typeof value === "number" || typeof value === "boolean" ? String(value) : null);
 
+const FILTER_MEMBERS = new Set(["property", "op", "value"]);
+
+/** True where nothing of a filter is lost when its condition is written again. */
+function isKept(filter: Members, known: string): boolean {
+  const { op, value } = filter;
+  if (!Object.keys(filter).every((member) => FILTER_MEMBERS.has(member))) return false;
+  switch (takes(known)) {
+    case "none":
+      return value === undefined;
+    case "number":
+      return typeof value === "number";
+    case "one":
+      return typeof value === "string";
+    case "many":
+      return Array.isArray(value) === (op === "in" || op === "not_in");
+  }
+}
+
 /** A filter as a condition of the editor, where it can be one. */
 function conditionFrom(filter: unknown): Condition | null {
   if (!isObject(filter) || typeof filter["property"] !== "string" || typeof filter["op"] !== "string") return null;
   const { property, op, value } = filter;
-  if (property.startsWith("cohort:")) return op === "in" || op === "not_in" ? { property, op: `${op}_cohort`, values: [] } : null;
+  if (property.startsWith("cohort:")) return (op === "in" || op === "not_in") && isKept(filter, `${op}_cohort`) ? { property, op: `${op}_cohort`, values: [] } : null;
   const known = SAME.has(op) ? op : LISTED[op];
   if (known === undefined) return null;
   const values = (value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value]).map(asText);
-  if (!values.every((text) => text !== null) || (takes(known) === "number" && typeof value !== "number")) return null;
-  const condition = { property, op: known, values };
+  if (!values.every((text) => text !== null) || !isKept(filter, known)) return null;
+  // 30 and "30" are one text of the editor, which asks for both.
+  const condition = { property, op: known, values: [...new Set(values)] };
   return isFinished(condition) ? condition : null;
 }
 

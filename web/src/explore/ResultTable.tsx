@@ -49,7 +49,7 @@ function GroupTable({ data, keys, measure }: { data: ChartData; keys: string[]; 
         {data.series.map((series) => (
           <tr key={JSON.stringify(series.group)}>
             {series.group.map((value, at) => (
-              <td key={keys[at]} title={valueLabel(value)}>
+              <td key={at} title={valueLabel(value)}>
                 {valueLabel(value)}
               </td>
             ))}

@@ -8,6 +8,7 @@ import type { Vocabulary } from "../builder/vocabulary.ts";
 import { Picker } from "../ui/Picker.tsx";
 import { StepList } from "./StepList.tsx";
 import { COUNTINGS, type Funnel, MODES, WINDOWS, isWindow } from "./funnel.ts";
+import { withStepMoved, withoutStep } from "./places.ts";
 
 interface QuestionProps {
   funnel: Funnel;
@@ -91,6 +92,12 @@ export function Question({ funnel, words, onChange }: QuestionProps) {
         words={words}
         onChange={(steps) => {
           onChange({ ...funnel, steps });
+        }}
+        onMove={(at, to) => {
+          onChange(withStepMoved(funnel, at, to));
+        }}
+        onRemove={(at) => {
+          onChange(withoutStep(funnel, at));
         }}
       />
       <Sentence funnel={funnel} words={words} onChange={onChange} />

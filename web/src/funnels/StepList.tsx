@@ -15,6 +15,9 @@ interface StepListProps {
   optionals: boolean;
   words: Vocabulary;
   onChange: (steps: Step[]) => void;
+  /** From one place to another, both counted from 0. */
+  onMove: (at: number, to: number) => void;
+  onRemove: (at: number) => void;
 }
 
 type Way = "up" | "down";
@@ -33,7 +36,7 @@ function useFollowingFocus(steps: Step[]) {
   return { list, follow: (at: number, way: Way) => (wanted.current = { at, way }) };
 }
 
-interface StepRowProps extends Omit<StepListProps, "steps" | "onChange"> {
+interface StepRowProps extends Omit<StepListProps, "steps" | "onChange" | "onMove" | "onRemove"> {
   step: Step;
   at: number;
   count: number;
@@ -106,15 +109,14 @@ function StepRow({ step, at, count, optionals, words, onChange, onMove, onRemove
 }
 
 /** The steps in their order; each can be changed, moved and taken out. */
-export function StepList({ steps, optionals, words, onChange }: StepListProps) {
+export function StepList({ steps, optionals, words, onChange, onMove, onRemove }: StepListProps) {
   const { list, follow } = useFollowingFocus(steps);
   const [said, say] = useState("");
   const move = (at: number, way: Way) => {
     const to = at + (way === "up" ? -1 : 1);
-    const moved = steps.map((step, place) => (place === at ? steps[to] : place === to ? steps[at] : step));
     follow(to, way);
     say(`Step ${at + 1} is now step ${to + 1}`);
-    onChange(moved.filter((step) => step !== undefined));
+    onMove(at, to);
   };
   return (
     <>
@@ -135,7 +137,7 @@ export function StepList({ steps, optionals, words, onChange }: StepListProps) {
               move(at, way);
             }}
             onRemove={() => {
-              onChange(steps.filter((_, place) => place !== at));
+              onRemove(at);
             }}
           />
         ))}

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { type Funnel, START, type Step, readFunnel, writeFunnel } from "./funnel.ts";
+import { withStepMoved, withoutStep } from "./places.ts";
 import { cutLabel, missingPart, toRequest } from "./request.ts";
 
 const step = (name: string, more: Partial<Step> = {}): Step => ({ events: [name], conditions: [], optional: false, ...more });
@@ -63,4 +64,18 @@ test("a label is cut to what the API takes, between characters", () => {
     expect(new TextEncoder().encode(cut).length).toBeLessThanOrEqual(255);
     expect(cut).toMatch(new RegExp(`^(${letter})+…$`, "u"));
   }
+});
+
+test("what is said of a step moves and goes with it", () => {
+  const between = (from: number, to: number) => ({ events: ["refund"], conditions: [], from, to });
+  const funnel = { ...START, steps: ["a", "b", "c", "d"].map((name) => step(name)), attribution: "step:3", exclusions: [between(3, 4), between(0, 2), between(2, 3)] };
+  const check = (changed: Funnel, names: string, attribution: string, places: number[][]) => {
+    expect(changed.steps.flatMap(({ events }) => events).join("")).toBe(names);
+    expect(changed.attribution).toBe(attribution);
+    expect(changed.exclusions.map(({ from, to }) => [from, to])).toEqual(places);
+  };
+  check(withStepMoved(funnel, 2, 1), "acbd", "step:2", [[2, 4], [0, 3], [2, 3]]);
+  check(withoutStep(funnel, 0), "bcd", "step:2", [[2, 3], [1, 2]]);
+  check(withoutStep(funnel, 2), "abd", "first", [[0, 2]]);
+  check(withoutStep({ ...funnel, attribution: "last" }, 3), "abc", "last", [[0, 2], [2, 3]]);
 });

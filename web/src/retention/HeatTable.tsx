@@ -110,7 +110,8 @@ export function HeatTable(props: HeatTableProps) {
         </thead>
         <tbody>
           {heat.rows.map((row, at) => (
-            <Row key={row.cohort ?? `whole ${row.name}`} row={row} at={at} props={props} current={current} />
+            // Names may be the same: of what is not set, and of a text that reads so.
+            <Row key={at} row={row} at={at} props={props} current={current} />
           ))}
         </tbody>
       </table>

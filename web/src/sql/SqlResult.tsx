@@ -30,7 +30,8 @@ interface SqlResultProps {
 /** The rows as a table, or as the chart that they suggest. */
 export function SqlResult({ answer, view, request, onView }: SqlResultProps) {
   const narrow = useMediaQuery("(max-width: 640px)", false, { getInitialValueInEffect: false });
-  const chart = useMemo(() => sqlChart(answer), [answer]);
+  const suggested = useMemo(() => sqlChart(answer), [answer]);
+  const chart = typeof suggested === "string" ? null : suggested;
   const look = useMemo<ChartLook>(() => ({ kind: "line", interval: chart?.interval ?? "", stacks: false, narrow }), [chart, narrow]);
   const { rows, columns } = answer;
   const save = () => {
@@ -62,9 +63,7 @@ export function SqlResult({ answer, view, request, onView }: SqlResultProps) {
             <SeriesChart data={chart.data} look={look} label="Chart of the rows. The table has every value." />
           </>
         )}
-        {view === "chart" && chart === null && (
-          <p className="quiet">A chart needs a first column of times or texts, and numbers beside it.</p>
-        )}
+        {view === "chart" && typeof suggested === "string" && <p className="quiet">{suggested}</p>}
         {note !== null && <p className="small quiet">{note}</p>}
         <Facts answer={answer} />
         {request}

@@ -19,7 +19,12 @@ export function readStatements(stored: string | null): string[] {
 
 /** Statements of an app that were run in this browser, newest first. */
 export function rememberedStatements(app: string): string[] {
-  return readStatements(localStorage.getItem(PREFIX + app));
+  try {
+    return readStatements(localStorage.getItem(PREFIX + app));
+  } catch {
+    // The browser keeps nothing for this page.
+    return [];
+  }
 }
 
 /** The list with a statement in front, kept as far as the browser has room for it. */
@@ -28,11 +33,15 @@ export function rememberStatement(app: string, sql: string): string[] {
   try {
     localStorage.setItem(PREFIX + app, JSON.stringify(statements));
   } catch {
-    // Full: the statement runs all the same.
+    // Full, or nothing is kept: the statement runs all the same.
   }
   return statements;
 }
 
 export function forgetStatements(app: string): void {
-  localStorage.removeItem(PREFIX + app);
+  try {
+    localStorage.removeItem(PREFIX + app);
+  } catch {
+    // Then nothing was kept.
+  }
 }

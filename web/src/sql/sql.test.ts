@@ -5,7 +5,7 @@ import { toCsv } from "./csv.ts";
 import { MAX_REMEMBERED, readStatements, withStatement } from "./history.ts";
 import { indent, outdent } from "./indent.ts";
 import { lineAt, offsetOf, positionIn } from "./problem.ts";
-import { intervalOf, sqlChart } from "./sqlChart.ts";
+import { NO_CHART, REPEATED, type SqlChart, intervalOf, sqlChart } from "./sqlChart.ts";
 import { readStatement, writeStatement } from "./statement.ts";
 import { propertyInSql } from "./tables.ts";
 
@@ -52,23 +52,31 @@ test("the place of a problem is found in the text", () => {
   expect(offsetOf("a", { line: 9, column: 9 })).toBe(1);
 });
 
+function drawn(given: SqlAnswer): SqlChart {
+  const chart = sqlChart(given);
+  if (typeof chart === "string") throw new Error(chart);
+  return chart;
+}
+
 test("times and numbers are lines, a text beside them names the lines", () => {
   const rows: SqlAnswer["rows"] = [["2026-03-02T00:00:00Z", "DE", 2], ["2026-03-01T00:00:00Z", "US", 1], ["2026-03-01T00:00:00Z", "DE", null]];
-  const chart = sqlChart(answer([DAY, COUNTRY, EVENTS], rows));
-  expect(chart?.data.times).toEqual(["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]);
-  expect(chart?.data.series.map(({ name, values }) => [name, values])).toEqual([["DE", [null, 2]], ["US", [1, null]]]);
-  const wide = sqlChart(answer([{ name: "d", type: "date" }, EVENTS, { name: "x", type: "number" }], [["2026-03-01", 1, 0.5]]));
-  expect(wide?.data.series.map((series) => series.name)).toEqual(["events", "x"]);
-  expect(wide?.interval).toBe("day");
+  const chart = drawn(answer([DAY, COUNTRY, EVENTS], rows));
+  expect(chart.data.times).toEqual(["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]);
+  expect(chart.data.series.map(({ name, values }) => [name, values])).toEqual([["DE", [null, 2]], ["US", [1, null]]]);
+  const wide = drawn(answer([{ name: "d", type: "date" }, EVENTS, { name: "x", type: "number" }], [["2026-03-01", 1, 0.5]]));
+  expect(wide.data.series.map((series) => series.name)).toEqual(["events", "x"]);
+  expect(wide.interval).toBe("day");
 });
 
 test("text and numbers are bars; what suggests no chart has none", () => {
-  expect(sqlChart(answer([COUNTRY, EVENTS], [[null, 3], ["US", 1]]))?.data.series.map(({ name, values }) => [name, values[0]])).toEqual([["(not set)", 3], ["US", 1]]);
-  expect(sqlChart(answer([COUNTRY], [["US"]]))).toBeNull();
-  expect(sqlChart(answer([EVENTS, EVENTS], [[1, 2]]))).toBeNull();
-  expect(sqlChart(answer([DAY, EVENTS], []))).toBeNull();
+  expect(drawn(answer([COUNTRY, EVENTS], [[null, 3], ["US", 1]])).data.series.map(({ name, values }) => [name, values[0]])).toEqual([["(not set)", 3], ["US", 1]]);
+  expect(sqlChart(answer([COUNTRY], [["US"]]))).toBe(NO_CHART);
+  expect(sqlChart(answer([EVENTS, EVENTS], [[1, 2]]))).toBe(NO_CHART);
+  expect(sqlChart(answer([DAY, EVENTS], []))).toBe(NO_CHART);
   // By device as well: two rows of one day and country.
-  expect(sqlChart(answer([DAY, COUNTRY, EVENTS], [["2026-03-01", "US", 3], ["2026-03-01", "US", 4]]))).toBeNull();
+  expect(sqlChart(answer([DAY, COUNTRY, EVENTS], [["2026-03-01", "US", 3], ["2026-03-01", "US", 4]]))).toBe(REPEATED);
+  expect(sqlChart(answer([DAY, EVENTS], [["2026-03-01", null], ["2026-03-01", 4]]))).toBe(REPEATED);
+  expect(sqlChart(answer([DAY, COUNTRY, EVENTS], [["2026-03-01", null, 3], ["2026-03-01", "(not set)", 4]]))).toMatchObject({ data: { series: [{ group: [null], values: [3] }, { group: ["(not set)"], values: [4] }] } });
   expect(intervalOf(["2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"])).toBe("month");
   expect(intervalOf(["2026-03-01T10:00:00Z"])).toBe("minute");
 });

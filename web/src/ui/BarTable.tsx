@@ -25,7 +25,7 @@ export function BarTable({ label, heads, rows }: BarTableProps) {
       <thead>
         <tr>
           {heads.map((head, at) => (
-            <th key={head} scope="col" className={at === 0 ? undefined : "amount"}>
+            <th key={at} scope="col" className={at === 0 ? undefined : "amount"}>
               {head}
             </th>
           ))}
@@ -39,7 +39,7 @@ export function BarTable({ label, heads, rows }: BarTableProps) {
               <span className="bar-label">{row.label}</span>
             </th>
             {row.cells.map((cell, at) => (
-              <td key={heads[at + 1]} className="amount">
+              <td key={at} className="amount">
                 {cell}
               </td>
             ))}

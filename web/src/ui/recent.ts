@@ -13,5 +13,9 @@ export function recentChoices(kind: string): string[] {
 
 export function rememberChoice(kind: string, value: string): void {
   const others = recentChoices(kind).filter((other) => other !== value);
-  sessionStorage.setItem(PREFIX + kind, JSON.stringify([value, ...others].slice(0, MAX_RECENT)));
+  try {
+    sessionStorage.setItem(PREFIX + kind, JSON.stringify([value, ...others].slice(0, MAX_RECENT)));
+  } catch {
+    // Full, or nothing is kept: the choice counts all the same.
+  }
 }
