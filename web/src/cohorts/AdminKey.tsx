@@ -21,7 +21,7 @@ export function AdminKey({ app, changes }: { app: string; changes: Changes }) {
         }}
       />
       <p className="small quiet">
-        The key of this tab only reads. <code>throng app add-key {app} --kind admin</code> shows one that may change cohorts. It stays in the memory of this page until you leave it.
+        The key of this tab only reads. <code>throng app add-key {app} --kind admin --data DIR</code> shows one that may change cohorts. It stays in the memory of this page until you leave it.
       </p>
     </div>
   );
