@@ -5,8 +5,8 @@ use metadata_store::{App, WeekDay};
 use query::{Answered, AppSettings, FailureKind, QueryFailure, Weekday};
 use serde_json::Value;
 
+use crate::access::Reader;
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::Reader;
 use crate::openapi::{examples, metric_examples};
 use crate::request::Question;
 use crate::saved_questions::with_saved_funnel;
@@ -30,7 +30,7 @@ use crate::state::ApiState;
     responses((status = 200, body = Value, example = json!(examples::query_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -52,7 +52,7 @@ pub(crate) async fn query(State(state): State<ApiState>, question: Question) -> 
     responses((status = 200, body = Value, example = json!(examples::funnel_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let request = with_saved_funnel(&state, reader.app_id(), request).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn funnel(State(state): State<ApiState>, question: Question) ->
     responses((status = 200, body = Value, example = json!(examples::funnel_persons_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn funnel_persons(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let request = with_saved_funnel(&state, reader.app_id(), request).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn funnel_persons(State(state): State<ApiState>, question: Ques
     responses((status = 200, body = Value, example = json!(examples::funnel_person_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let request = with_saved_funnel(&state, reader.app_id(), request).await?;
@@ -108,7 +108,7 @@ pub(crate) async fn funnel_person(State(state): State<ApiState>, question: Quest
     responses((status = 200, body = Value, example = json!(examples::paths_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn paths(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -120,7 +120,7 @@ pub(crate) async fn paths(State(state): State<ApiState>, question: Question) -> 
     description = "GET takes the same JSON as its body or in `?q=`. Send `next_cursor` of an answer as `cursor` for the page of older events.",
     request_body(content = Value, example = json!(examples::events())),
     responses((status = 200, body = Value), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn events(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -130,7 +130,7 @@ pub(crate) async fn events(State(state): State<ApiState>, question: Question) ->
 /// Event names, properties, their types and sample values.
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/schema", tag = "analytics", params(("app_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn schema(State(state): State<ApiState>, reader: Reader) -> Result<Json<Answered>, ApiError> {
     let app = settings(reader.app());
     state.parts.queries.schema(&app, (state.parts.now_ms)()).await.map(Json).map_err(refusal)

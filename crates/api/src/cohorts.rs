@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::{Editor, Reader};
 use crate::analytics::{refusal, settings};
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::{Administrator, Reader};
 use crate::metrics::METRICS;
 use crate::openapi::examples;
 use crate::request::{Question, RequestBody, parse_object, query_string};
@@ -164,7 +164,7 @@ impl CohortRuleAnswer {
 /// The cohorts of the app, by name.
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/cohorts", tag = "cohorts", params(("app_id" = String, Path)),
     responses((status = 200, body = CohortsAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<CohortsAnswer>, ApiError> {
     let (definitions, app) = (state.parts.definitions.clone(), reader.app_id().clone());
     let cohorts = on_a_thread(move || COHORTS.all(&*definitions, &app)).await?;
@@ -182,10 +182,10 @@ pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Resul
         ("list" = (value = json!(examples::cohort_list()))))),
     responses((status = 201, body = CohortRuleAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<CohortRuleAnswer>), ApiError> {
     let mut body = read_body(&body)?;
@@ -198,14 +198,14 @@ pub(crate) async fn create(
     let rule = body.rule()?.ok_or_else(|| ApiError::invalid("rule", "invalid_cohort", "give \"rule\", or \"persons\" for a list"))?;
     let definition = Definition {
         id,
-        app: admin.app_id().clone(),
+        app: editor.app_id().clone(),
         kind: DefinitionKind::Cohort,
         name,
         document: json!({ "rule": rule }),
         version: 0,
         saved_at_ms: (state.parts.now_ms)(),
     };
-    save(&state, &admin, move |_| Ok(definition.clone())).await.map(|answer| (StatusCode::CREATED, answer))
+    save(&state, &editor, move |_| Ok(definition.clone())).await.map(|answer| (StatusCode::CREATED, answer))
 }
 
 /// One cohort, with how many persons are in it now.
@@ -214,7 +214,7 @@ pub(crate) async fn create(
     description = "The size counts persons with a stored event, exactly; it is kept for 5 seconds.",
     responses((status = 200, body = CohortSizeAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn one(
     State(state): State<ApiState>,
     reader: Reader,
@@ -240,10 +240,10 @@ pub(crate) async fn one(
     request_body(content = CohortBody, example = json!(examples::cohort_change())),
     responses((status = 200, body = CohortRuleAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn change(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
     body: RequestBody,
 ) -> Result<Json<CohortRuleAnswer>, ApiError> {
@@ -257,7 +257,7 @@ pub(crate) async fn change(
         return Err(ApiError::invalid("name", "invalid_cohort", "there is nothing to change: give \"name\", \"rule\" or \"persons\""));
     }
     let now_ms = (state.parts.now_ms)();
-    save(&state, &admin, move |cohorts| {
+    save(&state, &editor, move |cohorts| {
         let stored = cohorts.iter().find(|cohort| cohort.id == id).ok_or_else(|| COHORTS.unknown())?;
         Ok(Definition {
             version: body.version.unwrap_or(stored.version),
@@ -275,14 +275,14 @@ pub(crate) async fn change(
     params(("app_id" = String, Path), ("cohort_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn remove(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (_, id) = in_path;
-    let (definitions, app, asked) = (state.parts.definitions.clone(), admin.app_id().clone(), id.clone());
+    let (definitions, app, asked) = (state.parts.definitions.clone(), editor.app_id().clone(), id.clone());
     let work = move || {
         COHORTS.unchanged_meanwhile(&*definitions, &app, |cohorts| {
             cohorts.iter().find(|cohort| cohort.id == asked).ok_or_else(|| COHORTS.unknown())?;
@@ -311,7 +311,7 @@ pub(crate) async fn remove(
     params(("app_id" = String, Path), ("cohort_id" = String, Path), PersonsParams),
     responses((status = 200, body = Value, example = json!(examples::cohort_persons_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn persons(
     State(state): State<ApiState>,
     reader: Reader,
@@ -336,7 +336,7 @@ pub(crate) async fn persons(
     request_body(content = Value, example = json!(examples::cohort_preview())),
     responses((status = 200, body = Value, example = json!(examples::cohort_persons_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn preview(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -367,10 +367,10 @@ fn read_body(RequestBody(body): &RequestBody) -> Result<CohortBody, ApiError> {
 /// Checks and saves the cohort that `make` makes of all the app's cohorts, and gives no answer again that an earlier version made.
 async fn save(
     state: &ApiState,
-    admin: &Administrator,
+    editor: &Editor,
     make: impl Fn(&[Definition]) -> Result<Definition, ApiError> + Send + 'static,
 ) -> Result<Json<CohortRuleAnswer>, ApiError> {
-    let (settings, app, definitions) = (settings(admin.app()), admin.app_id().clone(), state.parts.definitions.clone());
+    let (settings, app, definitions) = (settings(editor.app()), editor.app_id().clone(), state.parts.definitions.clone());
     let work = move || {
         COHORTS.unchanged_meanwhile(&*definitions, &app, |cohorts| {
             let definition = make(cohorts)?;

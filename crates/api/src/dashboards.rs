@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use crate::access::{Editor, Reader};
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::{Administrator, Reader};
 use crate::openapi::saved_examples as examples;
 use crate::request::RequestBody;
 use crate::saved_questions::DASHBOARDS;
@@ -15,7 +15,7 @@ use crate::state::ApiState;
 /// The saved dashboards of the app, by name.
 #[utoipa::path(get, path = "/api/v1/apps/{app_id}/dashboards", tag = "dashboards", params(("app_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<Value>, ApiError> {
     DASHBOARDS.list("dashboards", &state, &reader).await
 }
@@ -28,13 +28,13 @@ pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Resul
     request_body(content = Value, example = json!(examples::dashboard())),
     responses((status = 201, body = Value, example = json!(examples::dashboard_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    DASHBOARDS.create(&state, &admin, &body).await
+    DASHBOARDS.create(&state, &editor, &body).await
 }
 
 /// One saved dashboard.
@@ -42,7 +42,7 @@ pub(crate) async fn create(
     params(("app_id" = String, Path), ("dashboard_id" = String, Path)),
     responses((status = 200, body = Value, example = json!(examples::dashboard_answer())), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn one(
     State(state): State<ApiState>,
     reader: Reader,
@@ -57,14 +57,14 @@ pub(crate) async fn one(
     request_body(content = Value, example = json!(examples::change())),
     responses((status = 200, body = Value, example = json!(examples::dashboard_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn change(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
     body: RequestBody,
 ) -> Result<Json<Value>, ApiError> {
-    DASHBOARDS.change(&state, &admin, in_path.1, &body).await
+    DASHBOARDS.change(&state, &editor, in_path.1, &body).await
 }
 
 /// Deletes a saved dashboard.
@@ -72,11 +72,11 @@ pub(crate) async fn change(
     params(("app_id" = String, Path), ("dashboard_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn remove(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    DASHBOARDS.remove(&state, &admin, in_path.1).await
+    DASHBOARDS.remove(&state, &editor, in_path.1).await
 }

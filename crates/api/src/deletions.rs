@@ -4,8 +4,8 @@ use event_store::{DeletionReceipt, DeletionRequest, LaterEvents, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::Administrator;
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::Administrator;
 use crate::request::query_string;
 use crate::state::ApiState;
 use crate::time::iso_utc;
@@ -137,7 +137,7 @@ pub(crate) struct DeletionsAnswer {
     params(("app_id" = String, Path), ("person_id" = String, Path, description = "1 to 255 bytes, percent-encoded"), DeleteParams),
     responses((status = 202, body = ReceiptAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["owner"])))]
 pub(crate) async fn delete_person(
     State(state): State<ApiState>,
     admin: Administrator,
@@ -168,7 +168,7 @@ pub(crate) async fn delete_person(
 /// The receipts of the newest deletions.
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/deletions", tag = "administration", params(("app_id" = String, Path), ListParams),
     responses((status = 200, body = DeletionsAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["owner"])))]
 pub(crate) async fn list(State(state): State<ApiState>, admin: Administrator, uri: Uri) -> Result<axum::Json<DeletionsAnswer>, ApiError> {
     let params: ListParams = query_string(&uri)?;
     let limit = params.limit.unwrap_or(DEFAULT_LIMIT);
@@ -184,7 +184,7 @@ pub(crate) async fn list(State(state): State<ApiState>, admin: Administrator, ur
     params(("app_id" = String, Path), ("deletion_id" = String, Path)),
     responses((status = 200, body = ReceiptAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["owner"])))]
 pub(crate) async fn receipt(
     State(state): State<ApiState>,
     admin: Administrator,

@@ -31,7 +31,7 @@ const MISSING_HEADER: &str = "x-throng-missing";
     responses((status = 200, body = Vec<u8>, content_type = "application/x-ndjson"), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 422, body = ErrorBody, description = "Stored events are damaged"),
         (status = 503, body = ErrorBody, description = "As many exports run as may")),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn export(State(state): State<ApiState>, version: Version, question: Question) -> Result<Response, ApiError> {
     if version < Version::HTTP_11 {
         let message = "over HTTP/1.0 a file that was cut off looks whole: use HTTP/1.1 (behind nginx: proxy_http_version 1.1)";

@@ -5,8 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use crate::access::{Editor, Reader};
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::{Administrator, Reader};
 use crate::openapi::saved_examples as examples;
 use crate::request::RequestBody;
 use crate::saved_questions::FUNNELS;
@@ -15,7 +15,7 @@ use crate::state::ApiState;
 /// The saved funnels of the app, by name.
 #[utoipa::path(get, path = "/api/v1/apps/{app_id}/funnels", tag = "funnels", params(("app_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<Value>, ApiError> {
     FUNNELS.list("funnels", &state, &reader).await
 }
@@ -27,13 +27,13 @@ pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Resul
     request_body(content = Value, example = json!(examples::funnel())),
     responses((status = 201, body = Value, example = json!(examples::funnel_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
-    FUNNELS.create(&state, &admin, &body).await
+    FUNNELS.create(&state, &editor, &body).await
 }
 
 /// One saved funnel.
@@ -41,7 +41,7 @@ pub(crate) async fn create(
     params(("app_id" = String, Path), ("funnel_id" = String, Path)),
     responses((status = 200, body = Value, example = json!(examples::funnel_answer())), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn one(
     State(state): State<ApiState>,
     reader: Reader,
@@ -56,14 +56,14 @@ pub(crate) async fn one(
     request_body(content = Value, example = json!(examples::change())),
     responses((status = 200, body = Value, example = json!(examples::funnel_answer())), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn change(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
     body: RequestBody,
 ) -> Result<Json<Value>, ApiError> {
-    FUNNELS.change(&state, &admin, in_path.1, &body).await
+    FUNNELS.change(&state, &editor, in_path.1, &body).await
 }
 
 /// Deletes a saved funnel.
@@ -71,11 +71,11 @@ pub(crate) async fn change(
     params(("app_id" = String, Path), ("funnel_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn remove(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    FUNNELS.remove(&state, &admin, in_path.1).await
+    FUNNELS.remove(&state, &editor, in_path.1).await
 }

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::access::{Editor, Reader};
 use crate::analytics::{refusal, settings};
 use crate::cohorts::saved_cohort;
 use crate::error::{ApiError, ErrorBody};
-use crate::keys::{Administrator, Reader};
 use crate::openapi::metric_examples as examples;
 use crate::request::{RequestBody, parse_object};
 use crate::saved::{ExpectedField, Kind, VERSION_FIELD, on_a_thread, text_field};
@@ -129,7 +129,7 @@ impl MetricAnswer {
 /// The saved metrics of the app, by name.
 #[utoipa::path(get, path = "/api/v1/apps/{app_id}/metrics", tag = "metrics", params(("app_id" = String, Path)),
     responses((status = 200, body = MetricsAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Result<Json<MetricsAnswer>, ApiError> {
     let (definitions, app) = (state.parts.definitions.clone(), reader.app_id().clone());
     let metrics = on_a_thread(move || METRICS.all(&*definitions, &app)).await?;
@@ -147,10 +147,10 @@ pub(crate) async fn list(State(state): State<ApiState>, reader: Reader) -> Resul
         ("of metrics" = (value = json!(examples::metric_of_metrics()))))),
     responses((status = 201, body = MetricAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn create(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     body: RequestBody,
 ) -> Result<(StatusCode, Json<MetricAnswer>), ApiError> {
     let body = read_body(&body)?;
@@ -165,21 +165,21 @@ pub(crate) async fn create(
     }
     let definition = Definition {
         id,
-        app: admin.app_id().clone(),
+        app: editor.app_id().clone(),
         kind: DefinitionKind::Metric,
         name,
         document: changed(&json!({}), &body),
         version: 0,
         saved_at_ms: (state.parts.now_ms)(),
     };
-    save(&state, &admin, move |_| Ok(definition.clone())).await.map(|answer| (StatusCode::CREATED, answer))
+    save(&state, &editor, move |_| Ok(definition.clone())).await.map(|answer| (StatusCode::CREATED, answer))
 }
 
 /// One saved metric.
 #[utoipa::path(get, path = "/api/v1/apps/{app_id}/metrics/{metric_id}", tag = "metrics",
     params(("app_id" = String, Path), ("metric_id" = String, Path)),
     responses((status = 200, body = MetricAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn one(
     State(state): State<ApiState>,
     reader: Reader,
@@ -195,10 +195,10 @@ pub(crate) async fn one(
     request_body(content = MetricBody, example = json!(examples::metric_change())),
     responses((status = 200, body = MetricAnswer), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn change(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
     body: RequestBody,
 ) -> Result<Json<MetricAnswer>, ApiError> {
@@ -212,7 +212,7 @@ pub(crate) async fn change(
         return Err(ApiError::invalid("name", "invalid_metric", message));
     }
     let now_ms = (state.parts.now_ms)();
-    save(&state, &admin, move |metrics| {
+    save(&state, &editor, move |metrics| {
         let stored = metrics.iter().find(|metric| metric.id == id).ok_or_else(|| METRICS.unknown())?;
         Ok(Definition {
             version: body.version.unwrap_or(stored.version),
@@ -230,14 +230,14 @@ pub(crate) async fn change(
     params(("app_id" = String, Path), ("metric_id" = String, Path)),
     responses((status = 200, body = Value), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)),
-    security(("admin_key" = [])))]
+    security(("admin_key" = []), ("login" = ["editor"])))]
 pub(crate) async fn remove(
     State(state): State<ApiState>,
-    admin: Administrator,
+    editor: Editor,
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (_, id) = in_path;
-    let (definitions, app, asked) = (state.parts.definitions.clone(), admin.app_id().clone(), id.clone());
+    let (definitions, app, asked) = (state.parts.definitions.clone(), editor.app_id().clone(), id.clone());
     on_a_thread(move || {
         METRICS.unchanged_meanwhile(&*definitions, &app, |metrics| {
             metrics.iter().find(|metric| metric.id == asked).ok_or_else(|| METRICS.unknown())?;
@@ -286,10 +286,10 @@ fn read_body(RequestBody(body): &RequestBody) -> Result<MetricBody, ApiError> {
 /// Checks and saves the metric that `make` makes of all the app's metrics, and gives no answer again that an earlier version made.
 async fn save(
     state: &ApiState,
-    admin: &Administrator,
+    editor: &Editor,
     make: impl Fn(&[Definition]) -> Result<Definition, ApiError> + Send + 'static,
 ) -> Result<Json<MetricAnswer>, ApiError> {
-    let (settings, app, definitions) = (settings(admin.app()), admin.app_id().clone(), state.parts.definitions.clone());
+    let (settings, app, definitions) = (settings(editor.app()), editor.app_id().clone(), state.parts.definitions.clone());
     let work = move || {
         METRICS.unchanged_meanwhile(&*definitions, &app, |metrics| {
             let definition = make(metrics)?;

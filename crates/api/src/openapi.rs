@@ -1,12 +1,14 @@
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::error::ErrorBody;
 use crate::{
-    accounts, analytics, cohorts, dashboards, deletions, export, funnels, live, metrics, operations, periods, sessions, settings, sql,
+    analytics, app_keys, apps, cohorts, dashboards, deletions, export, funnels, invitations, ledger, live, login, members, metrics,
+    operations, periods, sessions, settings, sql,
 };
 
+pub(crate) mod account_examples;
 pub(crate) mod examples;
 mod ingestion;
 pub(crate) mod metric_examples;
@@ -63,13 +65,36 @@ pub(crate) mod session_examples;
         sql::sql,
         live::realtime,
         live::realtime_stream,
-        accounts::ledger,
-        accounts::rejected,
+        ledger::ledger,
+        ledger::rejected,
         deletions::delete_person,
         deletions::list,
         deletions::receipt,
         settings::settings,
         settings::change,
+        login::begin::set_up_state,
+        login::begin::set_up,
+        login::begin::log_in,
+        login::begin::log_out,
+        login::mine::me,
+        login::mine::change,
+        login::mine::change_password,
+        login::mine::logins,
+        login::mine::end_login,
+        apps::list,
+        apps::create,
+        members::list,
+        members::change,
+        members::remove,
+        invitations::list,
+        invitations::invite,
+        invitations::revoke,
+        invitations::look,
+        invitations::accept,
+        app_keys::list,
+        app_keys::create,
+        app_keys::rotate,
+        app_keys::revoke,
         operations::health,
         operations::ready,
         operations::metrics
@@ -81,7 +106,8 @@ pub(crate) mod session_examples;
         (name = "analytics", description = "Questions"),
         (name = "cohorts", description = "Saved segments: rules about persons, and lists of them"),
         (name = "metrics", description = "Saved metrics: formulas with a name and a unit"),
-        (name = "administration", description = "Settings of an app, and persons that must be forgotten"),
+        (name = "administration", description = "Settings and keys of an app, and persons that must be forgotten"),
+        (name = "accounts", description = "Who logs in, with which role on which app"),
         (name = "live", description = "The last minutes"),
         (name = "operations", description = "For those who run it")
     )
@@ -96,11 +122,18 @@ impl Modify for Keys {
         for (name, description) in [
             ("read_key", "A read key, `rk_...`: asks, for its app only"),
             ("write_key", "A write key, `wk_...`: appends"),
-            ("admin_key", "An admin key, `ak_...`: changes settings, saves cohorts and metrics, and deletes persons, of its app only"),
+            (
+                "admin_key",
+                "An admin key, `ak_...`: changes settings and keys, saves what can be saved, and deletes persons, of its app only",
+            ),
         ] {
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }
+        let description = "The cookie of a login. It opens what the role named beside it may, on the apps where the account has that role or a \
+            higher one; all calls but GET need `Sec-Fetch-Site: same-origin`, as browsers send it, and a JSON body.";
+        let cookie = ApiKeyValue::with_description(crate::login::COOKIE, description);
+        components.add_security_scheme("login", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 

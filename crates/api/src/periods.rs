@@ -25,7 +25,7 @@ use crate::state::ApiState;
     responses((status = 200, body = Value, example = json!(examples::retention_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn retention(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -41,7 +41,7 @@ pub(crate) async fn retention(State(state): State<ApiState>, question: Question)
     responses((status = 200, body = Value, example = json!(examples::lifecycle_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn lifecycle(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -56,7 +56,7 @@ pub(crate) async fn lifecycle(State(state): State<ApiState>, question: Question)
     responses((status = 200, body = Value, example = json!(examples::stickiness_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn stickiness(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());
@@ -74,7 +74,7 @@ pub(crate) async fn stickiness(State(state): State<ApiState>, question: Question
     responses((status = 200, body = Value, example = json!(examples::active_users_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn active_users(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());

@@ -8,8 +8,8 @@ use axum::http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::access::{Reader, wrong_app};
 use crate::error::ApiError;
-use crate::keys::{Reader, wrong_app};
 use crate::state::ApiState;
 
 /// A question: the caller and a JSON object, from the body of a GET or POST, or from `?q=`.
@@ -55,6 +55,13 @@ impl FromRequest<ApiState> for RequestBody {
             }
         }
     }
+}
+
+/// The body as a struct; unknown fields are refused when the struct says so.
+pub(crate) async fn read_json<T: DeserializeOwned>(request: Request, state: &ApiState) -> Result<T, ApiError> {
+    let RequestBody(body) = RequestBody::from_request(request, state).await?;
+    serde_json::from_slice(&body)
+        .map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not valid: {error}")))
 }
 
 /// A body or parameter as a JSON object; empty is one without fields.

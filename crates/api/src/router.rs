@@ -3,15 +3,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, patch, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
 use crate::request_id::identify;
 use crate::state::ApiState;
 use crate::{
-    accounts, analytics, cohorts, dashboards, deletions, export, funnels, live, metrics, openapi, periods, security, sessions, settings,
-    sql, web,
+    analytics, app_keys, apps, cohorts, dashboards, deletions, export, funnels, invitations, ledger, live, login, members, metrics,
+    openapi, periods, security, sessions, settings, sql, web,
 };
 
 /// Largest JSON of a question.
@@ -40,22 +40,41 @@ pub fn router(state: ApiState) -> Router {
         .route("/schema", get(analytics::schema))
         .route("/realtime", get(live::realtime))
         .route("/realtime/stream", get(live::realtime_stream))
-        .route("/rejected", get(accounts::rejected))
-        .route("/ledger", get(accounts::ledger))
+        .route("/rejected", get(ledger::rejected))
+        .route("/ledger", get(ledger::ledger))
         .route("/persons/{person_id}", delete(deletions::delete_person))
         .route("/deletions", get(deletions::list))
         .route("/deletions/{deletion_id}", get(deletions::receipt))
         .route("/settings", get(settings::settings).patch(settings::change));
-    let saved = Router::new()
+    let of_app = Router::new()
         .route("/metrics", get(metrics::list).post(metrics::create))
         .route("/metrics/{metric_id}", get(metrics::one).put(metrics::change).delete(metrics::remove))
         .route("/funnels", get(funnels::list).post(funnels::create))
         .route("/funnels/{funnel_id}", get(funnels::one).put(funnels::change).delete(funnels::remove))
         .route("/dashboards", get(dashboards::list).post(dashboards::create))
-        .route("/dashboards/{dashboard_id}", get(dashboards::one).put(dashboards::change).delete(dashboards::remove));
+        .route("/dashboards/{dashboard_id}", get(dashboards::one).put(dashboards::change).delete(dashboards::remove))
+        .route("/keys", get(app_keys::list).post(app_keys::create))
+        .route("/keys/{key_id}", delete(app_keys::revoke))
+        .route("/keys/{key_id}/rotate", post(app_keys::rotate))
+        .route("/members", get(members::list))
+        .route("/members/{account_id}", patch(members::change).delete(members::remove))
+        .route("/invitations", get(invitations::list).post(invitations::invite))
+        .route("/invitations/{invitation_id}", delete(invitations::revoke));
+    let people = Router::new()
+        .route("/setup", get(login::begin::set_up_state).post(login::begin::set_up))
+        .route("/login", post(login::begin::log_in))
+        .route("/logout", post(login::begin::log_out))
+        .route("/me", get(login::mine::me).patch(login::mine::change))
+        .route("/me/password", post(login::mine::change_password))
+        .route("/me/logins", get(login::mine::logins))
+        .route("/me/logins/{login_id}", delete(login::mine::end_login))
+        .route("/apps", get(apps::list).post(apps::create))
+        .route("/invitations/look", post(invitations::look))
+        .route("/invitations/accept", post(invitations::accept));
     let answers = Router::new()
         .nest("/api/v1/analytics/{app_id}", reads)
-        .nest("/api/v1/apps/{app_id}", saved)
+        .nest("/api/v1/apps/{app_id}", of_app)
+        .nest("/api/v1", people)
         .route("/api/v1/openapi.json", get(openapi::serve))
         .route("/api", axum::routing::any(unknown_route))
         .route("/api/{*rest}", axum::routing::any(unknown_route))

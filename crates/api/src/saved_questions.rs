@@ -9,10 +9,10 @@ use metadata_store::{Definition, DefinitionKind, Definitions};
 use query::{AppSettings, Cohorts, Metrics, QueryFailure, check_question};
 use serde_json::{Map, Value, json};
 
+use crate::access::{Editor, Reader};
 use crate::analytics::{refusal, settings};
 use crate::cohorts::{COHORTS, saved_cohort};
 use crate::error::ApiError;
-use crate::keys::{Administrator, Reader};
 use crate::metrics::{METRICS, saved_metric};
 use crate::request::{RequestBody, parse_object};
 use crate::saved::{ExpectedField, Kind, VERSION_FIELD, on_a_thread, text_field};
@@ -264,7 +264,7 @@ impl Content {
     pub(crate) async fn create(
         &'static self,
         state: &ApiState,
-        admin: &Administrator,
+        editor: &Editor,
         body: &RequestBody,
     ) -> Result<(StatusCode, Json<Value>), ApiError> {
         let mut body = self.read(body)?;
@@ -282,21 +282,21 @@ impl Content {
         }
         let definition = Definition {
             id,
-            app: admin.app_id().clone(),
+            app: editor.app_id().clone(),
             kind: self.kind.kind,
             name,
             document: changed(&json!({}), body),
             version: 0,
             saved_at_ms: (state.parts.now_ms)(),
         };
-        let saved = self.save(state, admin, move |_| Ok(definition.clone())).await?;
+        let saved = self.save(state, editor, move |_| Ok(definition.clone())).await?;
         Ok((StatusCode::CREATED, saved))
     }
 
     pub(crate) async fn change(
         &'static self,
         state: &ApiState,
-        admin: &Administrator,
+        editor: &Editor,
         id: String,
         body: &RequestBody,
     ) -> Result<Json<Value>, ApiError> {
@@ -312,7 +312,7 @@ impl Content {
         }
         let name = body.shift_remove("name").as_ref().and_then(Value::as_str).map(str::to_owned);
         let now_ms = (state.parts.now_ms)();
-        self.save(state, admin, move |all| {
+        self.save(state, editor, move |all| {
             let stored = all.iter().find(|definition| definition.id == id).ok_or_else(|| self.kind.unknown())?;
             Ok(Definition {
                 version: version.unwrap_or(stored.version),
@@ -325,8 +325,8 @@ impl Content {
         .await
     }
 
-    pub(crate) async fn remove(&'static self, state: &ApiState, admin: &Administrator, id: String) -> Result<Json<Value>, ApiError> {
-        let (definitions, app, asked) = (state.parts.definitions.clone(), admin.app_id().clone(), id.clone());
+    pub(crate) async fn remove(&'static self, state: &ApiState, editor: &Editor, id: String) -> Result<Json<Value>, ApiError> {
+        let (definitions, app, asked) = (state.parts.definitions.clone(), editor.app_id().clone(), id.clone());
         on_a_thread(move || {
             self.kind.find(&*definitions, &app, &asked)?;
             let users = if self.kind.kind == DefinitionKind::Funnel { boards_with(&*definitions, &app, &asked)? } else { Vec::new() };
@@ -353,10 +353,10 @@ impl Content {
     async fn save(
         &'static self,
         state: &ApiState,
-        admin: &Administrator,
+        editor: &Editor,
         make: impl Fn(&[Definition]) -> Result<Definition, ApiError> + Send + 'static,
     ) -> Result<Json<Value>, ApiError> {
-        let (settings, app, definitions) = (settings(admin.app()), admin.app_id().clone(), state.parts.definitions.clone());
+        let (settings, app, definitions) = (settings(editor.app()), editor.app_id().clone(), state.parts.definitions.clone());
         let saved = on_a_thread(move || {
             self.kind.unchanged_meanwhile(&*definitions, &app, |all| {
                 let definition = make(all)?;

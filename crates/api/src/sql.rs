@@ -23,7 +23,7 @@ use crate::state::ApiState;
     responses((status = 200, body = Value, example = json!(examples::sql_answer())),
         (status = 400, body = ErrorBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 503, body = ErrorBody)),
-    security(("read_key" = [])))]
+    security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn sql(State(state): State<ApiState>, question: Question) -> Result<Json<Answered>, ApiError> {
     let Question { reader, request } = question;
     let app = settings(reader.app());

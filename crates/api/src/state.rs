@@ -1,19 +1,26 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use event::TimestampMs;
 use event_store::{Ledger, PersonDeletions};
-use metadata_store::{Definitions, MetadataStore};
+use metadata_store::{AccountStore, Definitions, MetadataError, MetadataStore, PasswordHash, TokenHash};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use query::QueryService;
 use realtime_store::RealtimeStore;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::ReadKeys;
+use crate::error::ApiError;
 use crate::export::ExportMetrics;
-use crate::keys::ReadKeys;
 use crate::live::LiveHub;
+use crate::login::Attempts;
+use crate::login::account::refused;
 use crate::request_id::RequestIds;
+use crate::saved::on_a_thread;
 
 /// What the API is made of; the server puts it together.
 pub struct ApiParts {
@@ -31,6 +38,12 @@ pub struct ApiParts {
     pub definitions: Arc<dyn Definitions>,
     /// Whom keys belong to.
     pub keys: Arc<dyn ReadKeys>,
+    /// Who logs in, with which roles.
+    pub accounts: Arc<dyn AccountStore>,
+    /// What the token of the link for the first account must match; `None` where no link was given out.
+    pub set_up: Option<TokenHash>,
+    /// Where a request comes from, proxies that are trusted looked through.
+    pub client_address: ClientAddress,
     /// The clock, milliseconds since 1970.
     pub now_ms: fn() -> TimestampMs,
     /// A random number of this process, the first part of every request id.
@@ -38,6 +51,9 @@ pub struct ApiParts {
     /// Ends live streams when cancelled, so that the server can stop.
     pub shutdown: CancellationToken,
 }
+
+/// Tells where a request comes from, `None` where that is not known.
+pub type ClientAddress = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
 /// Bounds of the API.
 #[derive(Clone, Debug)]
@@ -61,6 +77,9 @@ pub struct ApiState {
     pub(crate) live: Arc<LiveHub>,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) attempts: Arc<Attempts>,
+    /// Changes whenever somebody may do less than before.
+    access: watch::Sender<()>,
 }
 
 impl ApiState {
@@ -73,7 +92,49 @@ impl ApiState {
         let parts = Arc::new(parts);
         let live = Arc::new(LiveHub::new(Arc::clone(&parts), options, metrics.live_streams.clone()));
         let request_ids = Arc::new(RequestIds::new(parts.process));
-        Ok(Self { parts, live, metrics, request_ids })
+        Ok(Self { parts, live, metrics, request_ids, attempts: Arc::new(Attempts::new()), access: watch::Sender::new(()) })
+    }
+
+    /// Asks or changes accounts, on a thread made for it.
+    pub(crate) async fn on_accounts<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn AccountStore, TimestampMs) -> Result<T, MetadataError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let parts = Arc::clone(&self.parts);
+        on_a_thread(move || work(parts.accounts.as_ref(), (parts.now_ms)()).map_err(refused)).await
+    }
+
+    /// Asks or changes apps and keys, on a thread made for it.
+    pub(crate) async fn on_apps<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn MetadataStore, TimestampMs) -> Result<T, MetadataError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let parts = Arc::clone(&self.parts);
+        on_a_thread(move || work(parts.metadata.as_ref(), (parts.now_ms)()).map_err(refused)).await
+    }
+
+    /// Hashes a password that was checked.
+    pub(crate) async fn hash_password(&self, password: String) -> Result<PasswordHash, ApiError> {
+        self.attempts.hashing(move || PasswordHash::of(&password)).await?.map_err(|error| {
+            tracing::error!(error, "a password could not be hashed");
+            ApiError::internal()
+        })
+    }
+
+    /// Somebody may do less from now on: live streams ask whether theirs is still allowed.
+    pub(crate) fn access_changed(&self) {
+        self.access.send_replace(());
+    }
+
+    /// Keys or settings changed: nothing that was remembered of them is believed any more.
+    pub(crate) fn keys_changed(&self) {
+        self.parts.keys.forget();
+        self.access_changed();
+    }
+
+    /// Follows [`ApiState::access_changed`].
+    pub(crate) fn access_changes(&self) -> watch::Receiver<()> {
+        self.access.subscribe()
     }
 
     /// Resolves when the tasks behind live streams have ended, some time after `shutdown` was cancelled.

@@ -22,7 +22,7 @@ mod refusal;
 mod serve;
 
 pub use batch_parser::{BatchParser, InvalidBody};
-pub use enrich::{GeoError, GeoIp};
+pub use enrich::{GeoError, GeoIp, client_address};
 pub use gateway::Gateway;
 pub use keys::{AppAccess, KeyLookup, KeysUnavailable, WriteKeys};
 pub use options::{AddressRange, GatewayOptions, InvalidRange};

@@ -85,13 +85,44 @@ impl App {
     }
 }
 
-/// A fresh id: `app_` and 16 characters of base 32 (80 random bits).
+/// What to change of an app; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppChange {
+    /// What people call it.
+    pub name: Option<String>,
+    /// IANA name; the caller has checked it.
+    pub timezone: Option<String>,
+    /// First day of a week.
+    pub week_start: Option<WeekDay>,
+    /// Days that raw events are kept from now on, `Some(None)` for ever. What was dropped before stays dropped.
+    pub raw_retention_days: Option<Option<u32>>,
+}
+
+impl AppChange {
+    /// The app as it is after the change.
+    pub fn applied_to(self, app: App) -> App {
+        App {
+            name: self.name.unwrap_or(app.name),
+            timezone: self.timezone.unwrap_or(app.timezone),
+            week_start: self.week_start.unwrap_or(app.week_start),
+            raw_retention_days: self.raw_retention_days.unwrap_or(app.raw_retention_days),
+            ..app
+        }
+    }
+}
+
+/// A fresh id of an app: `app_` and 16 characters of base 32 (80 random bits).
 pub fn new_app_id(rng: &mut impl CryptoRng) -> AppId {
+    #[expect(clippy::expect_used, reason = "20 characters of the allowed alphabet")]
+    AppId::new(&random_id("app_", rng)).expect("an allowed id")
+}
+
+/// `prefix` and 16 characters of base 32 (80 random bits).
+pub(crate) fn random_id(prefix: &str, rng: &mut impl CryptoRng) -> String {
     // Crockford's alphabet in lower case: no i, l, o, u, so an id can be read out.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let random: String = (0..16).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
-    #[expect(clippy::expect_used, reason = "20 characters of the allowed alphabet")]
-    AppId::new(&format!("app_{random}")).expect("an allowed id")
+    let random = (0..16).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
+    prefix.chars().chain(random).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! What every metadata store must do. An implementation's tests call these with an `open` that opens the same, at first empty, store
 //! each time, as several processes would.
 
+mod accounts;
+
+pub use accounts::{accounts_log_in, invitations_are_used_once, roles_open_apps, set_up_happens_once};
+
 use event::AppId;
 use serde_json::json;
 
-use crate::app::{App, WeekDay};
+use crate::app::{App, AppChange, WeekDay};
 use crate::definition::{Definition, DefinitionKind};
 use crate::key::{Key, KeyKind, KeyOwner, NewKey, SecretKey};
 use crate::store::{Definitions, MAX_DEFINITIONS_PER_KIND, MetadataError, MetadataStore};
@@ -42,12 +46,23 @@ pub fn apps_are_kept<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), Metad
     let new_key = key(&again, KeyKind::Read, 0);
     assert_eq!(second.create_app(&again, std::slice::from_ref(&new_key)), Err(MetadataError::Taken("app APP-1".to_owned())));
     assert_eq!(second.app(&plain.id)?.as_ref(), Some(&plain));
-    assert_eq!(second.find_key(&new_key.hash)?, None, "nothing of a refused app is kept");
+    assert_eq!(second.find_key(&new_key.hash, 100)?, None, "nothing of a refused app is kept");
     for days in [Some(30), None] {
-        first.set_raw_retention(&plain.id, days)?;
-        assert_eq!(second.app(&plain.id)?, Some(App { raw_retention_days: days, ..plain.clone() }));
+        let change = AppChange { raw_retention_days: Some(days), ..AppChange::default() };
+        let changed = App { raw_retention_days: days, ..plain.clone() };
+        assert_eq!(first.change_app(&plain.id, &change)?, changed);
+        assert_eq!(second.app(&plain.id)?, Some(changed));
     }
-    assert_eq!(first.set_raw_retention(&app("app_3", 0).id, None), Err(MetadataError::Missing("app app_3".to_owned())));
+    let change = AppChange {
+        name: Some("Renamed".to_owned()),
+        timezone: Some("Europe/Berlin".to_owned()),
+        week_start: Some(WeekDay::Sunday),
+        raw_retention_days: None,
+    };
+    let changed = second.change_app(&plain.id, &change)?;
+    assert_eq!((changed.name.as_str(), changed.timezone.as_str(), changed.week_start), ("Renamed", "Europe/Berlin", WeekDay::Sunday));
+    assert_eq!((changed.raw_retention_days, first.app(&plain.id)?), (None, Some(changed.clone())), "what is not given stays");
+    assert_eq!(first.change_app(&app("app_3", 0).id, &change), Err(MetadataError::Missing("app app_3".to_owned())));
     Ok(())
 }
 
@@ -65,19 +80,57 @@ pub fn keys_open_their_app<S: MetadataStore>(open: impl Fn() -> S) -> Result<(),
     first.add_key(&added)?;
     first.add_key(&admin)?;
     for (key, owner) in [(&write, &ours), (&read, &ours), (&added, &other), (&admin, &other)] {
-        assert_eq!(second.find_key(&key.hash)?, Some(KeyOwner { app: owner.clone(), kind: key.kind }));
+        assert_eq!(second.find_key(&key.hash, 100)?, Some(KeyOwner { app: owner.clone(), kind: key.kind }));
     }
-    assert_eq!(second.find_key(&key(&ours, KeyKind::Read, 0).hash)?, None);
+    assert_eq!(second.find_key(&key(&ours, KeyKind::Read, 0).hash, 100)?, None);
     assert!(matches!(first.add_key(&added), Err(MetadataError::Taken(_))));
     assert_eq!(first.add_key(&key(&app("nobody", 0), KeyKind::Read, 0)), Err(MetadataError::Missing("app nobody".to_owned())));
 
     second.revoke_key(&read.id, 50)?;
     second.revoke_key(&read.id, 60)?;
-    assert_eq!(first.find_key(&read.hash)?, None);
-    assert!(first.find_key(&write.hash)?.is_some());
-    let listed = |key: &NewKey, revoked_at_ms| Key { id: key.id.clone(), kind: key.kind, created_at_ms: key.created_at_ms, revoked_at_ms };
+    assert_eq!(first.find_key(&read.hash, 100)?, None);
+    assert!(first.find_key(&write.hash, 100)?.is_some());
+    let listed = |key: &NewKey, revoked_at_ms| Key {
+        id: key.id.clone(),
+        kind: key.kind,
+        created_at_ms: key.created_at_ms,
+        revoked_at_ms,
+        last_used_at_ms: None,
+    };
     assert_eq!(first.keys(&ours.id)?, [listed(&write, None), listed(&read, Some(50))]);
     assert_eq!(first.revoke_key("key_unknown", 1), Err(MetadataError::Missing("key key_unknown".to_owned())));
+    Ok(())
+}
+
+/// A key that takes another's place opens the app at once, and the old one for as long as it was given.
+///
+/// # Errors
+/// What the store answered where it should have answered.
+pub fn keys_rotate_and_know_their_last_use<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), MetadataError> {
+    let (first, second) = (open(), open());
+    let (ours, other) = (app("ours", 1), app("other", 2));
+    let (old, foreign) = (key(&ours, KeyKind::Write, 1), key(&other, KeyKind::Write, 1));
+    first.create_app(&ours, std::slice::from_ref(&old))?;
+    first.create_app(&other, std::slice::from_ref(&foreign))?;
+    let new = key(&ours, KeyKind::Write, 10);
+    let refused = |id: &str| Err(MetadataError::Missing(format!("write key {id} that is not revoked")));
+    assert_eq!(first.rotate_key(&foreign.id, &new, 50), refused(&foreign.id), "a key of another app");
+    let other_kind = key(&ours, KeyKind::Admin, 10);
+    assert!(matches!(first.rotate_key(&old.id, &other_kind, 50), Err(MetadataError::Missing(_))), "a key of another kind");
+    assert_eq!(second.find_key(&new.hash, 10)?, None, "nothing of a refused rotation is kept");
+    first.rotate_key(&old.id, &new, 50)?;
+    assert!(second.find_key(&new.hash, 10)?.is_some());
+    assert!(second.find_key(&old.hash, 49)?.is_some());
+    assert_eq!(second.find_key(&old.hash, 50)?, None);
+    let third = key(&ours, KeyKind::Write, 11);
+    assert_eq!(first.rotate_key(&old.id, &third, 60), refused(&old.id), "a key is rotated once");
+    second.revoke_key(&old.id, 20)?;
+    assert_eq!(first.find_key(&old.hash, 20)?, None, "a key that had time left can be revoked at once");
+
+    first.note_keys_used(&[(new.hash, 3_600_000), (key(&ours, KeyKind::Read, 0).hash, 1)])?;
+    first.note_keys_used(&[(new.hash, 0)])?;
+    let used: Vec<_> = second.keys(&ours.id)?.into_iter().map(|key| (key.id, key.revoked_at_ms, key.last_used_at_ms)).collect();
+    assert_eq!(used, [(old.id, Some(20), None), (new.id, None, Some(3_600_000))]);
     Ok(())
 }
 

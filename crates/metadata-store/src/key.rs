@@ -47,7 +47,14 @@ impl KeyKind {
 }
 
 /// Random characters of a key after its prefix: 43 of base 62 are 256 bits.
-const RANDOM_CHARS: usize = 43;
+pub(crate) const RANDOM_CHARS: usize = 43;
+
+/// `prefix` and 256 random bits in base 62.
+pub(crate) fn random_text(prefix: &str, rng: &mut impl CryptoRng) -> String {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let random = (0..RANDOM_CHARS).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
+    prefix.chars().chain(random).collect()
+}
 
 /// A key as its owner holds it. It is shown once and never stored; `Debug` does not show it either.
 pub struct SecretKey(String);
@@ -55,9 +62,7 @@ pub struct SecretKey(String);
 impl SecretKey {
     /// A fresh key.
     pub fn generate(kind: KeyKind, rng: &mut impl CryptoRng) -> Self {
-        const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let random = (0..RANDOM_CHARS).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
-        Self(kind.prefix().chars().chain(random).collect())
+        Self(random_text(kind.prefix(), rng))
     }
 
     /// The key's text.
@@ -129,8 +134,10 @@ pub struct Key {
     pub kind: KeyKind,
     /// When it was made.
     pub created_at_ms: TimestampMs,
-    /// Since when it opens nothing.
+    /// From when on it opens nothing; in the future while a key that took its place is put to use.
     pub revoked_at_ms: Option<TimestampMs>,
+    /// When it last opened something, to the hour.
+    pub last_used_at_ms: Option<TimestampMs>,
 }
 
 /// Whom a key belongs to.

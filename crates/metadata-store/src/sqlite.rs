@@ -1,11 +1,15 @@
+mod accounts;
 mod check;
 mod copy;
+mod definitions;
+mod invitations;
+mod logins;
+mod members;
 mod migrations;
 
 pub use check::{MetadataCheck, check_metadata};
 pub use copy::copy_metadata;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +17,9 @@ use std::time::Duration;
 use event::{AppId, TimestampMs};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, named_params};
 
-use crate::app::{App, WeekDay};
-use crate::definition::{Definition, DefinitionKind};
+use crate::app::{App, AppChange, WeekDay};
 use crate::key::{Key, KeyHash, KeyKind, KeyOwner, NewKey};
-use crate::store::{Definitions, MAX_DEFINITIONS_PER_KIND, MetadataError, MetadataStore};
+use crate::store::{MetadataError, MetadataStore};
 
 /// How long a call waits for another process that is writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,17 +101,7 @@ impl SqliteMetadataStore {
 
 impl MetadataStore for SqliteMetadataStore {
     fn create_app(&self, app: &App, keys: &[NewKey]) -> Result<(), MetadataError> {
-        self.change(|transaction| {
-            let sql = "INSERT INTO apps (id, name, timezone, week_start, raw_retention_days, session_idle_minutes, created_at_ms)
-                VALUES (:id, :name, :timezone, :week_start, :raw_retention_days, :session_idle_minutes, :created_at_ms)";
-            let parameters = named_params! {
-                ":id": app.id.as_str(), ":name": app.name, ":timezone": app.timezone, ":week_start": app.week_start.as_str(),
-                ":raw_retention_days": app.raw_retention_days, ":session_idle_minutes": app.session_idle_minutes,
-                ":created_at_ms": app.created_at_ms,
-            };
-            transaction.execute(sql, parameters).map_err(|error| not_twice(&error, &format!("app {}", app.id)))?;
-            keys.iter().try_for_each(|key| insert_key(transaction, key))
-        })
+        self.change(|transaction| insert_app(transaction, app, keys))
     }
 
     fn app(&self, id: &AppId) -> Result<Option<App>, MetadataError> {
@@ -119,31 +112,37 @@ impl MetadataStore for SqliteMetadataStore {
         self.all(&format!("SELECT {APP_COLUMNS} FROM apps ORDER BY created_at_ms, id"), [], read_app)
     }
 
-    fn set_raw_retention(&self, app: &AppId, days: Option<u32>) -> Result<(), MetadataError> {
+    fn change_app(&self, app: &AppId, change: &AppChange) -> Result<App, MetadataError> {
         self.change(|transaction| {
-            let sql = "UPDATE apps SET raw_retention_days = ?2 WHERE id = ?1";
-            match transaction.execute(sql, (app.as_str(), days)).map_err(unavailable)? {
-                0 => Err(MetadataError::Missing(format!("app {app}"))),
-                _ => Ok(()),
-            }
+            let stored = transaction.query_row(&format!("SELECT {APP_COLUMNS} FROM apps WHERE id = ?1"), [app.as_str()], read_app);
+            let stored = stored.optional().map_err(unavailable)?.ok_or_else(|| MetadataError::Missing(format!("app {app}")))?;
+            let app = change.clone().applied_to(stored);
+            let sql = "UPDATE apps SET name = ?2, timezone = ?3, week_start = ?4, raw_retention_days = ?5 WHERE id = ?1";
+            let parameters = (app.id.as_str(), &app.name, &app.timezone, app.week_start.as_str(), app.raw_retention_days);
+            transaction.execute(sql, parameters).map_err(unavailable)?;
+            Ok(app)
         })
     }
 
-    fn find_key(&self, hash: &KeyHash) -> Result<Option<KeyOwner>, MetadataError> {
+    fn find_key(&self, hash: &KeyHash, now_ms: TimestampMs) -> Result<Option<KeyOwner>, MetadataError> {
         let sql = format!(
-            "SELECT {APP_COLUMNS}, keys.kind FROM keys JOIN apps ON apps.id = keys.app WHERE keys.hash = ?1 AND keys.revoked_at_ms IS NULL"
+            "SELECT {APP_COLUMNS}, keys.kind FROM keys JOIN apps ON apps.id = keys.app
+            WHERE keys.hash = ?1 AND (keys.revoked_at_ms IS NULL OR keys.revoked_at_ms > ?2)"
         );
-        self.first(&sql, [hash.as_bytes()], |row| Ok(KeyOwner { app: read_app(row)?, kind: read_name(row, 7, KeyKind::from_name)? }))
+        self.first(&sql, (hash.as_bytes(), now_ms), |row| {
+            Ok(KeyOwner { app: read_app(row)?, kind: read_name(row, 7, KeyKind::from_name)? })
+        })
     }
 
     fn keys(&self, app: &AppId) -> Result<Vec<Key>, MetadataError> {
-        let sql = "SELECT id, kind, created_at_ms, revoked_at_ms FROM keys WHERE app = ?1 ORDER BY created_at_ms, id";
+        let sql = "SELECT id, kind, created_at_ms, revoked_at_ms, last_used_at_ms FROM keys WHERE app = ?1 ORDER BY created_at_ms, id";
         self.all(sql, [app.as_str()], |row| {
             Ok(Key {
                 id: row.get(0)?,
                 kind: read_name(row, 1, KeyKind::from_name)?,
                 created_at_ms: row.get(2)?,
                 revoked_at_ms: row.get(3)?,
+                last_used_at_ms: row.get(4)?,
             })
         })
     }
@@ -154,90 +153,44 @@ impl MetadataStore for SqliteMetadataStore {
 
     fn revoke_key(&self, key_id: &str, now_ms: TimestampMs) -> Result<(), MetadataError> {
         self.change(|transaction| {
-            let sql = "UPDATE keys SET revoked_at_ms = coalesce(revoked_at_ms, ?2) WHERE id = ?1";
+            let sql = "UPDATE keys SET revoked_at_ms = min(coalesce(revoked_at_ms, ?2), ?2) WHERE id = ?1";
             match transaction.execute(sql, (key_id, now_ms)).map_err(unavailable)? {
                 0 => Err(MetadataError::Missing(format!("key {key_id}"))),
                 _ => Ok(()),
             }
         })
     }
-}
 
-const DEFINITION_COLUMNS: &str = "id, app, kind, name, document, version, saved_at_ms";
-
-impl Definitions for SqliteMetadataStore {
-    fn definitions(&self, app: &AppId, kind: DefinitionKind) -> Result<Vec<Definition>, MetadataError> {
-        let sql = format!("SELECT {DEFINITION_COLUMNS} FROM definitions WHERE app = ?1 AND kind = ?2 ORDER BY name, id");
-        self.all(&sql, (app.as_str(), kind.as_str()), read_definition)
-    }
-
-    fn definition(&self, app: &AppId, id: &str) -> Result<Option<Definition>, MetadataError> {
-        let sql = format!("SELECT {DEFINITION_COLUMNS} FROM definitions WHERE app = ?1 AND id = ?2");
-        self.first(&sql, (app.as_str(), id), read_definition)
-    }
-
-    fn save_definition(&self, definition: &Definition, seen: Option<&[Definition]>) -> Result<u32, MetadataError> {
+    fn rotate_key(&self, old_id: &str, key: &NewKey, until_ms: TimestampMs) -> Result<(), MetadataError> {
         self.change(|transaction| {
-            if let Some(seen) = seen {
-                still_stored(transaction, &definition.app, definition.kind, seen)?;
+            let sql = "UPDATE keys SET revoked_at_ms = ?4 WHERE id = ?1 AND app = ?2 AND kind = ?3 AND revoked_at_ms IS NULL";
+            let parameters = (old_id, key.app.as_str(), key.kind.as_str(), until_ms);
+            match transaction.execute(sql, parameters).map_err(unavailable)? {
+                0 => Err(MetadataError::Missing(format!("{} key {old_id} that is not revoked", key.kind.as_str()))),
+                _ => insert_key(transaction, key),
             }
-            let place = (definition.app.as_str(), definition.id.as_str());
-            let stored: Option<(u32, String)> = transaction
-                .query_row("SELECT version, kind FROM definitions WHERE app = ?1 AND id = ?2", place, |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-                .map_err(unavailable)?;
-            let (stored_version, stored_kind) = stored.unwrap_or_else(|| (0, definition.kind.as_str().to_owned()));
-            if stored_kind != definition.kind.as_str() {
-                return Err(MetadataError::Taken(format!("{stored_kind} {}", definition.id)));
-            }
-            if stored_version != definition.version {
-                return Err(MetadataError::Conflict { expected: definition.version, stored: stored_version });
-            }
-            if stored_version == 0 {
-                let sql = "SELECT count(*) FROM definitions WHERE app = ?1 AND kind = ?2";
-                let of_kind = (definition.app.as_str(), definition.kind.as_str());
-                let count: i64 = transaction.query_row(sql, of_kind, |row| row.get(0)).map_err(unavailable)?;
-                if count as usize >= MAX_DEFINITIONS_PER_KIND {
-                    return Err(MetadataError::TooMany { kind: definition.kind.as_str(), limit: MAX_DEFINITIONS_PER_KIND });
-                }
-            }
-            let sql = "INSERT OR REPLACE INTO definitions (app, id, kind, name, document, version, saved_at_ms)
-                VALUES (:app, :id, :kind, :name, :document, :version, :saved_at_ms)";
-            let version = stored_version + 1;
-            let parameters = named_params! {
-                ":app": place.0, ":id": place.1, ":kind": definition.kind.as_str(), ":name": definition.name,
-                ":document": definition.document.to_string(), ":version": version, ":saved_at_ms": definition.saved_at_ms,
-            };
-            transaction.execute(sql, parameters).map_err(|error| needs_app(&error, &definition.app))?;
-            Ok(version)
         })
     }
 
-    fn delete_definition(&self, app: &AppId, id: &str, seen: Option<&[Definition]>) -> Result<(), MetadataError> {
+    fn note_keys_used(&self, used: &[(KeyHash, TimestampMs)]) -> Result<(), MetadataError> {
         self.change(|transaction| {
-            if let Some(seen) = seen.filter(|seen| !seen.is_empty()) {
-                still_stored(transaction, app, seen[0].kind, seen)?;
-            }
-            let sql = "DELETE FROM definitions WHERE app = ?1 AND id = ?2";
-            match transaction.execute(sql, (app.as_str(), id)).map_err(unavailable)? {
-                0 => Err(MetadataError::Missing(format!("definition {id}"))),
-                _ => Ok(()),
-            }
+            let sql = "UPDATE keys SET last_used_at_ms = ?2 WHERE hash = ?1 AND (last_used_at_ms IS NULL OR last_used_at_ms < ?2)";
+            let mut statement = transaction.prepare_cached(sql).map_err(unavailable)?;
+            used.iter().try_for_each(|(hash, time_ms)| statement.execute((hash.as_bytes(), time_ms)).map(|_| ()).map_err(unavailable))
         })
     }
 }
 
-/// Whether the app's definitions of this kind are those that were seen, in the same versions.
-fn still_stored(transaction: &Transaction<'_>, app: &AppId, kind: DefinitionKind, seen: &[Definition]) -> Result<(), MetadataError> {
-    let sql = "SELECT id, version FROM definitions WHERE app = ?1 AND kind = ?2";
-    let mut statement = transaction.prepare_cached(sql).map_err(unavailable)?;
-    let rows = statement.query_map((app.as_str(), kind.as_str()), |row| Ok((row.get(0)?, row.get(1)?))).map_err(unavailable)?;
-    let stored: BTreeSet<(String, u32)> = rows.collect::<Result<_, _>>().map_err(unavailable)?;
-    let is_stored = |definition: &Definition| stored.contains(&(definition.id.clone(), definition.version));
-    match stored.len() == seen.len() && seen.iter().all(is_stored) {
-        true => Ok(()),
-        false => Err(MetadataError::Changed { kind: kind.as_str() }),
-    }
+fn insert_app(transaction: &Transaction<'_>, app: &App, keys: &[NewKey]) -> Result<(), MetadataError> {
+    let sql = "INSERT INTO apps (id, name, timezone, week_start, raw_retention_days, session_idle_minutes, created_at_ms)
+        VALUES (:id, :name, :timezone, :week_start, :raw_retention_days, :session_idle_minutes, :created_at_ms)";
+    let parameters = named_params! {
+        ":id": app.id.as_str(), ":name": app.name, ":timezone": app.timezone, ":week_start": app.week_start.as_str(),
+        ":raw_retention_days": app.raw_retention_days, ":session_idle_minutes": app.session_idle_minutes,
+        ":created_at_ms": app.created_at_ms,
+    };
+    transaction.execute(sql, parameters).map_err(|error| not_twice(&error, &format!("app {}", app.id)))?;
+    keys.iter().try_for_each(|key| insert_key(transaction, key))
 }
 
 fn insert_key(transaction: &Transaction<'_>, key: &NewKey) -> Result<(), MetadataError> {
@@ -259,18 +212,6 @@ fn read_app(row: &Row<'_>) -> rusqlite::Result<App> {
         raw_retention_days: row.get(4)?,
         session_idle_minutes: row.get(5)?,
         created_at_ms: row.get(6)?,
-    })
-}
-
-fn read_definition(row: &Row<'_>) -> rusqlite::Result<Definition> {
-    Ok(Definition {
-        id: row.get(0)?,
-        app: read_name(row, 1, AppId::new)?,
-        kind: read_name(row, 2, DefinitionKind::from_name)?,
-        name: row.get(3)?,
-        document: read_name(row, 4, |text| serde_json::from_str(text).ok())?,
-        version: row.get(5)?,
-        saved_at_ms: row.get(6)?,
     })
 }
 
@@ -297,6 +238,13 @@ fn not_twice(error: &rusqlite::Error, what: &str) -> MetadataError {
 fn needs_app(error: &rusqlite::Error, app: &AppId) -> MetadataError {
     match is(error, rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) {
         true => MetadataError::Missing(format!("app {app}")),
+        false => MetadataError::Unavailable(error.to_string()),
+    }
+}
+
+fn needs_account(error: &rusqlite::Error, account: &str) -> MetadataError {
+    match is(error, rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) {
+        true => MetadataError::Missing(format!("account {account}")),
         false => MetadataError::Unavailable(error.to_string()),
     }
 }

@@ -1,7 +1,7 @@
 use event::{AppId, TimestampMs};
 use thiserror::Error;
 
-use crate::app::App;
+use crate::app::{App, AppChange};
 use crate::definition::{Definition, DefinitionKind};
 use crate::key::{Key, KeyHash, KeyOwner, NewKey};
 
@@ -33,6 +33,20 @@ pub enum MetadataError {
     TooMany {
         /// The kind's name.
         kind: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is an account already, or was one: the first is made only once.
+    #[error("the first account was made already: log in, or ask an owner of an app for an invitation")]
+    SetUpDone,
+    /// The app would be left without an owner: make another member one first.
+    #[error("an app needs an owner: make another member an owner first")]
+    LastOwner,
+    /// As many as there may be: remove one first.
+    #[error("the app has {limit} {what} already, the most it may have: remove one first")]
+    Full {
+        /// What there are so many of.
+        what: &'static str,
         /// The limit.
         limit: usize,
     },
@@ -72,17 +86,17 @@ pub trait MetadataStore: Send + Sync {
     /// [`MetadataError::Unavailable`].
     fn apps(&self) -> Result<Vec<App>, MetadataError>;
 
-    /// Keeps an app's raw events for so many days from now on, `None` for ever. What was dropped before stays dropped.
+    /// Changes settings of an app and returns it as it is then.
     ///
     /// # Errors
     /// [`MetadataError::Missing`] when there is no such app, [`MetadataError::Unavailable`].
-    fn set_raw_retention(&self, app: &AppId, days: Option<u32>) -> Result<(), MetadataError>;
+    fn change_app(&self, app: &AppId, change: &AppChange) -> Result<App, MetadataError>;
 
     /// Whom a key belongs to; `None` when it is unknown or revoked.
     ///
     /// # Errors
     /// [`MetadataError::Unavailable`].
-    fn find_key(&self, hash: &KeyHash) -> Result<Option<KeyOwner>, MetadataError>;
+    fn find_key(&self, hash: &KeyHash, now_ms: TimestampMs) -> Result<Option<KeyOwner>, MetadataError>;
 
     /// The keys of an app in the order of their creation, revoked ones included.
     ///
@@ -96,11 +110,23 @@ pub trait MetadataStore: Send + Sync {
     /// [`MetadataError::Missing`] when there is no such app, [`MetadataError::Taken`], [`MetadataError::Unavailable`].
     fn add_key(&self, key: &NewKey) -> Result<(), MetadataError>;
 
-    /// Makes a key open nothing from now on. Revoking it again changes nothing.
+    /// Makes a key open nothing from now on. Revoking it again changes nothing, but for one that still had time.
     ///
     /// # Errors
     /// [`MetadataError::Missing`] when there is no such key, [`MetadataError::Unavailable`].
     fn revoke_key(&self, key_id: &str, now_ms: TimestampMs) -> Result<(), MetadataError>;
+
+    /// Puts a new key in the place of one that is not revoked: the old one opens nothing from `until_ms` on.
+    ///
+    /// # Errors
+    /// [`MetadataError::Missing`] when the new key's app has no such key of its kind, [`MetadataError::Unavailable`].
+    fn rotate_key(&self, old_id: &str, key: &NewKey, until_ms: TimestampMs) -> Result<(), MetadataError>;
+
+    /// Notes when keys were last used. The caller rounds the times, so that a key in use is not written again and again.
+    ///
+    /// # Errors
+    /// [`MetadataError::Unavailable`].
+    fn note_keys_used(&self, used: &[(KeyHash, TimestampMs)]) -> Result<(), MetadataError>;
 }
 
 /// Most definitions of one kind in an app.

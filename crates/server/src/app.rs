@@ -5,7 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use event::AppId;
-use metadata_store::{App, Key, KeyKind, MetadataStore, NewKey, SecretKey, SqliteMetadataStore, WeekDay, new_app_id};
+use metadata_store::{
+    Accounts, App, AppChange, Key, KeyKind, MAX_NAME_CHARS, Members, MetadataStore, NewKey, Role, SecretKey, SqliteMetadataStore, WeekDay,
+    new_app_id,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -39,6 +42,17 @@ enum AppCommand {
     /// Add a key to an app and print it as JSON; it is shown this once
     #[command(after_help = "Example:\n  throng app add-key app_0123456789abcdef --kind read")]
     AddKey(AddKeyArgs),
+    /// Put a new key in the place of one and print it as JSON; it is shown this once
+    #[command(after_help = "Example:\n  throng app rotate-key key_0123456789ab --old-key-hours 48")]
+    RotateKey {
+        /// The key's id, as `throng app list` shows it
+        key_id: String,
+        /// Hours that the old key goes on opening the app
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(0..=2160))]
+        old_key_hours: u32,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Make a key open nothing; a running server notices within 5 seconds
     #[command(after_help = "Example:\n  throng app revoke-key key_0123456789ab")]
     RevokeKey {
@@ -77,9 +91,18 @@ struct SetArgs {
     /// The app's id
     #[arg(value_parser = parse_app_id)]
     app_id: AppId,
+    /// What people call it
+    #[arg(long)]
+    name: Option<String>,
+    /// Time zone of days, weeks and months, an IANA name
+    #[arg(long, value_name = "TZ", value_parser = parse_timezone)]
+    timezone: Option<String>,
+    /// First day of the week
+    #[arg(long, value_name = "DAY", value_parser = parse_week_day)]
+    week_start: Option<WeekDay>,
     /// Days raw events are kept from now on, or `forever`; what was dropped before stays dropped
     #[arg(long, value_name = "DAYS", value_parser = parse_retention)]
-    raw_retention: Retention,
+    raw_retention: Option<Retention>,
     #[command(flatten)]
     place: Place,
 }
@@ -123,11 +146,11 @@ pub(crate) fn run(args: &AppArgs) -> Result<()> {
         }
         AppCommand::List { place } => list(open_existing(place)?.as_ref()),
         AppCommand::Set(set) => {
-            let store = open_existing(&set.place)?;
-            store.set_raw_retention(&set.app_id, set.raw_retention.0)?;
-            output::json(&store.app(&set.app_id)?)
+            let change = set.change()?;
+            output::json(&open_existing(&set.place)?.change_app(&set.app_id, &change)?)
         }
         AppCommand::AddKey(add) => add_key(open_existing(&add.place)?.as_ref(), add),
+        AppCommand::RotateKey { key_id, old_key_hours, place } => rotate_key(open_existing(place)?.as_ref(), key_id, *old_key_hours),
         AppCommand::RevokeKey { key_id, place } => {
             open_existing(place)?.revoke_key(key_id, now_ms())?;
             output::json(&json!({"key_id": key_id, "revoked": true}))
@@ -144,13 +167,16 @@ pub(crate) struct MadeApp {
     pub(crate) read_key: String,
 }
 
-/// Makes `app` with a write key and a read key.
-pub(crate) fn make_app(store: &dyn MetadataStore, app: &App) -> Result<MadeApp> {
+/// Makes `app` with a write key and a read key. Nobody asked for it who is logged in, so the instance administrators own it.
+pub(crate) fn make_app(store: &SqliteMetadataStore, app: &App) -> Result<MadeApp> {
     let mut rng = rand::rng();
     let write = SecretKey::generate(KeyKind::Write, &mut rng);
     let read = SecretKey::generate(KeyKind::Read, &mut rng);
     let stored = |secret: &SecretKey, kind| NewKey::of(secret, &app.id, kind, app.created_at_ms);
     store.create_app(app, &[stored(&write, KeyKind::Write), stored(&read, KeyKind::Read)])?;
+    for administrator in store.accounts()?.iter().filter(|account| account.administrator) {
+        store.set_role(&app.id, &administrator.id, Role::Owner, app.created_at_ms)?;
+    }
     Ok(MadeApp { app: app.clone(), write_key: write.as_str().to_owned(), read_key: read.as_str().to_owned() })
 }
 
@@ -167,13 +193,13 @@ fn open_or_begin_metadata(config: &Config, folder: &DataFolder) -> Result<Arc<Sq
     Ok(Arc::new(SqliteMetadataStore::open(&path, now_ms()).with_context(|| format!("{} cannot be opened", path.display()))?))
 }
 
-fn open(place: &Place) -> Result<Arc<dyn MetadataStore>> {
+fn open(place: &Place) -> Result<Arc<SqliteMetadataStore>> {
     let config = Config::load(place)?;
-    Ok(open_metadata(&config, &DataFolder::create(&config.data_folder())?)?)
+    open_metadata(&config, &DataFolder::create(&config.data_folder())?)
 }
 
 /// As [`open`], where a server has run or an app was made; looking makes no folder.
-fn open_existing(place: &Place) -> Result<Arc<dyn MetadataStore>> {
+pub(crate) fn open_existing(place: &Place) -> Result<Arc<SqliteMetadataStore>> {
     let config = Config::load(place)?;
     let folder = config.data_folder();
     if !metadata_path(&config)?.exists() {
@@ -212,10 +238,7 @@ fn tell_of_new_folder(place: &Place) -> Result<()> {
 
 impl CreateArgs {
     fn app(&self) -> Result<App> {
-        let name = self.name.trim();
-        if name.is_empty() || name.chars().count() > 255 {
-            bail!("the name of an app has 1 to 255 characters");
-        }
+        let name = checked_name(&self.name)?;
         let id = self.id.clone().unwrap_or_else(|| new_app_id(&mut rand::rng()));
         Ok(App {
             timezone: self.timezone.clone(),
@@ -225,6 +248,45 @@ impl CreateArgs {
             ..App::new(id, name, now_ms())
         })
     }
+}
+
+impl SetArgs {
+    fn change(&self) -> Result<AppChange> {
+        let change = AppChange {
+            name: self.name.as_deref().map(checked_name).transpose()?.map(str::to_owned),
+            timezone: self.timezone.clone(),
+            week_start: self.week_start,
+            raw_retention_days: self.raw_retention.map(|retention| retention.0),
+        };
+        if change == AppChange::default() {
+            bail!("there is nothing to change: give --name, --timezone, --week-start or --raw-retention");
+        }
+        Ok(change)
+    }
+}
+
+/// A name of an app or a person.
+pub(crate) fn checked_name(name: &str) -> Result<&str> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control) {
+        bail!("a name has 1 to {MAX_NAME_CHARS} characters, none of which is a control character");
+    }
+    Ok(name)
+}
+
+fn rotate_key(store: &dyn MetadataStore, old_id: &str, old_key_hours: u32) -> Result<()> {
+    for app in store.apps()? {
+        let Some(old) = store.keys(&app.id)?.into_iter().find(|key| key.id == old_id) else { continue };
+        let secret = SecretKey::generate(old.kind, &mut rand::rng());
+        let key = NewKey::of(&secret, &app.id, old.kind, now_ms());
+        let until_ms = now_ms() + i64::from(old_key_hours) * 3_600_000;
+        store.rotate_key(old_id, &key, until_ms)?;
+        let old_revoked_at = jiff::Timestamp::from_millisecond(until_ms)?.to_string();
+        return output::json(&json!({
+            "app_id": app.id, "key_id": key.id, "kind": old.kind, "key": secret.as_str(), "old_key_id": old_id, "old_revoked_at": old_revoked_at
+        }));
+    }
+    bail!("there is no key {old_id}: `throng app list` shows the keys of each app")
 }
 
 fn list(store: &dyn MetadataStore) -> Result<()> {
@@ -254,7 +316,7 @@ fn add_key(store: &dyn MetadataStore, args: &AddKeyArgs) -> Result<()> {
     output::json(&json!({"app_id": args.app_id, "key_id": key.id, "kind": kind, "key": secret.as_str()}))
 }
 
-fn parse_app_id(text: &str) -> Result<AppId, String> {
+pub(crate) fn parse_app_id(text: &str) -> Result<AppId, String> {
     AppId::new(text).ok_or_else(|| "an app id has 1 to 64 characters of A-Z a-z 0-9 _ -".to_owned())
 }
 

@@ -11,6 +11,7 @@ use crate::config::ConfigArgs;
 use crate::export::ExportArgs;
 use crate::import::ImportArgs;
 use crate::metric::MetricArgs;
+use crate::people::PeopleArgs;
 use crate::person::PersonArgs;
 use crate::restore::RestoreArgs;
 use crate::saved_question::{DashboardArgs, FunnelArgs};
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Funnel(FunnelArgs),
     /// Save dashboards in an app of a running server: questions and texts, side by side
     Dashboard(DashboardArgs),
+    /// Make and remove accounts of those who log in, and set passwords that were lost; works beside a running server
+    People(PeopleArgs),
     /// Delete a person from an app of a running server, and see how far that is
     Person(PersonArgs),
     /// Check every file of a data folder, beside a running server or without one

@@ -1,9 +1,14 @@
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use event::TimestampMs;
 use gateway::{AppAccess, KeyLookup, WriteKeys};
 use metadata_store::{KeyHash, KeyKind, KeyOwner, MetadataStore};
 use quick_cache::sync::Cache;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::now_ms;
 
 /// A key that was found is believed this long: the delay of a revocation.
 const FOUND_TTL: Duration = Duration::from_secs(5);
@@ -11,6 +16,12 @@ const FOUND_TTL: Duration = Duration::from_secs(5);
 const MISSING_TTL: Duration = Duration::from_secs(1);
 /// Keys remembered; the least used are forgotten first, so unknown keys cannot push out those in use.
 const MAX_CACHED_KEYS: usize = 200_000;
+/// How exactly it is known when a key was last used: one that is in use is written once in that time.
+const USE_RESOLUTION_MS: i64 = 3_600_000;
+/// Uses are written together, this long after the first of them at the latest.
+const USE_WRITE_INTERVAL: Duration = Duration::from_secs(5);
+/// Uses that wait to be written; further ones are noted when the key is looked up again.
+const MAX_WAITING_USES: usize = 10_000;
 
 /// The keys as the gateway and the API ask for them, kept in memory by hash.
 ///
@@ -18,12 +29,16 @@ const MAX_CACHED_KEYS: usize = 200_000;
 pub(crate) struct KeyCache {
     store: Arc<dyn MetadataStore>,
     cache: Cache<KeyHash, Remembered>,
+    /// Uses to be written: the hour of each.
+    uses: Mutex<HashMap<KeyHash, TimestampMs>>,
 }
 
 #[derive(Clone)]
 struct Remembered {
     owner: Option<Arc<KeyOwner>>,
     since: Instant,
+    /// The hour that was noted last as its use.
+    used_ms: Option<TimestampMs>,
 }
 
 impl Remembered {
@@ -35,7 +50,7 @@ impl Remembered {
 
 impl KeyCache {
     pub(crate) fn new(store: Arc<dyn MetadataStore>) -> Self {
-        Self { store, cache: Cache::new(MAX_CACHED_KEYS) }
+        Self { store, cache: Cache::new(MAX_CACHED_KEYS), uses: Mutex::default() }
     }
 
     fn find(&self, key: &str) -> Result<Option<Arc<KeyOwner>>, String> {
@@ -44,10 +59,12 @@ impl KeyCache {
         if let Some(fresh) = remembered.as_ref().filter(|remembered| remembered.is_fresh()) {
             return Ok(fresh.owner.clone());
         }
-        match without_blocking_others(|| self.store.find_key(&hash)) {
+        let now_ms = now_ms();
+        match without_blocking_others(|| self.store.find_key(&hash, now_ms)) {
             Ok(owner) => {
                 let owner = owner.map(Arc::new);
-                self.cache.insert(hash, Remembered { owner: owner.clone(), since: Instant::now() });
+                let used_ms = owner.as_ref().and_then(|_| self.note_used(hash, remembered.and_then(|known| known.used_ms), now_ms));
+                self.cache.insert(hash, Remembered { owner: owner.clone(), since: Instant::now(), used_ms });
                 Ok(owner)
             }
             Err(error) => match remembered.and_then(|remembered| remembered.owner) {
@@ -57,6 +74,43 @@ impl KeyCache {
                 }
                 None => Err(error.to_string()),
             },
+        }
+    }
+}
+
+impl KeyCache {
+    /// Notes that a key was used, once an hour; returns the hour that is noted.
+    fn note_used(&self, hash: KeyHash, noted_ms: Option<TimestampMs>, now_ms: TimestampMs) -> Option<TimestampMs> {
+        let hour_ms = now_ms - now_ms.rem_euclid(USE_RESOLUTION_MS);
+        if noted_ms == Some(hour_ms) {
+            return noted_ms;
+        }
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= MAX_WAITING_USES {
+            return noted_ms;
+        }
+        uses.insert(hash, hour_ms);
+        Some(hour_ms)
+    }
+
+    /// Writes when keys were last used, until `stopping` is cancelled and once more.
+    pub(crate) async fn write_uses(self: Arc<Self>, stopping: CancellationToken) {
+        while stopping.run_until_cancelled(tokio::time::sleep(USE_WRITE_INTERVAL)).await.is_some() {
+            self.write_waiting_uses().await;
+        }
+        self.write_waiting_uses().await;
+    }
+
+    async fn write_waiting_uses(self: &Arc<Self>) {
+        let waiting = std::mem::take(&mut *self.uses.lock().unwrap_or_else(PoisonError::into_inner));
+        if waiting.is_empty() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let uses: Vec<_> = waiting.into_iter().collect();
+        let written = tokio::task::spawn_blocking(move || store.note_keys_used(&uses).map_err(|error| error.to_string())).await;
+        if let Err(error) = written.map_err(|error| error.to_string()).and_then(|written| written) {
+            tracing::warn!(error, "when keys were last used could not be written");
         }
     }
 }
@@ -84,6 +138,10 @@ impl WriteKeys for KeyCache {
 impl api::ReadKeys for KeyCache {
     fn owner(&self, key: &str) -> Result<Option<Arc<KeyOwner>>, api::KeysUnavailable> {
         self.find(key).map_err(api::KeysUnavailable)
+    }
+
+    fn forget(&self) {
+        self.cache.clear();
     }
 }
 
@@ -145,6 +203,37 @@ mod tests {
         assert!(world.cache.owner(late.as_str()).unwrap().is_some(), "remembered as known for a moment");
         std::thread::sleep(FOUND_TTL);
         assert_eq!(world.cache.owner(late.as_str()), Ok(None));
+    }
+
+    #[test]
+    fn what_was_changed_through_the_api_is_noticed_at_once() {
+        let world = world();
+        let (read, id) = add(&world, KeyKind::Read);
+        assert!(world.cache.owner(read.as_str()).unwrap().is_some());
+        world.store.revoke_key(&id, 1).unwrap();
+        world.cache.forget();
+        assert_eq!(world.cache.owner(read.as_str()), Ok(None));
+    }
+
+    #[test]
+    fn the_last_use_is_written_once_an_hour() {
+        let world = world();
+        let (read, id) = add(&world, KeyKind::Read);
+        let (_, unused) = add(&world, KeyKind::Read);
+        world.cache.owner(read.as_str()).unwrap();
+        let cache = Arc::new(world.cache);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+        runtime.block_on(Arc::clone(&cache).write_uses(stopping));
+        let hour = now_ms() / USE_RESOLUTION_MS * USE_RESOLUTION_MS;
+        let used: Vec<_> = world.store.keys(&world.app.id).unwrap().into_iter().map(|key| (key.id, key.last_used_at_ms)).collect();
+        assert!(used.contains(&(id, Some(hour))) && used.contains(&(unused, None)), "{used:?}");
+        let hash = read.hash();
+        assert_eq!(cache.note_used(hash, Some(hour), hour + 1), Some(hour));
+        assert!(cache.uses.lock().unwrap().is_empty(), "nothing to write in the same hour");
+        assert_eq!(cache.note_used(hash, Some(hour), hour + USE_RESOLUTION_MS), Some(hour + USE_RESOLUTION_MS));
+        assert_eq!(cache.uses.lock().unwrap().len(), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod key_cache;
 mod lost_metadata;
 mod metric;
 mod output;
+mod people;
 mod person;
 mod progress;
 mod restore;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Metric(args) => metric::run(&args),
         Command::Funnel(args) => saved_question::run_funnel(&args),
         Command::Dashboard(args) => saved_question::run_dashboard(&args),
+        Command::People(args) => people::run(&args),
         Command::Person(args) => person::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -10,7 +10,7 @@ use crate::options::AddressRange;
 ///
 /// `X-Forwarded-For` is read from its end, where the proxies nearest to us wrote, up to the first address that is not a
 /// trusted proxy; what stands before it anybody may have forged.
-pub(crate) fn client_address(head: &Parts, trusted_proxies: &[AddressRange]) -> Option<IpAddr> {
+pub fn client_address(head: &Parts, trusted_proxies: &[AddressRange]) -> Option<IpAddr> {
     let peer = head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical();
     let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|range| range.contains(address));
     if trusted_proxies.is_empty() || !is_trusted(peer) {

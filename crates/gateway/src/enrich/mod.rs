@@ -4,7 +4,7 @@ mod address;
 mod agent;
 mod geo;
 
-pub(crate) use address::client_address;
+pub use address::client_address;
 pub(crate) use agent::{Agent, Agents};
 pub use geo::{GeoError, GeoIp};
 

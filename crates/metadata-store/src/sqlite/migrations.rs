@@ -4,7 +4,8 @@ use super::unavailable;
 use crate::store::MetadataError;
 
 /// Numbered from 1; a published one never changes, the next change is the next number.
-const MIGRATIONS: [&str; 2] = [include_str!("0001-apps-keys-definitions.sql"), include_str!("0002-admin-keys.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("0001-apps-keys-definitions.sql"), include_str!("0002-admin-keys.sql"), include_str!("0003-accounts.sql")];
 
 /// Brings the database to the newest format. Several processes may do this at once: one works, the others wait and find it done.
 pub(super) fn migrate(connection: &mut Connection, now_ms: i64) -> Result<(), MetadataError> {

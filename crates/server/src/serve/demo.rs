@@ -1,6 +1,6 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use event::AppId;
 use jiff::Timestamp;
-use metadata_store::{App, MetadataStore, new_app_id};
+use metadata_store::{App, MetadataStore, SqliteMetadataStore, new_app_id};
 use serde::{Deserialize, Serialize};
 
+use super::listener::reachable;
 use crate::app::{make_app, now_ms};
 use crate::data_folder::DataFolder;
 use crate::http_client::Target;
@@ -45,7 +46,7 @@ pub(super) struct Demo {
 
 impl Demo {
     /// Finds the demo's app of this data folder, or makes it; other apps are left alone.
-    pub(super) fn prepare(metadata: &dyn MetadataStore, folder: &DataFolder) -> Result<Self> {
+    pub(super) fn prepare(metadata: &SqliteMetadataStore, folder: &DataFolder) -> Result<Self> {
         let file = folder.demo();
         if let Some(remembered) = read(&file)?
             && metadata.app(&remembered.app_id)?.is_some()
@@ -66,10 +67,13 @@ impl Demo {
     }
 
     /// Says where the page is and begins to send. The keys are behind the `#`, which a browser keeps to itself.
-    pub(super) fn start(self, listening: SocketAddr) -> Result<Traffic> {
+    pub(super) fn start(self, listening: SocketAddr, set_up: Option<&str>) -> Result<Traffic> {
         let target = Target { url: format!("http://{}", reachable(listening)) };
         let Remembered { app_id, read_key, .. } = &self.remembered;
         output::line(&format!("\nThrong runs with demo data. Open:\n\n  {}/#app={app_id}&key={read_key}\n", target.url))?;
+        if let Some(link) = set_up {
+            output::line(&format!("That link only looks. To save cohorts, invite others and make apps, make an account:\n\n  {link}\n"))?;
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let live = SimulateArgs {
             write_key: Some(self.remembered.write_key.clone()),
@@ -133,16 +137,6 @@ fn spawn(stop: &Arc<AtomicBool>, send: impl FnOnce(&Arc<AtomicBool>) -> Result<(
     })
 }
 
-/// An address that a browser on this machine can open.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listening.port())
-}
-
 fn read(file: &Path) -> Result<Option<Remembered>> {
     match fs::read(file) {
         Ok(bytes) => {
@@ -165,8 +159,6 @@ fn write(file: &Path, remembered: &Remembered) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use metadata_store::SqliteMetadataStore;
-
     use super::*;
 
     #[test]
@@ -185,13 +177,5 @@ mod tests {
         let other = SqliteMetadataStore::open(&folder.metadata(), 0).unwrap();
         let third = Demo::prepare(&other, &folder).unwrap();
         assert_ne!(first.remembered.read_key, third.remembered.read_key, "the app is gone, so are its keys");
-    }
-
-    #[test]
-    fn addresses_for_a_browser() {
-        let shown = |listening: &str| reachable(listening.parse().unwrap()).to_string();
-        assert_eq!(shown("0.0.0.0:7070"), "127.0.0.1:7070");
-        assert_eq!(shown("[::]:7070"), "[::1]:7070");
-        assert_eq!(shown("192.0.2.1:80"), "192.0.2.1:80");
     }
 }

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -56,6 +56,16 @@ fn matters(connections: usize, wanted: usize) -> bool {
     connections < wanted && (connections < ENOUGH || wanted != ServeOptions::default().max_connections)
 }
 
+/// An address that a browser on this machine can open.
+pub(super) fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,5 +75,13 @@ mod tests {
         let default = ServeOptions::default().max_connections;
         assert!(!matters(default, default) && !matters(6_000, default));
         assert!(matters(64, default) && matters(6_000, default + 1) && !matters(100, 100));
+    }
+
+    #[test]
+    fn addresses_for_a_browser() {
+        let shown = |listening: &str| reachable(listening.parse().unwrap()).to_string();
+        assert_eq!(shown("0.0.0.0:7070"), "127.0.0.1:7070");
+        assert_eq!(shown("[::]:7070"), "[::1]:7070");
+        assert_eq!(shown("192.0.2.1:80"), "192.0.2.1:80");
     }
 }

@@ -6,18 +6,20 @@ use anyhow::{Context, Result};
 use api::{ApiState, Operations};
 use axum::Router;
 use event_log::FileLog;
-use metadata_store::{MetadataStore, SqliteMetadataStore};
+use metadata_store::{Accounts, MetadataStore, SecretToken, SqliteMetadataStore, TokenKind};
 use prometheus::Registry;
 use stream::Stream;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::demo::{Demo, Traffic};
+use super::listener::reachable;
 use super::options::serve_options;
 use super::shutdown::watch_signals;
 use super::stores::Stores;
 use crate::config::{Config, Role};
 use crate::data_folder::DataFolder;
+use crate::key_cache::KeyCache;
 use crate::output;
 
 /// The rooms of this process, opened and connected, not yet serving.
@@ -27,6 +29,9 @@ pub(super) struct Platform {
     stream: Option<Stream>,
     api: Option<ApiState>,
     metadata: Arc<SqliteMetadataStore>,
+    keys: Arc<KeyCache>,
+    /// For the link of the first account; only where there is none.
+    set_up: Option<SecretToken>,
     /// Cancelled first: nothing new comes in, live streams end.
     stopping: CancellationToken,
     /// Why the process cannot do its work, for `/ready`.
@@ -63,27 +68,35 @@ impl Platform {
             router = router.merge(Arc::new(stores.gateway(config, &registry)?).router());
         }
         let stream = has(Role::Stream).then(|| stores.stream(config, folder, &registry)).transpose()?;
-        let api = has(Role::Query).then(|| stores.api(config, &registry, stopping.clone())).transpose()?;
+        let set_up = if has(Role::Query) { set_up_token(stores.metadata.as_ref())? } else { None };
+        let hash = set_up.as_ref().map(SecretToken::hash);
+        let api = has(Role::Query).then(|| stores.api(config, &registry, stopping.clone(), hash)).transpose()?;
         if let Some(api) = &api {
             router = router.merge(api::router(api.clone()));
         }
-        Ok(Self { config: config.clone(), router, stream, api, metadata: stores.metadata, stopping, troubles })
+        let (metadata, keys) = (stores.metadata, stores.keys);
+        Ok(Self { config: config.clone(), router, stream, api, metadata, keys, set_up, stopping, troubles })
     }
 
     /// Serves until a signal or a failure, then lets everything under way come to its end, in the order in which events flow.
     pub(super) async fn serve(self, listener: TcpListener, demo: Option<Demo>) -> Result<()> {
-        let Self { config, router, stream, api, metadata, stopping, troubles } = self;
+        let Self { config, router, stream, api, metadata, keys, set_up, stopping, troubles } = self;
         let address = listener.local_addr()?;
         let draining = CancellationToken::new();
         let caught_up = stream.as_ref().map(Stream::caught_up);
         let stream = stream.map(|stream| tokio::spawn(watched(stream, draining.clone(), stopping.clone(), troubles.clone())));
         let mut serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
         wait_until_caught_up(caught_up, &stopping).await;
+        let uses = tokio::spawn(keys.write_uses(stopping.clone()));
+        let set_up = set_up.map(|token| format!("http://{}/setup#token={}", reachable(address), token.as_str()));
         if !stopping.is_cancelled() {
             troubles.set(Vec::new());
-            announce(address, &config, metadata.as_ref());
+            announce(address, &config);
+            if demo.is_none() {
+                say_what_is_missing(&config, metadata.as_ref(), set_up.as_deref());
+            }
         }
-        let traffic = demo.map(|demo| demo.start(address)).transpose()?;
+        let traffic = demo.map(|demo| demo.start(address, set_up.as_deref())).transpose()?;
 
         let ended_early = tokio::select! {
             () = stopping.cancelled() => None,
@@ -98,6 +111,7 @@ impl Platform {
         if let Some(api) = &api {
             api.closed().await;
         }
+        uses.await.context("writing the last use of keys panicked")?;
         // Only now has the last answered event been appended.
         draining.cancel();
         if let Some(stream) = stream {
@@ -135,12 +149,27 @@ async fn watched(stream: Stream, draining: CancellationToken, stopping: Cancella
     result.context("the stream failed")
 }
 
-fn announce(address: SocketAddr, config: &Config, metadata: &dyn MetadataStore) {
+fn announce(address: SocketAddr, config: &Config) {
     let data = &config.server.data;
     tracing::info!(%address, data, roles = ?config.server.roles, pid = std::process::id(), "serving");
-    if metadata.apps().is_ok_and(|apps| apps.is_empty()) {
-        output::note(&format!("There is no app yet. Make one with: throng app create NAME --data {data}"));
+}
+
+/// What to do next with a server on which nothing was done yet. The token is behind the `#`, which a browser keeps to itself.
+fn say_what_is_missing(config: &Config, metadata: &dyn MetadataStore, set_up: Option<&str>) {
+    let no_app = metadata.apps().is_ok_and(|apps| apps.is_empty());
+    if let Some(link) = set_up {
+        output::note(&format!("\nNobody has an account yet. Make the first one (this link is good until the server stops):\n\n  {link}\n"));
+    } else if no_app {
+        output::note(&format!(
+            "There is no app yet. Make one in the web app, or with: throng app create NAME --data {}",
+            config.server.data
+        ));
     }
+}
+
+/// A token for the first account where there never was one. Only its hash goes any further than the link.
+fn set_up_token(accounts: &dyn Accounts) -> Result<Option<SecretToken>> {
+    Ok((!accounts.set_up_done()?).then(|| SecretToken::generate(TokenKind::SetUp, &mut rand::rng())))
 }
 
 /// A log that takes no events, for good or for want of space, makes the process not ready; questions are still answered.

@@ -7,8 +7,8 @@ use event::AppId;
 use event_log::{EventLog, FileLog};
 use event_store::{EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
-use gateway::{Gateway, GeoIp, WriteKeys};
-use metadata_store::{Definitions, MetadataStore, SqliteMetadataStore};
+use gateway::{Gateway, GeoIp, WriteKeys, client_address};
+use metadata_store::{AccountStore, Definitions, MetadataStore, SqliteMetadataStore, TokenHash};
 use prometheus::Registry;
 use query::QueryService;
 use realtime_store::{MemoryRealtimeStore, RealtimeStore};
@@ -26,7 +26,7 @@ use crate::tier;
 /// What lies between the rooms: opened once, shared by those who need it.
 pub(super) struct Stores {
     pub(super) metadata: Arc<SqliteMetadataStore>,
-    keys: Arc<KeyCache>,
+    pub(super) keys: Arc<KeyCache>,
     pub(super) log: Option<Arc<FileLog>>,
     events: Option<Arc<ParquetStore>>,
     realtime: Arc<MemoryRealtimeStore>,
@@ -74,7 +74,13 @@ impl Stores {
         Stream::open(parts, registry, stream_options(config, folder)).context("the stream cannot start")
     }
 
-    pub(super) fn api(&self, config: &Config, registry: &Registry, shutdown: CancellationToken) -> Result<ApiState> {
+    pub(super) fn api(
+        &self,
+        config: &Config,
+        registry: &Registry,
+        shutdown: CancellationToken,
+        set_up: Option<TokenHash>,
+    ) -> Result<ApiState> {
         let events = self.events()?;
         let cohorts = StoredCohorts::new(Arc::clone(&self.metadata) as Arc<dyn Definitions>);
         let metrics = StoredMetrics::new(Arc::clone(&self.metadata) as Arc<dyn Definitions>);
@@ -83,6 +89,7 @@ impl Stores {
             .with_metrics(Arc::new(metrics));
         let queries = Arc::new(queries);
         query_metrics::register(&queries, registry)?;
+        let trusted_proxies = gateway_options(config)?.trusted_proxies;
         let parts = ApiParts {
             queries,
             realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
@@ -91,6 +98,9 @@ impl Stores {
             metadata: Arc::clone(&self.metadata) as Arc<dyn MetadataStore>,
             definitions: Arc::clone(&self.metadata) as Arc<dyn Definitions>,
             keys: Arc::clone(&self.keys) as Arc<dyn api::ReadKeys>,
+            accounts: Arc::clone(&self.metadata) as Arc<dyn AccountStore>,
+            set_up,
+            client_address: Arc::new(move |head| client_address(head, &trusted_proxies)),
             now_ms,
             process: rand::random(),
             shutdown,

@@ -7,8 +7,8 @@ use event_store::{LedgerRow, QueryError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::Reader;
 use crate::error::ApiError;
-use crate::keys::Reader;
 use crate::request::query_string;
 use crate::state::ApiState;
 use crate::time::iso_utc;
@@ -83,7 +83,7 @@ pub(crate) struct LedgerAnswer {
 
 /// Where every received event went, by minute of receipt.
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/ledger", tag = "ingestion", params(("app_id" = String, Path), LedgerParams),
-    responses((status = 200, body = LedgerAnswer)), security(("read_key" = [])))]
+    responses((status = 200, body = LedgerAnswer)), security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn ledger(State(state): State<ApiState>, reader: Reader, uri: Uri) -> Result<axum::Json<LedgerAnswer>, ApiError> {
     let params: LedgerParams = query_string(&uri)?;
     let now_ms = (state.parts.now_ms)();
@@ -139,7 +139,7 @@ pub(crate) struct RejectedAnswer {
 
 /// The newest refused events with their reasons, kept for 30 days.
 #[utoipa::path(get, path = "/api/v1/analytics/{app_id}/rejected", tag = "ingestion", params(("app_id" = String, Path), RejectedParams),
-    responses((status = 200, body = RejectedAnswer)), security(("read_key" = [])))]
+    responses((status = 200, body = RejectedAnswer)), security(("read_key" = []), ("login" = ["viewer"])))]
 pub(crate) async fn rejected(State(state): State<ApiState>, reader: Reader, uri: Uri) -> Result<axum::Json<RejectedAnswer>, ApiError> {
     let params: RejectedParams = query_string(&uri)?;
     let limit = bounded("limit", params.limit, DEFAULT_REJECTED, MAX_REJECTED)?;
