@@ -34,6 +34,8 @@ export class Throng {
   private child: ChildProcess | null = null;
   private traffic: ChildProcess | null = null;
   private preview: Preview | null = null;
+  /** What the program has said since it was started. */
+  private printed = "";
 
   private constructor(
     private readonly data: string,
@@ -59,7 +61,12 @@ export class Throng {
 
   /** Starts the program on the folder and port it had. */
   async run(): Promise<void> {
-    this.child = spawn(program, ["serve", "--data", this.data, "--listen", this.address], { stdio: "ignore" });
+    const child = spawn(program, ["serve", "--data", this.data, "--listen", this.address], { stdio: ["ignore", "ignore", "pipe"] });
+    this.printed = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.printed += chunk.toString();
+    });
+    this.child = child;
     for (const started = Date.now(); Date.now() - started < READY_MS; ) {
       const ready = await fetch(`${this.origin}/ready`).then(
         (response) => response.ok,
@@ -69,6 +76,13 @@ export class Throng {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     throw new Error(`${program} was not ready after ${READY_MS} ms: build it with \`cargo build --release --workspace --bins\`, or set THRONG_BIN`);
+  }
+
+  /** The token of the link for the first account. */
+  setUpToken(): string {
+    const token = /setup#token=(\w+)/.exec(this.printed)?.[1];
+    if (token === undefined) throw new Error(`no link for the first account in: ${this.printed}`);
+    return token;
   }
 
   /** Ends the program; its data stays. */

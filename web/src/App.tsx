@@ -1,11 +1,14 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { Suspense, useCallback, useState } from "react";
+import { Suspense } from "react";
 
-import { ConnectPage } from "./ConnectPage.tsx";
+import { EntrancePage } from "./accounts/EntrancePage.tsx";
+import { InvitationPage } from "./accounts/InvitationPage.tsx";
+import { NoAppPage } from "./accounts/NoAppPage.tsx";
+import { SetUpPage } from "./accounts/SetUpPage.tsx";
+import { EntryContext } from "./accounts/entry.ts";
+import { type Entry, useEntry } from "./accounts/useEntry.ts";
 import { usePath } from "./location.ts";
 import { roomAt } from "./rooms.tsx";
-import { forgetStatements } from "./sql/history.ts";
-import { type Session, forgetSession, loadSession, saveSession } from "./session.ts";
+import type { Session } from "./session.ts";
 import { Bone } from "./ui/Bone.tsx";
 import { Frame } from "./ui/Frame.tsx";
 import { Link } from "./ui/Link.tsx";
@@ -36,34 +39,36 @@ function NoSuchPage({ path }: { path: string }) {
   );
 }
 
-/** Chooses the page by the address, and asks for a key where there is none. */
-export function App() {
-  const [session, setSession] = useState(loadSession);
-  const path = usePath();
-  const connect = useCallback((connected: Session) => {
-    saveSession(connected);
-    setSession(connected);
-  }, []);
-  const queries = useQueryClient();
-  const app = session?.app;
-  const disconnect = useCallback(() => {
-    forgetSession();
-    // Nothing that one key was told is shown to the next.
-    queries.clear();
-    if (app !== undefined) forgetStatements(app);
-    setSession(null);
-  }, [queries, app]);
-  if (session === null) return <ConnectPage onConnect={connect} />;
+/** The page of the address, in the frame of the session's app. */
+function Room({ session, path, entry }: { session: Session; path: string; entry: Entry }) {
   const room = roomAt(path);
   return (
-    <Frame app={session.app} path={path} onDisconnect={disconnect}>
+    <Frame session={session} path={path} entry={entry}>
       {room === undefined ? (
         <NoSuchPage path={path} />
       ) : (
-        <Suspense key={room.path} fallback={<OnItsWay name={room.name} />}>
-          <room.page session={session} onDisconnect={disconnect} />
+        <Suspense key={`${session.app} ${room.path}`} fallback={<OnItsWay name={room.name} />}>
+          <room.page session={session} onDisconnect={session.key === null ? entry.askAgain : entry.leave} />
         </Suspense>
       )}
     </Frame>
+  );
+}
+
+/** Chooses the page by the address, and asks for a login or a key where there is neither. */
+export function App() {
+  const path = usePath();
+  const entry = useEntry();
+  const { who } = entry;
+  if (path === "/setup") return <SetUpPage onMe={entry.enter} />;
+  if (path === "/invitation") return <InvitationPage entry={entry} />;
+  if (who.kind === "asking") return null;
+  if (who.kind === "nobody") return <EntrancePage entry={entry} setUp={who.setUp} wanted={who.wanted} />;
+  const session = entry.session;
+  if (session === null) return <NoAppPage entry={entry} />;
+  return (
+    <EntryContext value={entry}>
+      <Room session={session} path={path} entry={entry} />
+    </EntryContext>
   );
 }

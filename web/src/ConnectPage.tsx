@@ -2,10 +2,10 @@ import { Button, PasswordInput, TextInput } from "@mantine/core";
 import { type SyntheticEvent, useState } from "react";
 
 import { asApiError, ask } from "./api/client.ts";
-import type { Session } from "./session.ts";
+import type { KeySession } from "./session.ts";
 
 /** Asks for an app and its read key, and tries them before it lets one in. */
-export function ConnectPage({ onConnect }: { onConnect: (session: Session) => void }) {
+export function ConnectPage({ onConnect, onLogIn }: { onConnect: (session: KeySession) => void; onLogIn: () => void }) {
   const [app, setApp] = useState("");
   const [key, setKey] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
@@ -61,6 +61,9 @@ export function ConnectPage({ onConnect }: { onConnect: (session: Session) => vo
         <Button type="submit" loading={trying}>
           Open
         </Button>
+        <button type="button" className="link small" onClick={onLogIn}>
+          Log in with an account
+        </button>
       </form>
     </main>
   );

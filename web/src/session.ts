@@ -1,8 +1,29 @@
-/** Which app is shown and the key it is read with. Kept for this tab only; never in an address that a server or a log could see. */
+/** What a member may do in an app; each role may do what those before it may. */
+export type Role = "viewer" | "editor" | "owner";
+
+/**
+ * Which app is shown and what opens it: a read key, kept for this tab only and never in an address that a server or a log could see; or, where
+ * `key` is null, the cookie of a login, which the browser sends by itself.
+ */
 export interface Session {
   app: string;
-  key: string;
+  key: string | null;
+  /** What the login may do; with a key, another key decides. */
+  role?: Role;
 }
+
+/** True where changes need no key: the login may make them. */
+export function mayEdit(session: Session): boolean {
+  return session.key === null && session.role !== "viewer";
+}
+
+/** The headers that open the session's app. */
+export function credentials(session: Session): Record<string, string> {
+  return session.key === null ? {} : { authorization: `Bearer ${session.key}` };
+}
+
+/** A session that a key opened. */
+export type KeySession = Session & { key: string };
 
 /** What every page of an app gets. */
 export interface PageProps {
@@ -13,7 +34,7 @@ export interface PageProps {
 const STORAGE_KEY = "throng.session";
 
 /** Takes `#app=..&key=..` out of the address bar, else what this tab used before. */
-export function loadSession(): Session | null {
+export function loadSession(): KeySession | null {
   const fragment = new URLSearchParams(window.location.hash.slice(1));
   const app = fragment.get("app");
   const key = fragment.get("key");
@@ -25,7 +46,7 @@ export function loadSession(): Session | null {
   return readSession(sessionStorage.getItem(STORAGE_KEY));
 }
 
-export function saveSession(session: Session): void {
+export function saveSession(session: KeySession): void {
   sessionStorage.setItem(STORAGE_KEY, JSON.stringify(session));
 }
 
@@ -34,7 +55,7 @@ export function forgetSession(): void {
 }
 
 /** What was stored, or nothing where it is not what we store. */
-export function readSession(stored: string | null): Session | null {
+export function readSession(stored: string | null): KeySession | null {
   try {
     const value: unknown = JSON.parse(stored ?? "null");
     return isSession(value) ? value : null;
@@ -43,6 +64,6 @@ export function readSession(stored: string | null): Session | null {
   }
 }
 
-function isSession(value: unknown): value is Session {
+function isSession(value: unknown): value is KeySession {
   return typeof value === "object" && value !== null && "app" in value && "key" in value && typeof value.app === "string" && typeof value.key === "string";
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use event::AppId;
+use metadata_store::{Invitations, MetadataStore, NewInvitation, Role, SecretToken, TokenHash, TokenKind};
 use serde_json::Value;
 use support::Running;
 
@@ -81,6 +83,10 @@ fn the_description_describes_what_answers() {
             if path.starts_with("/api/v1/events/") || path.ends_with("/stream") {
                 continue;
             }
+            if operation["tags"][0] == "accounts" || path.contains("/keys") {
+                account_examples_answer(method, path, operation);
+                continue;
+            }
             let path = path
                 .replace("{app_id}", "ours")
                 .replace("{person_id}", "U2")
@@ -111,7 +117,7 @@ fn the_description_describes_what_answers() {
             }
         }
     }
-    assert!(described >= 26, "{described} operations");
+    assert!(described >= 70, "{described} operations");
     let mut missing = Vec::new();
     find_references(&document, &mut |reference| {
         let pointer = reference.trim_start_matches('#');
@@ -120,6 +126,38 @@ fn the_description_describes_what_answers() {
         }
     });
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// Sends the examples of a call about accounts to a server with an owner who is an administrator, another member, and an invitation.
+fn account_examples_answer(method: &str, path: &str, operation: &Value) {
+    let running = Running::start();
+    let app = AppId::new(&running.ours.id).unwrap();
+    let invitation = SecretToken::generate(TokenKind::Invitation, &mut rand::rng());
+    let mut headers = vec![("sec-fetch-site", "same-origin".to_owned()), ("content-type", "application/json".to_owned())];
+    let mut path = path.replace("{app_id}", "ours");
+    // Set-up comes before everything else.
+    if path != "/api/v1/setup" {
+        let ann = running.account("ann", Some(Role::Owner));
+        let carl = running.account("carl", Some(Role::Viewer));
+        let (note, invited_by) = (String::new(), ann.id.clone());
+        let (hash, now_ms) = (invitation.hash(), support::now_ms());
+        running.metadata.invite(&NewInvitation { hash, app: app.clone(), role: Role::Viewer, note, invited_by, now_ms }).unwrap();
+        let caller = if path == "/api/v1/apps" { running.account("administrator", None) } else { ann };
+        let elsewhere = running.cookie(&caller);
+        let login = TokenHash::of(TokenKind::Login, elsewhere.split('=').nth(1).unwrap()).unwrap().id("login_");
+        let key = running.metadata.keys(&app).unwrap().remove(0).id;
+        path = path.replace("{account_id}", &carl.id).replace("{key_id}", &key).replace("{login_id}", &login);
+        path = path.replace("{invitation_id}", &hash.id("inv_"));
+        if !operation["security"].is_null() {
+            headers.push(("cookie", running.cookie(&caller)));
+        }
+    }
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for body in request_examples(operation) {
+        let body = body.replace("st_...", &running.set_up_token).replace("iv_...", invitation.as_str());
+        let answer = running.client().send_with(&method.to_uppercase(), &path, &headers, &body);
+        assert!((200..300).contains(&answer.status), "{method} {path} {body}: {} {}", answer.status, answer.text);
+    }
 }
 
 /// A funnel and a dashboard with it in their first versions, but for what the call itself makes.

@@ -1,4 +1,4 @@
-import type { Session } from "../session.ts";
+import { type Session, credentials } from "../session.ts";
 import type { ErrorForm } from "./types.ts";
 
 /** What a call failed with: the API's own words where it had any. Status 0 means that no answer came. */
@@ -26,29 +26,35 @@ export function analyticsPath(session: Session, call: string): string {
 }
 
 /** One call; whatever is no success is thrown as our error. */
-async function send(session: Session, call: string, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+async function send(path: string, headers: Record<string, string>, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const request: RequestInit = {
     method,
-    headers: { authorization: `Bearer ${session.key}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    headers: { ...headers, ...(body === undefined ? {} : { "content-type": "application/json" }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
   };
-  const response = await fetch(analyticsPath(session, call), request).catch((error: unknown) => {
+  const response = await fetch(path, request).catch((error: unknown) => {
     throw signal?.aborted === true ? error : unreachable();
   });
   if (!response.ok) throw await errorOf(response);
   return response;
 }
 
+/** A call about accounts, as whoever is logged in; an answer without a body is undefined. */
+export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
+  const response = await send(`/api/v1/${path}`, {}, method, body);
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
 /** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
 export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const response = await send(session, call, body === undefined ? "GET" : "POST", body, signal);
+  const response = await send(analyticsPath(session, call), credentials(session), body === undefined ? "GET" : "POST", body, signal);
   return (await response.json()) as T;
 }
 
 /** Changes or removes something that is saved; the session's key must be one that may. */
-export async function change(session: Session, method: "PUT" | "DELETE", call: string, body?: unknown): Promise<void> {
-  await send(session, call, method, body);
+export async function change(session: Session, method: "PUT" | "PATCH" | "DELETE", call: string, body?: unknown): Promise<void> {
+  await send(analyticsPath(session, call), credentials(session), method, body);
 }
 
 /** The server did not answer at all. */

@@ -1,11 +1,11 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 
-import type { Session } from "../session.ts";
+import { type Session, credentials } from "../session.ts";
 import { analyticsPath } from "./client.ts";
 import { LiveFeed, type LiveState, type LiveWorld } from "./liveFeed.ts";
 
 function browserWorld(session: Session): LiveWorld {
-  const headers = { authorization: `Bearer ${session.key}` };
+  const headers = credentials(session);
   return {
     open: (query, signal) => fetch(analyticsPath(session, `realtime/stream?${query}`), { headers, signal, cache: "no-store" }),
     now: () => Date.now(),

@@ -1,10 +1,19 @@
 import { PasswordInput } from "@mantine/core";
 
+import { type Session, mayEdit } from "../session.ts";
 import type { Changes } from "./useChange.ts";
 
-/** The key that a change takes: the one of the tab only reads, and no page keeps one that may do more. */
-export function AdminKey({ app, changes }: { app: string; changes: Changes }) {
+/** What a change takes: the role of who is logged in, or a key, since the one of the tab only reads, and no page keeps one that may do more. */
+export function AdminKey({ session, changes }: { session: Session; changes: Changes }) {
   const { adminKey, onAdminKey, error, forgetError } = changes;
+  if (session.key === null) {
+    if (error === null && mayEdit(session)) return null;
+    return (
+      <p className={error === null ? "small quiet" : "problem small"} role={error === null ? undefined : "alert"}>
+        {error?.message ?? "Your role on this app is viewer: an owner can make you an editor."}
+      </p>
+    );
+  }
   return (
     <div className="admin-key">
       <PasswordInput
@@ -21,7 +30,7 @@ export function AdminKey({ app, changes }: { app: string; changes: Changes }) {
         }}
       />
       <p className="small quiet">
-        The key of this tab only reads. <code>throng app add-key {app} --kind admin --data DIR</code> shows one that may change cohorts. It stays in the memory of this page until you leave it.
+        The key of this tab only reads. <code>throng app add-key {session.app} --kind admin --data DIR</code> shows one that may change cohorts. It stays in the memory of this page until you leave it.
       </p>
     </div>
   );

@@ -41,7 +41,7 @@ function Deletion({ session, cohort, changes, onDone, onStay }: { session: Sessi
       <p>
         Delete <strong>{cohort.name}</strong>? Saved questions that use it will no longer be answered. Events and persons stay.
       </p>
-      <AdminKey app={session.app} changes={changes} />
+      <AdminKey session={session} changes={changes} />
       <div className="buttons">
         <Button type="submit" size="xs" color="red" loading={changes.busy}>
           Delete

@@ -116,7 +116,7 @@ export function CohortEditor({ session, view, saved, cohorts, changes, onView }:
       )}
       {!isList && asRule !== undefined && <p className="small quiet rule">Who {ruleInWords(rule, nameOf)}.</p>}
       <PreviewSize asked={preview} given={isList ? persons.length : null} ready={segment !== undefined} />
-      <AdminKey app={session.app} changes={changes} />
+      <AdminKey session={session} changes={changes} />
       <div className="buttons">
         <Button type="submit" size="xs" loading={changes.busy} disabled={request === null}>
           Save

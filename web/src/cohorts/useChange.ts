@@ -10,7 +10,7 @@ export type Change =
   | { what: "replace"; id: string; body: { name: string; version: number; rule?: unknown; persons?: string[] } }
   | { what: "delete"; id: string };
 
-/** Changes of cohorts, made with an admin key that stays in the memory of this page. */
+/** Changes of cohorts, made as who is logged in, or with an admin key that stays in the memory of this page. */
 export interface Changes {
   adminKey: string;
   onAdminKey: (key: string) => void;
@@ -32,7 +32,7 @@ export function useChange(session: Session): Changes {
   const queries = useQueryClient();
   const [adminKey, setAdminKey] = useState("");
   const mutation = useMutation({
-    mutationFn: (wanted: Change) => made({ ...session, key: adminKey.trim() }, wanted),
+    mutationFn: (wanted: Change) => made(session.key === null ? session : { ...session, key: adminKey.trim() }, wanted),
     onSuccess: (_, { what }) => {
       // Any answer may be of persons in this cohort. What is on show is asked anew, but not about a cohort that is gone.
       void queries.invalidateQueries({ refetchType: what === "delete" ? "none" : "active" });

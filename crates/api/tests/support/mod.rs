@@ -5,15 +5,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use api::{ApiOptions, ApiParts, ApiState, KeysUnavailable, Operations, ReadKeys, StoredCohorts, StoredMetrics};
 use event::{AppId, EventBatchBuilder, EventFields, PropertyValue};
 use event_store::{AppendedBatch, Commit, EventSink, EventSource, Ledger, PersonDeletions};
 use event_store_parquet::{ParquetStore, ParquetStoreOptions};
-use metadata_store::{App, KeyHash, KeyKind, KeyOwner, MetadataStore, NewKey, SecretKey, SqliteMetadataStore};
+use metadata_store::{
+    Account, Accounts, App, Email, KeyHash, KeyKind, KeyOwner, Logins, Members, MetadataStore, NewKey, NewLogin, PasswordHash, Role,
+    SecretKey, SecretToken, SqliteMetadataStore, TokenKind,
+};
 use query::{QueryOptions, QueryService};
 use realtime_store::{MemoryRealtimeStore, RealtimeStore};
 use serde_json::Value;
@@ -39,6 +42,9 @@ pub struct Running {
     pub store: Arc<ParquetStore>,
     pub realtime: Arc<MemoryRealtimeStore>,
     pub keys: Arc<TestKeys>,
+    pub metadata: Arc<SqliteMetadataStore>,
+    /// Makes the first account.
+    pub set_up_token: String,
     pub shutdown: CancellationToken,
     state: ApiState,
     runtime: tokio::runtime::Runtime,
@@ -59,8 +65,18 @@ impl ReadKeys for TestKeys {
             return Err(KeysUnavailable("told to fail".to_owned()));
         }
         let Some(hash) = KeyHash::of(key) else { return Ok(None) };
-        Ok(self.store.find_key(&hash).unwrap().map(Arc::new))
+        Ok(self.store.find_key(&hash, now_ms()).unwrap().map(Arc::new))
     }
+
+    fn forget(&self) {}
+}
+
+/// The password of every account of the tests, hashed once: that takes its time by design.
+pub const PASSWORD: &str = "four words of mine";
+
+pub fn password() -> &'static PasswordHash {
+    static HASH: OnceLock<PasswordHash> = OnceLock::new();
+    HASH.get_or_init(|| PasswordHash::of(PASSWORD).unwrap())
 }
 
 pub fn now_ms() -> i64 {
@@ -79,6 +95,7 @@ impl Running {
         let store = ParquetStore::open(&folder.path().join("store"), ParquetStoreOptions::default(), Arc::new(|_: &AppId| None)).unwrap();
         let realtime = Arc::new(MemoryRealtimeStore::default());
         let keys = Arc::new(TestKeys { store: metadata.clone(), unavailable: AtomicBool::new(false), panics: AtomicBool::new(false) });
+        let set_up = SecretToken::generate(TokenKind::SetUp, &mut rand::rng());
         let shutdown = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let registry = prometheus::Registry::new();
@@ -93,7 +110,11 @@ impl Running {
             ledger: Arc::clone(&store) as Arc<dyn Ledger>,
             deletions: Arc::clone(&store) as Arc<dyn PersonDeletions>,
             definitions: metadata.clone(),
-            metadata,
+            metadata: metadata.clone(),
+            accounts: metadata.clone(),
+            set_up: Some(set_up.hash()),
+            // As a proxy that is trusted would say it: tests come from addresses of their choice.
+            client_address: Arc::new(|head| head.headers.get("x-forwarded-for")?.to_str().ok()?.parse().ok()),
             keys: Arc::clone(&keys) as Arc<dyn ReadKeys>,
             now_ms,
             process: 7,
@@ -106,7 +127,27 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let stopping = shutdown.clone();
         runtime.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await });
-        Self { address, ours, theirs, store, realtime, keys, shutdown, state, runtime, folder }
+        let set_up_token = set_up.as_str().to_owned();
+        Self { address, ours, theirs, store, realtime, keys, metadata, set_up_token, shutdown, state, runtime, folder }
+    }
+
+    /// An account with [`PASSWORD`], and a role on our app if one is given.
+    pub fn account(&self, name: &str, role: Option<Role>) -> Account {
+        let email = Email::new(&format!("{name}@example.org")).unwrap();
+        let account = Account { administrator: name == "administrator", ..Account::new(email, name, now_ms(), &mut rand::rng()) };
+        self.metadata.create_account(&account, password()).unwrap();
+        if let Some(role) = role {
+            self.metadata.set_role(&AppId::new(&self.ours.id).unwrap(), &account.id, role, now_ms()).unwrap();
+        }
+        account
+    }
+
+    /// The cookie of a new login of the account.
+    pub fn cookie(&self, account: &Account) -> String {
+        let token = SecretToken::generate(TokenKind::Login, &mut rand::rng());
+        let login = NewLogin { hash: token.hash(), account: account.id.clone(), now_ms: now_ms(), agent: "test".to_owned() };
+        self.metadata.begin_login(&login).unwrap();
+        format!("__Host-throng={}", token.as_str())
     }
 
     /// Stores events of an app at this moment.
@@ -226,6 +267,12 @@ impl Client {
         // A refused request may be answered and closed before all of its body is sent.
         let _ = stream.write_all(&[head.as_bytes(), body.as_bytes()].concat());
         stream
+    }
+
+    /// As a page of this site sends it.
+    pub fn as_page(&self, method: &str, path: &str, cookie: &str, body: &Value) -> Answer {
+        let headers = [("cookie", cookie), ("sec-fetch-site", "same-origin"), ("content-type", "application/json")];
+        self.send_with(method, path, &headers, &body.to_string())
     }
 
     pub fn get(&self, path: &str, key: &str) -> Answer {
