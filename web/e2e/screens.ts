@@ -53,6 +53,41 @@ async function settled(page: Page): Promise<void> {
   await page.waitForTimeout(500);
 }
 
+/** Pages of somebody who is logged in, and those before that. */
+const SETTINGS = { settings: "/settings", keys: "/settings?side=keys", members: "/settings?side=members", you: "/settings?side=you" };
+
+test("accounts", async () => {
+  const account = { email: "ann@example.org", name: "Ann", password: "four words of mine" };
+  const owner = await browser.newContext();
+  const headers = { "sec-fetch-site": "same-origin" };
+  await owner.request.post(`${server.url}/api/v1/setup`, { headers, data: { token: server.setUpToken(), account } });
+  const invited = await owner.request.post(`${server.url}/api/v1/apps/${app.app_id}/invitations`, { headers, data: { role: "editor", note: "Bob" } });
+  const { token } = (await invited.json()) as { token: string };
+  const storageState = await owner.storageState();
+  for (const { shape, viewport } of SHAPES) {
+    for (const colorScheme of ["light", "dark"] as const) {
+      const shown = { viewport, colorScheme, reducedMotion: "reduce" as const };
+      const context = await browser.newContext({ ...shown, storageState });
+      const page = await context.newPage();
+      for (const [name, path] of Object.entries(SETTINGS)) {
+        await page.goto(server.url + path);
+        await settled(page);
+        await page.screenshot({ path: `${FOLDER}/${name}-${shape}-${colorScheme}.png` });
+      }
+      await context.close();
+      const stranger = await browser.newContext(shown);
+      const before = await stranger.newPage();
+      for (const [name, path] of Object.entries({ login: "/", invitation: `/invitation#token=${token}` })) {
+        await before.goto(server.url + path);
+        await settled(before);
+        await before.screenshot({ path: `${FOLDER}/${name}-${shape}-${colorScheme}.png` });
+      }
+      await stranger.close();
+    }
+  }
+  await owner.close();
+});
+
 test.each(Object.entries(PAGES))("%s", async (name, path) => {
   for (const { shape, viewport } of SHAPES) {
     for (const colorScheme of ["light", "dark"] as const) {

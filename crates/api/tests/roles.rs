@@ -15,16 +15,8 @@ const DOCUMENT: &str = include_str!("../../../docs/accounts.md");
 const CALLERS: [&str; 9] = ["nobody", "write key", "read key", "admin key", "logged in", "viewer", "editor", "owner", "administrator"];
 
 /// Refusals of who calls; all others are about what is called for.
-const REFUSALS: [&str; 8] = [
-    "missing_key",
-    "unknown_key",
-    "wrong_key_kind",
-    "wrong_app",
-    "role_too_low",
-    "not_logged_in",
-    "logged_out",
-    "not_administrator",
-];
+const REFUSALS: [&str; 8] =
+    ["missing_key", "unknown_key", "wrong_key_kind", "wrong_app", "role_too_low", "not_logged_in", "logged_out", "not_administrator"];
 
 type Route = (String, String);
 
@@ -63,7 +55,8 @@ struct Callers {
 impl Callers {
     fn new(running: &Running) -> Self {
         let roles = [("logged in", None), ("viewer", Some(Role::Viewer)), ("editor", Some(Role::Editor)), ("owner", Some(Role::Owner))];
-        let mut accounts: BTreeMap<_, _> = roles.into_iter().map(|(name, role)| (name, running.account(&name.replace(' ', "-"), role))).collect();
+        let mut accounts: BTreeMap<_, _> =
+            roles.into_iter().map(|(name, role)| (name, running.account(&name.replace(' ', "-"), role))).collect();
         accounts.insert("administrator", running.account("administrator", None));
         // The last owner of an app is not what is tested here.
         running.account("another-owner", Some(Role::Owner));
