@@ -17,7 +17,13 @@ const policy =
 /** The program serves the JavaScript SDK beside the app: it is built into the same folder, from its source, with the app's tools. */
 function sdk(): Plugin {
   const dist = fileURLToPath(new URL("dist", import.meta.url));
-  return { name: "throng-sdk", apply: "build", closeBundle: async () => void (await build(scriptBundle(dist))) };
+  return {
+    name: "throng-sdk",
+    apply: "build",
+    closeBundle: async () => {
+      await build(scriptBundle(dist));
+    },
+  };
 }
 
 export default defineConfig({

@@ -143,6 +143,8 @@ export function clientOf(env: Environment, settings: Settings, warn: Warn): Clie
 
   if (page) {
     const { document, window } = page;
+    // Made before there is a second tab that could make another at the same moment.
+    if (consent.isGiven()) identity.anonymousId();
     // What an earlier page left.
     if (queue.size() > 0) void sender.flush();
     window.addEventListener("online", sender.online);
