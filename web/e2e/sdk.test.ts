@@ -202,12 +202,16 @@ test("the live page moves within a second of a call", async () => {
   const second = await visit(await browser.newContext(), site.url);
   await active("2").waitFor({ timeout: 5_000 });
   const events = live.page.getByRole("region", { name: "Top events" });
-  const started = Date.now();
-  await sdk(second, (throng) => { throng.track("purchase", { price: 19.5 }); });
-  await events.getByText("purchase", { exact: true }).waitFor({ timeout: 5_000 });
-  const took = Date.now() - started;
-  console.log(`from the call to the live page: ${took} ms`);
-  expect(took, "milliseconds from the call to the screen").toBeLessThan(1_000);
+  const took: number[] = [];
+  for (const name of ["search", "product_view", "add_to_cart", "checkout", "purchase"]) {
+    const started = Date.now();
+    await second.evaluate((name) => { (window as unknown as { throng: Sdk }).throng.track(name, { price: 19.5 }); }, name);
+    await events.getByText(name, { exact: true }).waitFor({ timeout: 5_000 });
+    took.push(Date.now() - started);
+  }
+  console.log(`from the call to the live page: ${took.join(", ")} ms`);
+  const median = took.sort((a, b) => a - b)[2];
+  expect(median, "milliseconds from the call to the screen").toBeLessThan(1_000);
 });
 
 test("whoever opts out sends nothing more, whatever happens", async () => {
@@ -235,20 +239,27 @@ test("whoever opts out sends nothing more, whatever happens", async () => {
   await expectExactly(app, 3);
 });
 
-test("cookieless visitors leave nothing behind and are still one person a day and browser", async () => {
+test("cookieless visitors leave nothing behind and are still one person a day and browser, also after a restart", async () => {
   const app = server.createApp("cookieless");
   const site = await siteOf(app, { cookieless: true, pageViews: true });
   const kept: unknown[] = [];
-  for (const userAgent of ["Mozilla/5.0 one", "Mozilla/5.0 one", "Mozilla/5.0 two"]) {
+  for (const userAgent of ["Mozilla/5.0 one", "Mozilla/5.0 one", "Mozilla/5.0 two", "restart", "Mozilla/5.0 one"]) {
+    if (userAgent === "restart") {
+      await server.halt();
+      await server.run();
+      continue;
+    }
     const context = await browser.newContext({ userAgent });
     const page = await visit(context, site.url);
+    // A request that outlives its page would have the browser's own user agent, not the one that is played here.
+    await allSent(page);
     await page.goto(`${site.url}/second`);
     await loaded(page);
     await allSent(page);
     kept.push(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), await context.cookies());
   }
-  expect(kept).toEqual([[0, 0, ""], [], [0, 0, ""], [], [0, 0, ""], []]);
-  await expect.poll(() => count(app), { timeout: 5_000 }).toBe(6);
+  expect(kept).toEqual([[0, 0, ""], [], [0, 0, ""], [], [0, 0, ""], [], [0, 0, ""], []]);
+  await expect.poll(() => count(app), { timeout: 5_000 }).toBe(8);
   expect(await ask(app, "SELECT count(DISTINCT person), count(DISTINCT anonymous_id), min(substr(anonymous_id, 1, 6)) FROM events")).toEqual([2, 2, "daily-"]);
 });
 

@@ -17,10 +17,9 @@ test("the README pastes what the documentation explains", () => {
 test("every option is documented with its default", () => {
   const options = /## Options\n([\s\S]*?)\n## /.exec(read("docs/sdk.md"))?.[1] ?? "";
   const rows = [...options.matchAll(/^\| `(\w+)` \| (?:`([^`]*)`)?/gm)];
-  const documented: Record<string, string | undefined> = Object.fromEntries(rows.map(([, name, value]) => [name, value]));
+  const documented = new Map(rows.map(([, name, value]) => [name, value]));
   const { url, writeKey, ...defaults } = settingsOf({ url: "https://x.example", writeKey: "wk_x" }, () => undefined) ?? {};
-  expect(documented).toMatchObject({ url: undefined, writeKey: undefined });
-  for (const [name, value] of Object.entries(defaults)) expect(documented[name], name).toBe(JSON.stringify(value));
-  expect(Object.keys(documented).sort()).toEqual(["url", "writeKey", ...Object.keys(defaults)].sort());
+  for (const [name, value] of Object.entries(defaults)) expect(documented.get(name), name).toBe(JSON.stringify(value));
+  expect([...documented.keys()].sort()).toEqual(["url", "writeKey", ...Object.keys(defaults)].sort());
   expect([url, writeKey]).toEqual(["https://x.example", "wk_x"]);
 });
