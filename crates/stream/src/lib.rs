@@ -33,7 +33,7 @@ mod runner;
 mod stream;
 mod windows;
 
-pub use dedupe::{DedupeCheck, check_dedupe};
+pub use dedupe::{DedupeCheck, check_dedupe, dedupe_gaps};
 pub use error::StreamError;
 pub use maintain::maintain_loop;
 pub use options::StreamOptions;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use event_log::check_log;
 use event_store_parquet::{MANIFEST_FILE, ManifestCopy, ObjectReader, SegmentTier, copy_manifest};
 use metadata_store::copy_metadata;
+use stream::dedupe_gaps;
 
 use super::tree_hash;
 use crate::config::Config;
@@ -179,7 +180,7 @@ fn look(config: &Config, data: &DataFolder, tier: Option<&Arc<dyn SegmentTier>>,
         }
     }
     let position = copy.position;
-    let Some(of_stream) = pin_stream(data, pins, position)? else { return Ok(None) };
+    let Some(of_stream) = pin_stream(&data.stream(), pins, position)? else { return Ok(None) };
     sources.extend(of_stream);
     let log = backends.event_log.path_or(&data.log());
     let Some((of_log, log_end)) = pin_log(&log, pins, position)? else { return Ok(None) };
@@ -197,8 +198,9 @@ fn unconfigured(copy: &ManifestCopy) -> anyhow::Error {
     )
 }
 
-/// Dedupe runs and live windows of the records before `position`, and records that were set aside. `None` when a run vanished.
-fn pin_stream(data: &DataFolder, pins: &Pins, position: u64) -> Result<Option<Vec<Source>>> {
+/// Dedupe runs and live windows of the records before `position`, and records that were set aside. `None` when a run vanished, or was
+/// merged with one beyond the position.
+fn pin_stream(stream: &Path, pins: &Pins, position: u64) -> Result<Option<Vec<Source>>> {
     let mut sources = Vec::new();
     let snapshot = format!("{position:020}.snapshot");
     for (folder, wanted) in [
@@ -207,8 +209,8 @@ fn pin_stream(data: &DataFolder, pins: &Pins, position: u64) -> Result<Option<Ve
         ("realtime", &|name| name == snapshot),
         ("quarantine", &|name| name.ends_with(".record")),
     ] {
-        for name in list(&data.stream().join(folder))?.into_iter().filter(|name| !name.ends_with(".tmp") && wanted(name)) {
-            let from = data.stream().join(folder).join(&name);
+        for name in list(&stream.join(folder))?.into_iter().filter(|name| !name.ends_with(".tmp") && wanted(name)) {
+            let from = stream.join(folder).join(&name);
             if !from.is_file() && folder != "dedupe" {
                 continue;
             }
@@ -220,7 +222,11 @@ fn pin_stream(data: &DataFolder, pins: &Pins, position: u64) -> Result<Option<Ve
             }
         }
     }
-    Ok(Some(sources))
+    // A gap that the folder has too was there before; any other is of this look.
+    let dedupe = stream.join("dedupe");
+    let held = dedupe_gaps(&pins.folder.join("stream/dedupe"), sources.iter().map(|source: &Source| &source.path), position)?;
+    let known = held.is_empty() || held == dedupe_gaps(&dedupe, list(&dedupe)?, position)?;
+    Ok(known.then_some(sources))
 }
 
 /// The log offset at which a run ends; `None` for another file.
@@ -260,4 +266,35 @@ fn list(folder: &Path) -> Result<Vec<String>> {
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
     };
     entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<io::Result<_>>().map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The runs held at position 10 of a folder with `runs`; `None` where the moment is over.
+    fn held(runs: &[&str]) -> Option<Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::create(folder.path()).unwrap();
+        let stream = folder.path().join("stream");
+        fs::create_dir_all(stream.join("dedupe")).unwrap();
+        for run in runs {
+            fs::write(stream.join("dedupe").join(run), "keys").unwrap();
+        }
+        let pins = Pins::take(&data).unwrap();
+        let held = pin_stream(&stream, &pins, 10).unwrap()?;
+        let mut names: Vec<String> = held.into_iter().map(|source| source.path.replace("stream/dedupe/", "")).collect();
+        names.sort();
+        Some(names)
+    }
+
+    #[test]
+    fn a_run_that_was_merged_beyond_the_position_ends_the_moment() {
+        assert_eq!(held(&["0-5.run", "5-10.run", "10-20.run"]).unwrap(), ["0-5.run", "5-10.run"], "what is ahead is left out");
+        assert_eq!(held(&["0-5.run", "0-10.run"]).unwrap(), ["0-10.run", "0-5.run"], "a merge under way");
+        assert_eq!(held(&["0-20.run"]), None, "merged since the manifest was copied");
+        assert_eq!(held(&["0-5.run", "5-20.run"]), None);
+        assert_eq!(held(&["0-5.run"]).unwrap(), ["0-5.run"], "lost before: the backup is as good as the folder");
+        assert_eq!(held(&[]).unwrap(), [""; 0]);
+    }
 }

@@ -42,6 +42,17 @@ pub fn check_dedupe(dir: &Path, position: u64) -> Result<DedupeCheck, StreamErro
     Ok(DedupeCheck::default())
 }
 
+/// Ranges of log offsets before `position`, ascending, whose insert ids none of `runs` holds, by the names of the files alone. The floor is
+/// the one in `dir`.
+///
+/// # Errors
+/// [`StreamError::Folder`].
+pub fn dedupe_gaps<P: AsRef<Path>>(dir: &Path, runs: impl IntoIterator<Item = P>, position: u64) -> Result<Vec<Range<u64>>, StreamError> {
+    let mut ranges: Vec<(u64, u64)> = runs.into_iter().filter_map(|path| Run::range_of(path.as_ref())).collect();
+    ranges.sort_unstable();
+    Ok(gaps(ranges.into_iter().map(|(from, to)| from..to), read_floor(dir)?.unwrap_or(0), position))
+}
+
 fn check_once(dir: &Path, position: u64) -> Result<DedupeCheck, StreamError> {
     let at = |source| StreamError::folder(dir, source);
     let mut check = DedupeCheck::default();

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use event::EventBatch;
 
-pub use self::check::{DedupeCheck, check_dedupe};
+pub use self::check::{DedupeCheck, check_dedupe, dedupe_gaps};
 use self::coverage::{gaps, read_floor, write_floor};
 pub(crate) use self::merge::Merge;
 pub(crate) use self::rebuild::Rebuild;
