@@ -133,6 +133,11 @@ test("a connection that is cut after the server has kept the events doubles none
   await allSent(page);
   expect(cut).toBe(2);
   await expectExactly(app, 30);
+  // The control: the server did receive some of them more than once.
+  const response = await fetch(`${server.url}/api/v1/analytics/${app.app_id}/ledger`, { headers: { authorization: `Bearer ${app.read_key}` } });
+  const { totals } = (await response.json()) as { totals: { stored: number; duplicate: number } };
+  expect(totals.stored).toBe(30);
+  expect(totals.duplicate).toBeGreaterThanOrEqual(20);
 });
 
 test("while the server is away events wait, and it has them when it is back", async () => {
