@@ -67,7 +67,7 @@ test("set-up, an invitation, roles, and logging out", async () => {
   await tab.goto(server.url);
   await tab.locator('[data-figure="Active users now"]', { hasText: "1" }).waitFor({ timeout: 10_000 });
   expect(await tab.evaluate(() => document.cookie), "no script reads the cookie").toBe("");
-  expect(await tab.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }))).not.toContain("ls_");
+  expect(await tab.evaluate(() => JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage)]))).not.toContain("ls_");
   await tab.close();
 
   await page.getByRole("link", { name: "Settings" }).click();
@@ -97,7 +97,7 @@ test("set-up, an invitation, roles, and logging out", async () => {
   // An owner makes an editor of the viewer, who then saves without any key.
   await page.reload();
   await page.getByLabel("Role of Bob").selectOption("editor");
-  await expect.poll(async () => (await (await bob.page.request.get(`${server.url}/api/v1/me`)).json()).apps[0].role).toBe("editor");
+  await expect.poll(async () => (await bob.page.request.get(`${server.url}/api/v1/me`)).text()).toContain('"role":"editor"');
   await bob.page.reload();
   await bob.page.getByLabel("Name").fill("By Bob");
   await bob.page.getByLabel("Ids of persons").fill("U1");
