@@ -2,7 +2,9 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Suspense, useCallback, useState } from "react";
 
 import { ConnectPage } from "./ConnectPage.tsx";
-import { usePath } from "./location.ts";
+import { forgetAdminKeys } from "./adminKey.ts";
+import { isWall } from "./dashboards/view.ts";
+import { usePath, useSearch } from "./location.ts";
 import { roomAt } from "./rooms.tsx";
 import { forgetStatements } from "./sql/history.ts";
 import { type Session, forgetSession, loadSession, saveSession } from "./session.ts";
@@ -40,6 +42,7 @@ function NoSuchPage({ path }: { path: string }) {
 export function App() {
   const [session, setSession] = useState(loadSession);
   const path = usePath();
+  const search = useSearch();
   const connect = useCallback((connected: Session) => {
     saveSession(connected);
     setSession(connected);
@@ -50,20 +53,24 @@ export function App() {
     forgetSession();
     // Nothing that one key was told is shown to the next.
     queries.clear();
+    forgetAdminKeys();
     if (app !== undefined) forgetStatements(app);
     setSession(null);
   }, [queries, app]);
   if (session === null) return <ConnectPage onConnect={connect} />;
   const room = roomAt(path);
+  const page =
+    room === undefined ? (
+      <NoSuchPage path={path} />
+    ) : (
+      <Suspense key={room.path} fallback={<OnItsWay name={room.name} />}>
+        <room.page session={session} onDisconnect={disconnect} />
+      </Suspense>
+    );
+  if (isWall(path, search)) return page;
   return (
     <Frame app={session.app} path={path} onDisconnect={disconnect}>
-      {room === undefined ? (
-        <NoSuchPage path={path} />
-      ) : (
-        <Suspense key={room.path} fallback={<OnItsWay name={room.name} />}>
-          <room.page session={session} onDisconnect={disconnect} />
-        </Suspense>
-      )}
+      {page}
     </Frame>
   );
 }

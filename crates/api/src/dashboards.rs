@@ -1,4 +1,10 @@
-//! Saved dashboards over HTTP.
+//! Saved dashboards over HTTP, and their answers as they change.
+
+mod boards;
+mod plan;
+mod questions;
+mod stream;
+mod told;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -11,6 +17,12 @@ use crate::openapi::saved_examples as examples;
 use crate::request::RequestBody;
 use crate::saved_questions::DASHBOARDS;
 use crate::state::ApiState;
+
+pub(crate) use boards::Boards;
+pub(crate) use plan::{Plan, Scope};
+pub(crate) use questions::{QuestionMetrics, Questions};
+pub(crate) use stream::{__path_stream, stream};
+pub(crate) use told::AnswerMemory;
 
 /// The saved dashboards of the app, by name.
 #[utoipa::path(get, path = "/api/v1/apps/{app_id}/dashboards", tag = "dashboards", params(("app_id" = String, Path)),
@@ -64,7 +76,9 @@ pub(crate) async fn change(
     Path(in_path): Path<(String, String)>,
     body: RequestBody,
 ) -> Result<Json<Value>, ApiError> {
-    DASHBOARDS.change(&state, &admin, in_path.1, &body).await
+    let changed = DASHBOARDS.change(&state, &admin, in_path.1, &body).await?;
+    state.boards.look_again();
+    Ok(changed)
 }
 
 /// Deletes a saved dashboard.
@@ -78,5 +92,7 @@ pub(crate) async fn remove(
     admin: Administrator,
     Path(in_path): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    DASHBOARDS.remove(&state, &admin, in_path.1).await
+    let removed = DASHBOARDS.remove(&state, &admin, in_path.1).await?;
+    state.boards.look_again();
+    Ok(removed)
 }

@@ -52,6 +52,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/funnels", get(funnels::list).post(funnels::create))
         .route("/funnels/{funnel_id}", get(funnels::one).put(funnels::change).delete(funnels::remove))
         .route("/dashboards", get(dashboards::list).post(dashboards::create))
+        .route("/dashboards/{dashboard_id}/stream", get(dashboards::stream))
         .route("/dashboards/{dashboard_id}", get(dashboards::one).put(dashboards::change).delete(dashboards::remove));
     let answers = Router::new()
         .nest("/api/v1/analytics/{app_id}", reads)

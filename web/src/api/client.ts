@@ -25,15 +25,20 @@ export function analyticsPath(session: Session, call: string): string {
   return `/api/v1/analytics/${encodeURIComponent(session.app)}/${call}`;
 }
 
+/** Path of a call about what is saved in the session's app. */
+export function appPath(session: Session, call: string): string {
+  return `/api/v1/apps/${encodeURIComponent(session.app)}/${call}`;
+}
+
 /** One call; whatever is no success is thrown as our error. */
-async function send(session: Session, call: string, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+async function send(session: Session, path: string, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const request: RequestInit = {
     method,
     headers: { authorization: `Bearer ${session.key}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
   };
-  const response = await fetch(analyticsPath(session, call), request).catch((error: unknown) => {
+  const response = await fetch(path, request).catch((error: unknown) => {
     throw signal?.aborted === true ? error : unreachable();
   });
   if (!response.ok) throw await errorOf(response);
@@ -42,13 +47,19 @@ async function send(session: Session, call: string, method: string, body: unknow
 
 /** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
 export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const response = await send(session, call, body === undefined ? "GET" : "POST", body, signal);
+  const response = await send(session, analyticsPath(session, call), body === undefined ? "GET" : "POST", body, signal);
+  return (await response.json()) as T;
+}
+
+/** A call about what is saved in the app, with its answer. */
+export async function askApp<T>(session: Session, method: "GET" | "POST" | "PUT" | "DELETE", call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await send(session, appPath(session, call), method, body, signal);
   return (await response.json()) as T;
 }
 
 /** Changes or removes something that is saved; the session's key must be one that may. */
 export async function change(session: Session, method: "PUT" | "DELETE", call: string, body?: unknown): Promise<void> {
-  await send(session, call, method, body);
+  await send(session, analyticsPath(session, call), method, body);
 }
 
 /** The server did not answer at all. */

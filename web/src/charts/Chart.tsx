@@ -15,7 +15,8 @@ interface ChartProps {
   draw: (theme: ChartTheme) => echarts.EChartsCoreOption;
   /** What it shows and where its values are as text, for screen readers. */
   label: string;
-  height: number;
+  /** Pixels, or all the room there is. */
+  height: number | "100%";
 }
 
 /** One chart on a canvas; it keeps its place and size while its data changes. */

@@ -34,3 +34,12 @@ pub(crate) fn dashboard_answer() -> Value {
 pub(crate) fn change() -> Value {
     json!({"name": "Another name", "version": 1})
 }
+
+/// The data of one event of the kind `tile`.
+pub(crate) fn dashboard_event() -> Value {
+    json!({
+        "tiles": [0],
+        "answer": {"results": [{"time": "2026-03-01T00:00:00Z", "unique_users": 1200}], "metrics": ["unique_users"], "complete": true, "query_time_ms": 12},
+        "as_of": "2026-03-01T12:00:00Z"
+    })
+}
