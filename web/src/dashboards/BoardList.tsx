@@ -2,7 +2,7 @@ import { Button, TextInput } from "@mantine/core";
 import { type SyntheticEvent, useState } from "react";
 
 import { AdminKey } from "../cohorts/AdminKey.tsx";
-import { momentLabel } from "../charts/time.ts";
+import { age } from "../format.ts";
 import { goTo } from "../location.ts";
 import type { PageProps, Session } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -11,6 +11,7 @@ import { Failure } from "../ui/Failure.tsx";
 import { Link } from "../ui/Link.tsx";
 import { Message } from "../ui/Message.tsx";
 import { Page } from "../ui/Page.tsx";
+import { useNow } from "../ui/useNow.ts";
 import { type Board, type BoardContent, readContent } from "./board.ts";
 import { TEMPLATES } from "./templates.ts";
 import { useBoardChange } from "./useBoardChange.ts";
@@ -22,6 +23,7 @@ const open = (id: string) => writeView({ ...LIST, id });
 const tileCount = (count: number) => (count === 1 ? "1 tile" : `${count} tiles`);
 
 function Rows({ boards }: { boards: readonly Board[] }) {
+  const now = useNow(60_000);
   return (
     <ul className="board-list">
       {boards.map(({ id, name, description, tiles, updated_at }) => (
@@ -30,7 +32,7 @@ function Rows({ boards }: { boards: readonly Board[] }) {
             <strong className="cut">{name}</strong>
             <span className="quiet board-card-about">{description ?? "\u00a0"}</span>
             <span className="small quiet tabular">
-              {tileCount(tiles.length)} · changed {momentLabel(updated_at)}
+              {tileCount(tiles.length)} · changed {age(now - Date.parse(updated_at))}
             </span>
           </Link>
         </li>

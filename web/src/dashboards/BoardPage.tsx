@@ -2,7 +2,6 @@ import { useMediaQuery } from "@mantine/hooks";
 import { type ReactNode, useMemo } from "react";
 
 import type { Condition } from "../builder/conditions.ts";
-import { rangeInWords } from "../builder/range.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import type { Vocabulary } from "../builder/vocabulary.ts";
 import { conditionsFrom } from "../cohorts/readRule.ts";
@@ -20,7 +19,8 @@ import { EditBoard } from "./EditBoard.tsx";
 import { ScopeBar } from "./ScopeBar.tsx";
 import { TileFrame } from "./TileFrame.tsx";
 import { Wall } from "./Wall.tsx";
-import type { Board } from "./board.ts";
+import { AnnotationsContext } from "./annotations.ts";
+import type { Annotation, Board } from "./board.ts";
 import type { BoardState } from "./boardFeed.ts";
 import { type ShownTile, shownTiles } from "./draft.ts";
 import { useBoard } from "./useBoard.ts";
@@ -31,6 +31,7 @@ interface BoardPageProps extends PageProps {
   view: View;
 }
 
+const NO_MARKS: readonly Annotation[] = [];
 const PHONE = "(max-width: 640px)";
 
 function Skeleton({ state, onDisconnect }: { state: BoardState | null; onDisconnect: () => void }) {
@@ -75,20 +76,22 @@ interface ShownProps extends BoardPageProps {
 export function Tiles({ tiles, state, scope, bare, phone }: { tiles: ShownTile[]; state: BoardState; scope: { range: string; conditions: Condition[] | null }; bare: boolean; phone: boolean }) {
   const stale = state.phase !== "live";
   return (
-    <BoardGrid tiles={tiles}>
-      {(tile) => (
-        <TileFrame
-          tile={tile}
-          known={tile.from === null ? undefined : state.answers.get(tile.from)}
-          stale={stale}
-          href={tile.link === undefined ? null : openedLink(tile.link, scope.range, scope.conditions ?? [])}
-          handles={null}
-          actions={null}
-          bare={bare}
-          phone={phone}
-        />
-      )}
-    </BoardGrid>
+    <AnnotationsContext value={state.board?.annotations ?? NO_MARKS}>
+      <BoardGrid tiles={tiles}>
+        {(tile) => (
+          <TileFrame
+            tile={tile}
+            known={tile.from === null ? undefined : state.answers.get(tile.from)}
+            stale={stale}
+            href={tile.link === undefined ? null : openedLink(tile.link, scope.range, scope.conditions ?? [])}
+            handles={null}
+            actions={null}
+            bare={bare}
+            phone={phone}
+          />
+        )}
+      </BoardGrid>
+    </AnnotationsContext>
   );
 }
 
@@ -125,7 +128,7 @@ function Shown({ session, onDisconnect, id, view, board, state, words }: ShownPr
   }
   if (view.edit) return <EditBoard session={session} id={id} view={view} board={board} state={state} scope={scope} words={words} bar={bar} phone={phone} />;
   return (
-    <Page title={board.name} about={scope.range === "" ? board.description : rangeInWords(scope.range)} end={<BoardActions session={session} board={board} view={view} state={state} />}>
+    <Page title={board.name} about={board.description} end={<BoardActions session={session} board={board} view={view} state={state} />}>
       {state.phase === "refused" || state.phase === "ended" ? <Skeleton state={state} onDisconnect={onDisconnect} /> : bar}
       {board.tiles.length === 0 && <NoTiles view={view} />}
       <Tiles tiles={tiles} state={state} scope={scope} bare={false} phone={phone} />

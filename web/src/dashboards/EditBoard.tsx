@@ -10,8 +10,10 @@ import { goTo } from "../location.ts";
 import type { Session } from "../session.ts";
 import { Page } from "../ui/Page.tsx";
 import { BoardGrid } from "./BoardGrid.tsx";
+import { MarksEditor } from "./MarksEditor.tsx";
 import { TileEditor } from "./TileEditor.tsx";
 import { TileFrame } from "./TileFrame.tsx";
+import { AnnotationsContext } from "./annotations.ts";
 import { type Board, MAX_TILES } from "./board.ts";
 import type { BoardState } from "./boardFeed.ts";
 import { type Drafting, type ShownTile, savedContent, useDraft } from "./draft.ts";
@@ -60,11 +62,12 @@ interface EditBarProps {
   canSave: boolean;
   onSave: () => void;
   onText: () => void;
+  onMarks: () => void;
   onLeave: () => void;
 }
 
 /** What is done with the draft: its name, its steps, and whether it is saved. */
-function EditBar({ session, drafting, changes, overtaken, canSave, onSave, onText, onLeave }: EditBarProps) {
+function EditBar({ session, drafting, changes, overtaken, canSave, onSave, onText, onMarks, onLeave }: EditBarProps) {
   const { draft } = drafting;
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
@@ -86,6 +89,9 @@ function EditBar({ session, drafting, changes, overtaken, canSave, onSave, onTex
         <Button variant="default" size="xs" disabled={draft.tiles.length >= MAX_TILES} onClick={onText}>
           Add text
         </Button>
+        <Button variant="default" size="xs" onClick={onMarks}>
+          Marks
+        </Button>
         <Button variant="default" size="xs" disabled={!drafting.canUndo} onClick={drafting.undo}>
           Undo
         </Button>
@@ -101,7 +107,9 @@ function EditBar({ session, drafting, changes, overtaken, canSave, onSave, onTex
           Save
         </Button>
       </div>
-      <AdminKey app={session.app} changes={changes} what="dashboards" />
+      <div className="edit-key">
+        <AdminKey app={session.app} changes={changes} what="dashboards" />
+      </div>
       {overtaken && (
         <p className="problem small" role="alert">
           Somebody else has saved this dashboard since you began. Discard your changes to see theirs; what you have can be exported first.
@@ -116,6 +124,7 @@ export function EditBoard({ session, id, view, board, state, scope, words, bar, 
   const drafting = useDraft(session.app, id, board);
   const changes = useBoardChange(session);
   const [edited, setEdited] = useState<string | null>(null);
+  const [marking, setMarking] = useState(false);
   useUndoKeys(drafting);
   const { draft } = drafting;
   const scopeChanged = view.range !== "" || view.conditions !== null;
@@ -162,25 +171,41 @@ export function EditBoard({ session, id, view, board, state, scope, words, bar, 
         canSave={drafting.changed || scopeChanged}
         onSave={save}
         onText={addText}
+        onMarks={() => {
+          setMarking(true);
+        }}
         onLeave={() => {
           leave();
         }}
       />
       {bar}
-      <BoardGrid tiles={draft.tiles} onArrange={phone ? undefined : setTiles}>
-        {(tile, handles) => (
-          <TileFrame
-            tile={tile}
-            known={tile.from === null ? undefined : state.answers.get(tile.from)}
-            stale={state.phase !== "live"}
-            href={tile.link === undefined ? null : openedLink(tile.link, scope.range, scope.conditions ?? [])}
-            handles={handles}
-            actions={actionsOf(tile)}
-            bare={false}
-            phone={phone}
-          />
-        )}
-      </BoardGrid>
+      <AnnotationsContext value={draft.annotations}>
+        <BoardGrid tiles={draft.tiles} onArrange={phone ? undefined : setTiles}>
+          {(tile, handles) => (
+            <TileFrame
+              tile={tile}
+              known={tile.from === null ? undefined : state.answers.get(tile.from)}
+              stale={state.phase !== "live"}
+              href={tile.link === undefined ? null : openedLink(tile.link, scope.range, scope.conditions ?? [])}
+              handles={handles}
+              actions={actionsOf(tile)}
+              bare={false}
+              phone={phone}
+            />
+          )}
+        </BoardGrid>
+      </AnnotationsContext>
+      {marking && (
+        <MarksEditor
+          marks={draft.annotations}
+          onChange={(annotations) => {
+            drafting.change({ annotations });
+          }}
+          onClose={() => {
+            setMarking(false);
+          }}
+        />
+      )}
       {current !== undefined && (
         <TileEditor
           tile={current}

@@ -3,6 +3,7 @@ import { useMemo } from "react";
 import type { QueryAnswer } from "../api/types.ts";
 import type { ChartLook } from "../charts/option.ts";
 import { change, fullNumber, shortNumber } from "../format.ts";
+import { metricInWords } from "../explore/question.ts";
 import { ResultTable } from "../explore/ResultTable.tsx";
 import { chartData } from "../explore/series.ts";
 import { BarTable } from "../ui/BarTable.tsx";
@@ -33,18 +34,19 @@ export function QueryTile({ tile, answer, answeredAt, narrow }: DrawnProps<Query
   const interval = intervalOf(tile);
   const stacks = answer.metrics[0] === "events" || answer.metrics[0]?.startsWith("sum:") === true;
   const look = useMemo<ChartLook>(() => ({ kind: tile.view === "bars" ? "bar" : "line", interval, stacks, narrow }), [tile.view, interval, stacks, narrow]);
+  const measure = metricInWords(data.metric);
   const overTime = data.times.length > 0;
   if (data.series.length === 0) return <p className="tile-empty quiet">No event of this range fits.</p>;
-  if (tile.view === "table") return <ResultTable data={data} keys={answer.group_by} interval={interval} measure={data.metric} />;
-  if (overTime) return <SeriesTile data={data} look={look} label={`${data.metric} over time`} />;
+  if (tile.view === "table") return <ResultTable data={data} keys={answer.group_by} interval={interval} measure={measure} />;
+  if (overTime) return <SeriesTile data={data} look={look} label={`${measure} over time`} />;
   const [first] = data.series;
   if (answer.group_by.length === 0) return <NumberTile value={first?.values[0] ?? null} before={first?.previous?.[0] ?? null} />;
   const largest = Math.max(1, ...data.series.map((series) => (series.other ? 0 : (series.values[0] ?? 0))));
   return (
     <div className="tile-scroll">
       <BarTable
-        label={data.metric}
-        heads={[answer.group_by.join(" · "), data.metric]}
+        label={measure}
+        heads={[answer.group_by.join(" · "), measure]}
         rows={data.series.map((series) => ({ key: JSON.stringify(series.group), label: series.name, title: series.name, part: (series.values[0] ?? 0) / largest, cells: [fullNumber(series.values[0] ?? 0)] }))}
       />
     </div>

@@ -161,7 +161,7 @@ export const TileFrame = memo(function TileFrame(props: TileFrameProps) {
         )}
       </header>
       <div className="tile-body">
-        {seen ? <Inside tile={tile} known={known} phone={phone} /> : <Waiting />}
+        {seen && <Inside tile={tile} known={known} phone={phone} />}
       </div>
       {handles !== null && (
         // The grip does the same by keys.

@@ -44,7 +44,7 @@ function lifecycle(side: "lifecycle" | "stickiness"): TileDraft {
 
 function retention(): TileDraft {
   const question = { ...RETENTION, start: { ...NEW_SUBJECT, events: [ANY_EVENT] } };
-  return { ...retentionTile(question, retentionRequest(question, typesOf)), title: "Who comes back" };
+  return { ...retentionTile(question, retentionRequest(question, typesOf)), title: "Who comes back", w: 6 };
 }
 
 function funnel(title: string, steps: readonly string[]): TileDraft {
@@ -91,7 +91,7 @@ export const TEMPLATES: readonly Template[] = [
       active(),
       lifecycle("lifecycle"),
       retention(),
-      explore("What they do", { measure: "events", groupBy: ["event"] }, { w: 6 }),
+      explore("What they do", { measure: "events", groupBy: ["event"] }, { w: 6, h: 5 }),
       lifecycle("stickiness"),
     ]),
   },

@@ -16,10 +16,12 @@ pub(crate) fn dashboard() -> Value {
     json!({
         "id": "shop", "name": "Shop", "range": "30d",
         "tiles": [
-            {"title": "Visitors", "x": 0, "y": 0, "w": 8, "h": 3, "call": "query", "request": {"metric": "unique_users", "interval": "day"}, "view": "lines"},
+            {"title": "Visitors", "x": 0, "y": 0, "w": 8, "h": 3, "call": "query", "request": {"metric": "unique_users", "interval": "day"}, "view": "lines",
+             "link": "/explore?metric=unique_users&interval=day&range=30d"},
             {"title": "Checkout", "x": 8, "y": 0, "w": 4, "h": 3, "call": "funnel", "request": {"funnel": "checkout"}},
             {"x": 0, "y": 3, "w": 12, "h": 1, "text": "Prices changed on 1 March."}
-        ]
+        ],
+        "annotations": [{"time": "2026-03-01T09:00:00Z", "text": "New prices"}]
     })
 }
 

@@ -187,8 +187,8 @@ section! {
         max_dashboard_questions: usize = 2_000,
         /// Questions of dashboards that are computed at the same time; ordinary questions have the other turns.
         max_dashboard_computations: usize = 2,
-        /// Memory of the answers that are kept for those who watch dashboards.
-        dashboard_answer_bytes: usize = 128 * 1024 * 1024,
+        /// Memory of the answers that are kept for those who watch dashboards, MiB.
+        max_dashboard_answers_mib: usize = 128,
         /// One who watches a dashboard and takes nothing for so long is let go.
         dashboard_stall_limit_ms: u64 = 20_000,
     }

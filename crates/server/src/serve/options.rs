@@ -106,10 +106,10 @@ pub(super) fn api_options(config: &Config) -> ApiOptions {
     ApiOptions {
         max_live_streams: api.max_live_streams,
         live_interval: Duration::from_millis(api.live_interval_ms),
-        dashboard_interval: Duration::from_millis(api.dashboard_interval_ms.max(1)),
+        dashboard_interval: Duration::from_millis(api.dashboard_interval_ms),
         max_dashboard_questions: api.max_dashboard_questions,
-        max_dashboard_computations: api.max_dashboard_computations.max(1),
-        dashboard_answer_bytes: api.dashboard_answer_bytes,
+        max_dashboard_computations: api.max_dashboard_computations,
+        dashboard_answer_bytes: api.max_dashboard_answers_mib << 20,
         dashboard_stall_limit: Duration::from_millis(api.dashboard_stall_limit_ms),
     }
 }
