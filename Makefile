@@ -21,7 +21,7 @@ build: web
 
 web: web/dist/index.html
 
-web/dist/index.html: web/package-lock.json web/vite.config.ts $(shell find web/src web/public web/index.html -type f 2>/dev/null)
+web/dist/index.html: web/package-lock.json web/vite.config.ts sdk/js/bundle.ts $(shell find web/src web/public web/index.html sdk/js/src -type f 2>/dev/null)
 	@command -v npm >/dev/null || { echo "throng needs Node.js 20 or newer with npm to build its web app"; exit 1; }
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
 

@@ -31,6 +31,7 @@ part() { # part NAME COMMAND...
   local count=$(( ${here:-0} + ${web:-0} + ${own:-0} ))
   passed=$((passed + count))
   grep -E '^(SKIPPED|skipped):' "$log/out" || true
+  grep -oE 'throng\.js: [0-9]+ bytes, [0-9]+ compressed' "$log/out" | head -1 || true
   times="$times$(printf '%5d s  %4d tests  %s' $((SECONDS - started)) "$count" "$name")"$'\n'
   echo "   $((SECONDS - started)) s, $count tests"
 }
@@ -62,6 +63,16 @@ web_checks() (
     npm run --silent build
 )
 
+# Its tests print the size of `throng.js`, which `part` repeats.
+sdk_checks() (
+  cd sdk/js &&
+    npm ci --no-audit --no-fund --loglevel=error &&
+    npm run --silent lint &&
+    npm run --silent typecheck &&
+    npm test --silent &&
+    npm run --silent build
+)
+
 browser_checks() (
   cd web && npm run --silent test:browser
 )
@@ -81,6 +92,7 @@ part "a server that speaks S3" install_s3
 part "formatting" cargo fmt --all --check
 part "tidy" cargo xtask tidy
 part "web: lint, types, tests, build" web_checks
+part "sdk: lint, types, tests, build" sdk_checks
 part "program" cargo build --release --workspace --bins
 part "clippy" cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 # One selection of packages for all tests: another one would unify features differently and build the dependencies again.

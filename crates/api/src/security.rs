@@ -29,6 +29,17 @@ pub(crate) async fn page_headers(request: Request, next: Next) -> Response {
     response
 }
 
+/// Headers of a script that pages of other sites run: it holds nothing of anybody, and the browser may hand it to them.
+pub(crate) async fn shared_script_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    set(headers, ANSWER_POLICY);
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"));
+    // With `crossorigin` and `integrity` on its tag, a page checks what it runs.
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
 /// Headers of the API's answers: they hold an app's data, so nothing on the way keeps them.
 pub(crate) async fn answer_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;

@@ -2,9 +2,10 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::security::page_headers;
+use crate::security::{page_headers, shared_script_headers};
 
 /// The built web app, or a page that says how to build it (see `build.rs`).
 #[derive(RustEmbed)]
@@ -14,10 +15,13 @@ struct WebApp;
 /// File names in this folder carry the hash of their content.
 const HASHED_FOLDER: &str = "assets/";
 const START_PAGE: &str = "index.html";
+/// The JavaScript SDK, which pages of every site load from here.
+const SDK: &str = "throng.js";
 
 /// The web app's files; any other path without an extension is a page of the app, which reads it from the address bar.
 pub(crate) fn router() -> Router {
-    Router::new().fallback(serve).layer(from_fn(page_headers))
+    let sdk = any(serve).layer(from_fn(shared_script_headers));
+    Router::new().fallback(serve).layer(from_fn(page_headers)).route(&format!("/{SDK}"), sdk)
 }
 
 async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -35,8 +39,13 @@ async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 
 fn answer(name: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let etag = format!("\"{}\"", file.metadata.sha256_hash()[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    // A hashed file never changes under its name; the others are asked for again and mostly answered 304.
-    let caching = if name.starts_with(HASHED_FOLDER) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    // A hashed file never changes under its name; the others are asked for again and mostly answered 304. Sites that are tracked do not
+    // wait for that on every page.
+    let caching = match name {
+        SDK => "public, max-age=3600",
+        _ if name.starts_with(HASHED_FOLDER) => "public, max-age=31536000, immutable",
+        _ => "no-cache",
+    };
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let head = [(header::CACHE_CONTROL, caching), (header::ETAG, etag.as_str())];
     if known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag)) {

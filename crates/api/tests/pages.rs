@@ -51,6 +51,33 @@ fn an_unchanged_page_is_not_sent_again() {
 }
 
 #[test]
+fn other_sites_may_load_the_sdk_and_nothing_else() {
+    let running = Running::start();
+    let client = running.client();
+    let sdk = client.send("GET", "/throng.js", None, "");
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/dist/throng.js");
+    if std::path::Path::new(built).is_file() {
+        assert_eq!((sdk.status, sdk.header("content-type")), (200, "text/javascript; charset=utf-8"));
+        assert_eq!(sdk.header("cache-control"), "public, max-age=3600");
+        let again = client.send_with("GET", "/throng.js", &[("if-none-match", sdk.header("etag"))], "");
+        assert_eq!((again.status, again.header("cross-origin-resource-policy")), (304, "cross-origin"));
+    } else {
+        // Built without its web app, the program has no SDK either, and says so.
+        assert_eq!(sdk.status, 404);
+    }
+    assert_eq!((sdk.header("cross-origin-resource-policy"), sdk.header("access-control-allow-origin")), ("cross-origin", "*"));
+    assert_eq!((sdk.header("x-content-type-options"), client.send("POST", "/throng.js", None, "").status), ("nosniff", 405));
+    for path in ["/", "/index.html", "/throng.js.none"] {
+        let page = client.send("GET", path, None, "");
+        assert_eq!(
+            (page.header("cross-origin-resource-policy"), page.header("access-control-allow-origin")),
+            ("same-origin", ""),
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn operators_are_answered_without_a_key() {
     let running = Running::start();
     let client = running.client();

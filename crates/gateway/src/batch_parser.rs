@@ -1,7 +1,7 @@
 use event::{EventBatchBuilder, TimestampMs};
 use thiserror::Error;
 
-use crate::parser::{Bounds, Clock, Scratch, read_batch};
+use crate::parser::{Bounds, Clock, DailyId, Derived, Scratch, read_batch};
 
 /// The parser by itself, for benchmarks and fuzzing: what the gateway does between a body and the log.
 ///
@@ -30,7 +30,8 @@ impl BatchParser {
         max_events: usize,
     ) -> Result<&EventBatchBuilder, InvalidBody> {
         let clock = Clock { received_at_ms, sent_at_ms: None, oldest_ms: TimestampMs::MIN };
-        match read_batch(body, clock, derived, Bounds::new(max_events), &mut self.batch, &mut self.scratch) {
+        let derived = Derived { properties: derived, daily_id: DailyId::Pending };
+        match read_batch(body, clock, &derived, Bounds::new(max_events), &mut self.batch, &mut self.scratch) {
             Ok(_) => Ok(&self.batch),
             Err(fault) => Err(InvalidBody(fault.to_string())),
         }

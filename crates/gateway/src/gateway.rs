@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -9,10 +9,12 @@ use bytes::Bytes;
 use event_log::EventLog;
 use prometheus::Registry;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::body::{check_content_type, read_body};
 use crate::buffers::BufferPool;
 use crate::credentials::{authenticate, key_in_head};
+use crate::daily_salt::DailySalt;
 use crate::enrich::{Agents, GeoIp, client_address, is_enriched};
 use crate::http::{answer, preflight, request_id, with_cors};
 use crate::in_flight::{Held, InFlight};
@@ -32,6 +34,7 @@ pub struct Gateway {
     pub(crate) agents: Agents,
     pub(crate) metrics: Metrics,
     pub(crate) quota: Option<Quota>,
+    pub(crate) daily_salt: DailySalt,
     pub(crate) buffers: BufferPool,
     pub(crate) options: GatewayOptions,
     in_flight: Arc<InFlight>,
@@ -41,6 +44,9 @@ pub struct Gateway {
 
 /// A body of at most this size, as sent and after inflating, is read where it arrived, in a fraction of a millisecond.
 const MAX_INLINE_BYTES: usize = 128 * 1024;
+
+/// Short, rather than one sleep until midnight, since clocks are set and machines are put to sleep.
+const SALT_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Whether the events are kept.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,7 @@ impl Gateway {
             in_flight: InFlight::new(options.max_in_flight_bytes, metrics.in_flight_bytes.clone()),
             metrics,
             quota: options.quota_events_per_second.map(Quota::new),
+            daily_salt: DailySalt::open(options.daily_salt_file.clone(), now_ms()),
             buffers: BufferPool::default(),
             options,
             big_bodies: Arc::new(Semaphore::new(parallelism)),
@@ -86,6 +93,15 @@ impl Gateway {
             .route("/api/v1/events/batch", post(batch).options(preflight))
             .route("/api/v1/events/validate", post(validate).options(preflight))
             .with_state(self)
+    }
+
+    /// Throws the salt of cookieless ids away at the end of each UTC day, until `stopping`.
+    ///
+    /// A request of the new day would do it too, but none may come.
+    pub async fn forget_past_days(self: Arc<Self>, stopping: CancellationToken) {
+        while stopping.run_until_cancelled(tokio::time::sleep(SALT_CHECK_INTERVAL)).await.is_some() {
+            self.daily_salt.forget_past(now_ms());
+        }
     }
 
     async fn respond(self: Arc<Self>, request: Request, purpose: Purpose) -> Response<Body> {
@@ -120,10 +136,11 @@ impl Gateway {
         let body = read_body(body, self.options.max_body_bytes, self.options.body_timeout, &mut held).await?;
         self.metrics.received_bytes.inc_by(body.len() as u64);
         let access = key_in_head(&head).map(|key| authenticate(&self.keys, key)).transpose()?;
-        let address = self.geo.as_ref().and_then(|_| client_address(&head, &self.options.trusted_proxies));
-        let agent = head.headers.get("user-agent").and_then(|value| value.to_str().ok()).map(|agent| self.agents.analyse(agent));
+        let address = client_address(&head, &self.options.trusted_proxies);
+        let user_agent = head.headers.get("user-agent").cloned();
+        let agent = user_agent.as_ref().and_then(|value| value.to_str().ok()).map(|agent| self.agents.analyse(agent));
         let is_enriched = is_enriched(&head.uri);
-        let arrived = Arrived { received_at_ms, body, encoding, access, address, agent, purpose, is_enriched };
+        let arrived = Arrived { received_at_ms, body, encoding, access, address, agent, user_agent, purpose, is_enriched };
         let (prepared, held) = self.prepare(arrived, held).await?;
         let answer = self.keep(prepared).await?;
         drop(held);

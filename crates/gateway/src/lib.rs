@@ -7,6 +7,7 @@ mod batch_parser;
 mod body;
 mod buffers;
 mod credentials;
+mod daily_salt;
 mod enrich;
 mod gateway;
 mod http;

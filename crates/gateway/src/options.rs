@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct GatewayOptions {
     pub quota_events_per_second: Option<u32>,
     /// Most user agents whose analysis is remembered.
     pub max_cached_user_agents: usize,
+    /// Where the salt of cookieless ids outlives a restart, until its UTC day is over. `None` = in memory only.
+    pub daily_salt_file: Option<PathBuf>,
 }
 
 impl Default for GatewayOptions {
@@ -33,6 +36,7 @@ impl Default for GatewayOptions {
             trusted_proxies: Vec::new(),
             quota_events_per_second: None,
             max_cached_user_agents: 4096,
+            daily_salt_file: None,
         }
     }
 }

@@ -2,18 +2,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use event::{EventBatchBuilder, RejectCode, TimestampMs};
 
 use crate::answer::answer_body;
 use crate::buffers::Buffers;
 use crate::credentials::authenticate;
+use crate::daily_salt::Visitor;
 use crate::enrich::Agent;
 use crate::gateway::{Gateway, Purpose};
 use crate::in_flight::Held;
 use crate::inflate::{Encoding, InflateFault};
 use crate::keys::AppAccess;
-use crate::parser::{Bounds, Clock, Envelope, read_batch};
+use crate::parser::{Bounds, Clock, DailyId, Derived, Envelope, read_batch};
 use crate::refusal::Refusal;
 
 /// A request whose body is here.
@@ -25,6 +27,7 @@ pub(crate) struct Arrived {
     pub(crate) access: Option<AppAccess>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) agent: Option<Arc<Agent>>,
+    pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) purpose: Purpose,
     /// The events were enriched when they were first received, and nothing is to be added.
     pub(crate) is_enriched: bool,
@@ -57,18 +60,21 @@ impl Arrived {
                     Err(fault) => return Err(fault.into()),
                 },
             };
-            let derived = self.derived(gateway);
-            let mut parse = |access: Option<&AppAccess>| {
+            let properties = self.derived(gateway);
+            let mut parse = |access: Option<&AppAccess>, daily_id: DailyId<'_>| {
                 let clock = Clock { received_at_ms: self.received_at_ms, sent_at_ms: None, oldest_ms: self.oldest_ms(access) };
                 let max_events = gateway.options.max_batch_events;
                 let bounds = if self.is_enriched { Bounds::of_enriched(max_events) } else { Bounds::new(max_events) };
+                let derived = Derived { properties: &properties, daily_id };
                 read_batch(body, clock, &derived, bounds, batch, scratch)
             };
-            let mut envelope = parse(self.access.as_ref())?;
+            let no_id = if self.is_enriched { DailyId::Unknowable } else { DailyId::Pending };
+            let mut envelope = parse(self.access.as_ref(), no_id)?;
             let access = self.access_by(&envelope, gateway)?;
-            // The key was in the body, so the app's retention was not known when the events were read.
-            if envelope.earliest_ms < self.oldest_ms(Some(&access)) {
-                envelope = parse(Some(&access))?;
+            let daily_id = (envelope.cookieless_events > 0).then(|| self.daily_id(&access, gateway));
+            // The key may be in the body, so the app, with its retention and the ids of the day, is known only when the events were read.
+            if daily_id.is_some() || envelope.earliest_ms < self.oldest_ms(Some(&access)) {
+                envelope = parse(Some(&access), daily_id.as_deref().map_or(no_id, DailyId::Known))?;
             }
             gateway.metrics.parsed_bytes.inc_by(body.len() as u64);
             if envelope.sent_at_was_ignored || envelope.uncorrected_events > 0 {
@@ -84,7 +90,13 @@ impl Arrived {
         retention_ms.map_or(TimestampMs::MIN, |retention_ms| self.received_at_ms.saturating_sub(retention_ms))
     }
 
-    /// What the gateway knows of the sender. The address ends here.
+    /// Who the sender is today, for events that say `cookieless`.
+    fn daily_id(&self, access: &AppAccess, gateway: &Gateway) -> String {
+        let user_agent = self.user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        gateway.daily_salt.id(self.received_at_ms, &Visitor { app: &access.app, address: self.address, user_agent })
+    }
+
+    /// What the gateway knows of the sender. The address ends here, or as part of a hash in `daily_id`.
     fn derived<'a>(&'a self, gateway: &'a Gateway) -> Vec<(&'static str, &'a str)> {
         if self.is_enriched {
             return Vec::new();

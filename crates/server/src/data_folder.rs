@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 /// DIR/log/              the event log
 /// DIR/store/            segments and their manifest
 /// DIR/demo.json         app and keys of `serve --demo`
+/// DIR/daily-salt        today's salt of cookieless ids; never in a backup
 /// DIR/stream/           dedupe runs, snapshots of the live windows, records that cannot be read
 /// DIR/backup.lock       held by a backup under way, whose links keep files from vanishing in DIR/backup-pins/
 /// DIR/RESTORING         a restore has not ended
@@ -54,6 +55,11 @@ impl DataFolder {
 
     pub(crate) fn stream(&self) -> PathBuf {
         self.root.join("stream")
+    }
+
+    /// The salt of cookieless ids, which goes with its UTC day.
+    pub(crate) fn daily_salt(&self) -> PathBuf {
+        self.root.join("daily-salt")
     }
 
     /// The demo's app with its keys.

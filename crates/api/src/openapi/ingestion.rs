@@ -50,6 +50,7 @@ pub(crate) struct RejectedInBatch {
 /// Appends events; 200 means that the accepted ones are durable.
 #[utoipa::path(post, path = "/api/v1/events/batch", tag = "ingestion",
     description = "At most 2,000 events and 10 MiB after inflating (gzip, zstd or br). The key may also come as `write_key` in the body or the query string. \
+        An event with `\"cookieless\": true` has no `anonymous_id`; it gets one on receipt, made of address, user agent and a salt that goes with its UTC day. \
         With `?enrich=false` nothing of the sender (place, browser, library) is added: for past events, such as those of an export.",
     request_body(content = Object, example = json!(examples::batch())),
     responses((status = 200, body = BatchAnswer), (status = 400, body = BatchAnswer, description = "All events are bad"),

@@ -2,11 +2,11 @@ use event::limits::{MAX_DEPTH, MAX_KEY_BYTES, MAX_STRING_VALUE_BYTES};
 use event::{CheckedTime, EventBatchBuilder, EventFields, PropertyValue, RejectCode, TimestampMs};
 use event::{check_id, check_insert_id, check_name, client_timestamp_from_number, parse_timestamp, place_in_time};
 
-use super::Clock;
 use super::bounds::Bounds;
 use super::number::Number;
 use super::reader::{Fault, Reader, Text, fault};
 use super::unknown::UnknownFields;
+use super::{Clock, DailyId};
 
 /// The fields of one event as they were found; the last one wins where a field came twice.
 #[derive(Default)]
@@ -17,6 +17,7 @@ pub(super) struct Fields {
     insert_id: Option<Text>,
     session_id: Option<Text>,
     timestamp_ms: Option<TimestampMs>,
+    cookieless: bool,
 }
 
 #[derive(Default, Clone, Copy)]
@@ -53,6 +54,7 @@ impl Fields {
                 b"insert_id" => fields.insert_id = text_field(reader, token, "insert_id")?,
                 b"session_id" => fields.session_id = text_field(reader, token, "session_id")?,
                 b"timestamp" => fields.timestamp_ms = time_field(reader, token, "timestamp")?,
+                b"cookieless" => fields.cookieless = flag_field(reader, token, "cookieless")?,
                 b"properties" => {
                     batch.abandon_event();
                     read_properties(reader, token, batch, bounds)?;
@@ -66,15 +68,27 @@ impl Fields {
         Ok(fields)
     }
 
+    /// Whether the event's anonymous id is one that the gateway makes. A user is known by their own id: linked to it, the id of the day
+    /// would make one person of all who share an address.
+    pub(super) fn needs_daily_id(&self) -> bool {
+        self.cookieless && !matches!(self.user_id, UserId::Id(_))
+    }
+
     /// Checks the fields and makes them an event of the batch.
-    pub(super) fn finish(&self, reader: &Reader<'_>, clock: &Clock, batch: &mut EventBatchBuilder) -> Result<CheckedTime, Fault> {
+    pub(super) fn finish(
+        &self,
+        reader: &Reader<'_>,
+        clock: &Clock,
+        daily_id: DailyId<'_>,
+        batch: &mut EventBatchBuilder,
+    ) -> Result<CheckedTime, Fault> {
         let name = self.name.map(|name| reader.get(name)).ok_or_else(missing_name)?;
         check_name(name)?;
         let id = |text: Option<Text>| text.map(|text| reader.get(text));
         let user_id = match self.user_id {
             UserId::Id(text) => Some(reader.get(text)),
             UserId::Null => None,
-            UserId::Absent if self.anonymous_id.is_some() => None,
+            UserId::Absent if self.anonymous_id.is_some() || self.cookieless => None,
             UserId::Absent => return Err(missing_id()),
         };
         let (anonymous_id, insert_id, session_id) = (id(self.anonymous_id), id(self.insert_id), id(self.session_id));
@@ -86,11 +100,34 @@ impl Fields {
         if let Some(insert_id) = insert_id {
             check_insert_id(insert_id)?;
         }
+        let anonymous_id = if self.cookieless { self.cookieless_id(daily_id)? } else { anonymous_id };
         let time = place_in_time(self.timestamp_ms, clock.sent_at_ms, clock.received_at_ms, clock.oldest_ms)?;
         let CheckedTime { time_ms, client_time_ms, .. } = time;
         batch.finish_event(&EventFields { name, time_ms, client_time_ms, user_id, anonymous_id, insert_id, session_id });
         Ok(time)
     }
+
+    /// The anonymous id of an event that says `cookieless`.
+    fn cookieless_id<'a>(&self, daily_id: DailyId<'a>) -> Result<Option<&'a str>, Fault> {
+        match daily_id {
+            _ if self.anonymous_id.is_some() => Err(two_anonymous_ids()),
+            _ if !self.needs_daily_id() => Ok(None),
+            DailyId::Pending => Ok(None),
+            DailyId::Known(id) => Ok(Some(id)),
+            DailyId::Unknowable => Err(not_the_senders()),
+        }
+    }
+}
+
+#[cold]
+fn two_anonymous_ids() -> Fault {
+    fault(RejectCode::InvalidId, "an event that is cookieless gets its anonymous_id on receipt: leave out one of the two")
+}
+
+#[cold]
+fn not_the_senders() -> Fault {
+    let message = "a cookieless event is known by the address it comes from, which with enrich=false is not its own: send an anonymous_id";
+    fault(RejectCode::MissingId, message)
 }
 
 #[cold]
@@ -111,6 +148,16 @@ pub(super) fn text_field(reader: &mut Reader<'_>, token: Option<u8>, field: &'st
         Some(b'"') => reader.string().map(Some),
         Some(b'n') => reader.literal("null").map(|()| None),
         _ => Err(wrong_type(reader, field, "a string")),
+    }
+}
+
+/// Reads a field that is `true`, `false` or `null`.
+fn flag_field(reader: &mut Reader<'_>, token: Option<u8>, field: &'static str) -> Result<bool, Fault> {
+    match token {
+        Some(b't') => reader.literal("true").map(|()| true),
+        Some(b'f') => reader.literal("false").map(|()| false),
+        Some(b'n') => reader.literal("null").map(|()| false),
+        _ => Err(wrong_type(reader, field, "a boolean")),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Envelope {
     pub(crate) earliest_ms: TimestampMs,
     /// Events that `sent_at` would have moved where no event can be, and that kept their own time.
     pub(crate) uncorrected_events: usize,
+    /// Events whose anonymous id is the sender's of the day.
+    pub(crate) cookieless_events: usize,
     /// Fields of events that nobody reads.
     pub(crate) unknown_fields: UnknownFields,
 }
@@ -68,8 +70,23 @@ pub(crate) enum BodyFault {
     TooManyEvents { max: usize },
 }
 
-/// What the gateway adds to every event that has not its own: `(key, value)`.
-pub(crate) type Derived<'a> = [(&'static str, &'a str)];
+/// What the gateway adds to events from what it knows of their sender.
+#[derive(Clone, Copy)]
+pub(crate) struct Derived<'a> {
+    /// For every event that has not its own: `(key, value)`.
+    pub(crate) properties: &'a [(&'static str, &'a str)],
+    pub(crate) daily_id: DailyId<'a>,
+}
+
+/// The anonymous id of events that say `cookieless` and have no `user_id`.
+#[derive(Clone, Copy)]
+pub(crate) enum DailyId<'a> {
+    /// Not made yet, since it depends on the app: such events are counted, read as events without a person, and the body is to be read once more.
+    Pending,
+    Known(&'a str),
+    /// The events are not their sender's own, as with an import.
+    Unknowable,
+}
 
 /// Reads a body into `batch`, which is started anew. Of `clock`, `sent_at_ms` is read from the body.
 ///
@@ -216,12 +233,13 @@ impl<'a> BatchReading<'a> {
             self.clock.sent_at_ms = self.envelope.sent_at_ms;
         }
         self.batch.start(self.clock.received_at_ms);
-        for (key, value) in self.derived {
+        for (key, value) in self.derived.properties {
             self.batch.derive(key, PropertyValue::Str(value));
         }
         self.envelope.event_count = 0;
         self.envelope.future_events = 0;
         self.envelope.uncorrected_events = 0;
+        self.envelope.cookieless_events = 0;
         self.envelope.earliest_ms = TimestampMs::MAX;
         if self.reader.eat(b']') {
             return Ok(());
@@ -271,7 +289,9 @@ impl<'a> BatchReading<'a> {
         if !self.text.was_valid(start, self.reader.at) {
             return Err(not_utf8());
         }
-        fields.finish(&self.reader, &self.clock, self.batch)
+        let time = fields.finish(&self.reader, &self.clock, self.derived.daily_id, self.batch)?;
+        self.envelope.cookieless_events += usize::from(fields.needs_daily_id());
+        Ok(time)
     }
 
     #[cold]

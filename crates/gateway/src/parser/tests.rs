@@ -36,7 +36,8 @@ fn parse_at(body: &[u8], clock: Clock) -> Result<Parsed, BodyFault> {
 
 fn parse_within(body: &[u8], clock: Clock, bounds: Bounds) -> Result<Parsed, BodyFault> {
     let (mut batch, mut scratch) = (EventBatchBuilder::default(), Scratch::default());
-    let envelope = read_batch(body, clock, &[], bounds, &mut batch, &mut scratch)?;
+    let derived = Derived { properties: &[], daily_id: DailyId::Known("daily-1") };
+    let envelope = read_batch(body, clock, &derived, bounds, &mut batch, &mut scratch)?;
     // Through the codec, so that what the parser writes is also what a reader of the log accepts.
     let mut record = Vec::new();
     batch.encode(&AppId::new("APP-1").unwrap(), &mut record);
@@ -529,5 +530,20 @@ fn enriched_events_have_room_for_what_was_added() {
     {
         let accepted = |bounds| parse_within(event(&properties).as_bytes(), CLOCK, bounds).unwrap().accepted.len();
         assert_eq!((accepted(Bounds::new(1)), accepted(Bounds::of_enriched(1))), (plain, enriched), "{} bytes", properties.len());
+    }
+}
+
+#[test]
+fn a_cookieless_event_has_the_id_of_the_day_or_asks_for_one() {
+    let body = br#"{"events":[{"name":"a","cookieless":true},{"name":"b","user_id":"U1","cookieless":true},{"name":"c","cookieless":true,"user_id":null}]}"#;
+    let parsed = parse(body).unwrap();
+    let ids: Vec<_> = parsed.accepted.iter().map(|event| event["anonymous_id"].as_str()).collect();
+    assert_eq!((ids, parsed.envelope.cookieless_events), (vec![Some("daily-1"), None, Some("daily-1")], 2));
+    let (mut batch, mut scratch) = (EventBatchBuilder::default(), Scratch::default());
+    let pending = Derived { properties: &[], daily_id: DailyId::Pending };
+    let envelope = read_batch(body, CLOCK, &pending, Bounds::new(10), &mut batch, &mut scratch).unwrap();
+    assert_eq!((envelope.cookieless_events, envelope.event_count), (2, 3));
+    for wrong in ["1", "\"true\"", "{}", "[]"] {
+        refused(&format!("{{\"name\":\"x\",\"cookieless\":{wrong}}}"), RejectCode::InvalidType);
     }
 }

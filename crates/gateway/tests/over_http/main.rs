@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at what it did not expect")]
 
+mod cookieless;
 mod faults;
 mod mmdb;
 mod routes;
+mod sdk_spec;
 mod support;

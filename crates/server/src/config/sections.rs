@@ -60,7 +60,7 @@ section! {
     GatewayConfig {
         /// MaxMind-format file that gives `country`, `region` and `city` of an address. Without one nothing is derived from addresses.
         geo_ip_file: Option<String> = None,
-        /// Address ranges of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.
+        /// Address ranges of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`. Place and the ids of cookieless visitors depend on it.
         trusted_proxies: Vec<String> = Vec::new(),
         /// Events per second that each app may send, with as much again in reserve; beyond it requests are answered 429. Not set: no quota.
         quota_events_per_second: Option<u32> = None,

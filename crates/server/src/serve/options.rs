@@ -61,7 +61,7 @@ pub(super) fn realtime_options(config: &Config) -> MemoryOptions {
     MemoryOptions { max_bytes: config.realtime_store.max_memory_mib.saturating_mul(MIB) }
 }
 
-pub(super) fn gateway_options(config: &Config) -> Result<GatewayOptions> {
+pub(super) fn gateway_options(config: &Config, folder: &DataFolder) -> Result<GatewayOptions> {
     let gateway = &config.gateway;
     let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
     Ok(GatewayOptions {
@@ -69,6 +69,7 @@ pub(super) fn gateway_options(config: &Config) -> Result<GatewayOptions> {
         body_timeout: Duration::from_millis(gateway.body_timeout_ms),
         trusted_proxies: gateway.trusted_proxies.iter().map(parse).collect::<Result<_>>()?,
         quota_events_per_second: gateway.quota_events_per_second,
+        daily_salt_file: Some(folder.daily_salt()),
         ..GatewayOptions::default()
     })
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use api::{ApiState, Operations};
 use axum::Router;
 use event_log::FileLog;
+use gateway::Gateway;
 use metadata_store::{MetadataStore, SqliteMetadataStore};
 use prometheus::Registry;
 use stream::Stream;
@@ -24,6 +25,7 @@ use crate::output;
 pub(super) struct Platform {
     config: Config,
     router: Router,
+    gateway: Option<Arc<Gateway>>,
     stream: Option<Stream>,
     api: Option<ApiState>,
     metadata: Arc<SqliteMetadataStore>,
@@ -59,24 +61,26 @@ impl Platform {
         troubles.set(vec!["starting".to_owned()]);
         let operations = Operations { registry: registry.clone(), not_ready: readiness(troubles.clone(), stores.log.clone()) };
         let mut router = api::operations_router(operations);
-        if has(Role::Gateway) {
-            router = router.merge(Arc::new(stores.gateway(config, &registry)?).router());
+        let gateway = has(Role::Gateway).then(|| stores.gateway(config, folder, &registry).map(Arc::new)).transpose()?;
+        if let Some(gateway) = &gateway {
+            router = router.merge(Arc::clone(gateway).router());
         }
         let stream = has(Role::Stream).then(|| stores.stream(config, folder, &registry)).transpose()?;
         let api = has(Role::Query).then(|| stores.api(config, &registry, stopping.clone())).transpose()?;
         if let Some(api) = &api {
             router = router.merge(api::router(api.clone()));
         }
-        Ok(Self { config: config.clone(), router, stream, api, metadata: stores.metadata, stopping, troubles })
+        Ok(Self { config: config.clone(), router, gateway, stream, api, metadata: stores.metadata, stopping, troubles })
     }
 
     /// Serves until a signal or a failure, then lets everything under way come to its end, in the order in which events flow.
     pub(super) async fn serve(self, listener: TcpListener, demo: Option<Demo>) -> Result<()> {
-        let Self { config, router, stream, api, metadata, stopping, troubles } = self;
+        let Self { config, router, gateway, stream, api, metadata, stopping, troubles } = self;
         let address = listener.local_addr()?;
         let draining = CancellationToken::new();
         let caught_up = stream.as_ref().map(Stream::caught_up);
         let stream = stream.map(|stream| tokio::spawn(watched(stream, draining.clone(), stopping.clone(), troubles.clone())));
+        let forgetting = gateway.map(|gateway| tokio::spawn(gateway.forget_past_days(stopping.clone())));
         let mut serving = tokio::spawn(gateway::serve(listener, router, stopping.clone(), serve_options(&config)));
         wait_until_caught_up(caught_up, &stopping).await;
         if !stopping.is_cancelled() {
@@ -95,6 +99,10 @@ impl Platform {
             None => serving.await,
         };
         ended.context("the accept loop panicked")??;
+        if let Some(forgetting) = forgetting {
+            stopping.cancel();
+            forgetting.await.context("the salt of the day was not looked after")?;
+        }
         if let Some(api) = &api {
             api.closed().await;
         }

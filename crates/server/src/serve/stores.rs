@@ -56,10 +56,10 @@ impl Stores {
         self.events.as_ref().context("this role needs the event store")
     }
 
-    pub(super) fn gateway(&self, config: &Config, registry: &Registry) -> Result<Gateway> {
+    pub(super) fn gateway(&self, config: &Config, folder: &DataFolder, registry: &Registry) -> Result<Gateway> {
         let geo = config.gateway.geo_ip_file.as_deref().map(open_geo).transpose()?;
         let keys = Arc::clone(&self.keys) as Arc<dyn WriteKeys>;
-        Ok(Gateway::new(self.log()?, keys, geo, registry, gateway_options(config)?)?)
+        Ok(Gateway::new(self.log()?, keys, geo, registry, gateway_options(config, folder)?)?)
     }
 
     pub(super) fn stream(&self, config: &Config, folder: &DataFolder, registry: &Registry) -> Result<Stream> {
