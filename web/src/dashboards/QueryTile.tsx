@@ -43,7 +43,9 @@ export function QueryTile({ tile, answer, answeredAt, narrow }: DrawnProps<Query
   if (answer.group_by.length === 0) return <NumberTile value={first?.values[0] ?? null} before={first?.previous?.[0] ?? null} />;
   const largest = Math.max(1, ...data.series.map((series) => (series.other ? 0 : (series.values[0] ?? 0))));
   return (
-    <div className="tile-scroll">
+    // A region that scrolls must be reachable by keyboard.
+    // eslint-disable-next-line jsx-a11y-x/no-noninteractive-tabindex
+    <div className="tile-scroll" role="group" aria-label={measure} tabIndex={0}>
       <BarTable
         label={measure}
         heads={[answer.group_by.join(" · "), measure]}

@@ -59,7 +59,15 @@ const Waiting = () => (
 
 /** What of the answer there is: nothing yet, why there is none, or itself. */
 function Inside({ tile, known, phone }: Pick<TileFrameProps, "tile" | "known" | "phone">) {
-  if (tile.text !== undefined) return <p className="tile-text">{tile.text}</p>;
+  if (tile.text !== undefined) {
+    return (
+      // A region that scrolls must be reachable by keyboard.
+      // eslint-disable-next-line jsx-a11y-x/no-noninteractive-tabindex
+      <div className="tile-scroll" role="group" aria-label="Text" tabIndex={0}>
+        <p className="tile-text">{tile.text}</p>
+      </div>
+    );
+  }
   if (known === undefined) return <Waiting />;
   if (known.answer === null) {
     return (

@@ -225,7 +225,7 @@ impl Boards {
     async fn refresh(&self, key: &BoardKey, asked: &Scope, watched: &mut Watched) -> bool {
         match self.plan(key, asked).await {
             Ok(new) if new.is_same(&watched.plan) => {
-                watched.followed.iter_mut().for_each(|followed| followed.follow_again(&self.questions))
+                watched.followed.iter_mut().for_each(|followed| followed.follow_again(&self.questions));
             }
             Ok(new) => {
                 let next = Watched { version: watched.version + 1, ..Watched::new(new, &self.questions) };

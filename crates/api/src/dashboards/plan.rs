@@ -175,7 +175,8 @@ impl Plan {
             }
             asked.push(Asked { tiles: vec![tile], question: question.map(Arc::new) });
         }
-        Self { told: json!({ "dashboard": dashboard, "scope": scope.told() }), asked }
+        let told = Map::from_iter([("dashboard".to_owned(), dashboard), ("scope".to_owned(), scope.told())]);
+        Self { told: Value::Object(told), asked }
     }
 
     /// Whether both show the same of the same.

@@ -121,53 +121,25 @@ pub fn run() -> Result<()> {
     })?;
     let beside = measured(&server, &seen, || ingestion(&server, &app).map(Some))?;
     ensure!(seen.lost.load(Ordering::Relaxed) == 0, "viewers were lost");
-    let mut table = Table::new(&[
-        "",
-        "ticks p50",
-        "p99",
-        "worst",
-        "computations/s",
-        "tile events/s",
-        "MB/s pushed",
-        "memory",
-        "events/s ingested",
-        "answer p99",
-    ]);
-    let per_second = |count: u64| thousands(count as f64 / DURATION.as_secs_f64());
-    for (name, round) in [("viewers only", &quiet), ("viewers and ingestion", &beside)] {
+    tell(&alone, memory_before, &quiet, &beside)
+}
+
+fn tell(alone: &Outcome, memory_before: u64, quiet: &Round, beside: &Round) -> Result<()> {
+    const HEADS: [&str; 10] =
+        ["", "ticks p50", "p99", "worst", "computations/s", "tile events/s", "MB/s pushed", "memory", "events/s ingested", "answer p99"];
+    let mut table = Table::new(&HEADS);
+    let memory = |bytes: u64| format!("{:.0} MiB", bytes as f64 / MIB);
+    for (name, round) in [("viewers only", quiet), ("viewers and ingestion", beside)] {
         let at = |share: f64| milliseconds(round.ticks[((round.ticks.len() - 1) as f64 * share).round() as usize]);
         let (rate, answer) = round.ingested.as_ref().map_or(("-".to_owned(), "-".to_owned()), rates);
-        let pushed = format!("{:.1}", round.bytes as f64 / DURATION.as_secs_f64() / 1e6);
-        let memory = format!("{:.0} MiB", round.memory as f64 / MIB);
-        table.row(&[
-            name.to_owned(),
-            at(0.5),
-            at(0.99),
-            at(1.0),
-            format!("{:.1}", round.computed / DURATION.as_secs_f64()),
-            per_second(round.tiles),
-            pushed,
-            memory,
-            rate,
-            answer,
-        ]);
+        let per_second = |count: f64| format!("{:.1}", count / DURATION.as_secs_f64());
+        let costs = [per_second(round.computed), per_second(round.tiles as f64), per_second(round.bytes as f64 / 1e6)];
+        table.row(&[vec![name.to_owned(), at(0.5), at(0.99), at(1.0)], costs.to_vec(), vec![memory(round.memory), rate, answer]].concat());
     }
-    let (rate, answer) = rates(&alone);
-    let none = || "-".to_owned();
-    table.row(&[
-        "ingestion only".to_owned(),
-        none(),
-        none(),
-        none(),
-        none(),
-        none(),
-        none(),
-        format!("{:.0} MiB", memory_before as f64 / MIB),
-        rate,
-        answer,
-    ]);
-    let ratio =
-        beside.ingested.as_ref().map_or(0.0, |beside| (beside.events as f64 / beside.seconds) / (alone.events as f64 / alone.seconds));
+    let (rate, answer) = rates(alone);
+    table.row(&[vec!["ingestion only".to_owned()], vec!["-".to_owned(); 6], vec![memory(memory_before), rate, answer]].concat());
+    let rate = |outcome: &Outcome| outcome.events as f64 / outcome.seconds;
+    let ratio = beside.ingested.as_ref().map_or(0.0, rate) / rate(alone);
     let words = format!(
         "{} viewers of one dashboard of {TILES} tiles over {} events, whose viewers run on the same machine; {}. A tick is meant every 4,000 ms. \
          Ingestion as fast as answers come, requests of 20: beside the viewers {ratio:.2} of what it is alone.",
