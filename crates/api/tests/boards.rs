@@ -241,7 +241,7 @@ fn a_revoked_key_ends_its_streams_with_the_reason() {
     let metadata = SqliteMetadataStore::open(&running.folder().join("metadata.sqlite"), now_ms()).unwrap();
     let app = event::AppId::new("ours").unwrap();
     let own = KeyHash::of(&running.ours.read_key).unwrap();
-    let owner = metadata.find_key(&own).unwrap().unwrap();
+    let owner = metadata.find_key(&own, now_ms()).unwrap().unwrap();
     let key = metadata.keys(&app).unwrap().into_iter().find(|key| key.kind == KeyKind::Read).unwrap();
     assert_eq!(owner.kind, KeyKind::Read);
     metadata.revoke_key(&key.id, now_ms()).unwrap();
