@@ -98,17 +98,19 @@ export function useEntry(): Entry {
     },
     [queries],
   );
+  const known = who.kind === "login" ? who.me.account.account_id : null;
   const enter = useCallback(
     (me: Me, wanted?: string) => {
       forgetSession();
-      queries.clear();
+      // Somebody else is shown nothing of it.
+      if (me.account.account_id !== known) queries.clear();
       if (wanted !== undefined) {
         rememberApp(wanted);
         setApp(wanted);
       }
       setWho({ kind: "login", me });
     },
-    [queries],
+    [queries, known],
   );
   const connect = useCallback((session: KeySession) => {
     saveSession(session);

@@ -122,8 +122,13 @@ pub(super) async fn known_by_password(
     let counted = email.as_ref().map_or_else(String::new, |email| email.as_str().to_owned());
     state.attempts.count(&counted, address, (state.parts.now_ms)())?;
     let found = state.on_accounts(move |accounts, _| email.map_or(Ok(None), |email| accounts.account_of(&email))).await?;
-    let (account, hash) = found.map_or_else(|| (None, PasswordHash::of_nobody().clone()), |(account, hash)| (Some(account), hash));
-    let verified = state.attempts.hashing(move || hash.verifies(&password)).await?;
+    let (account, hash) = found.unzip();
+    let verified = state.attempts.hashing(move || {
+        // Made before it is needed, so that the first address without an account takes no longer than the others.
+        let nobody = PasswordHash::of_nobody();
+        hash.as_ref().unwrap_or(nobody).verifies(&password)
+    });
+    let verified = verified.await?;
     match account.filter(|_| verified) {
         Some(account) => {
             state.attempts.succeeded(&counted, address);
