@@ -29,7 +29,8 @@ impl Browser {
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/json");
         let body = if method == "GET" { String::new() } else { body.to_string() };
-        let mut answer = self.agent.configure_request(request.body(body)?).allow_non_standard_methods(true).run()?;
+        let request = self.agent.configure_request(request.body(body)?).allow_non_standard_methods(true).build();
+        let mut answer = self.agent.run(request)?;
         if let Some(set) = answer.headers().get("set-cookie") {
             self.cookie = set.to_str()?.split(';').next().unwrap_or_default().to_owned();
         }

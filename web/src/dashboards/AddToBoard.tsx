@@ -93,7 +93,7 @@ function Form({ session, draft, boards }: FormProps) {
           }}
         />
       )}
-      <AdminKey session={session} changes={changes} what="dashboards" />
+      <AdminKey session={session} changes={changes} what="dashboards" kept="in the memory of this tab until it is reloaded" />
       {full && (
         <p className="problem small" role="alert">
           This dashboard has {MAX_TILES} tiles, as many as one may have: choose another.

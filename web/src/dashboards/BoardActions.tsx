@@ -45,7 +45,7 @@ function Confirm({ session, board, wanted, onClose }: ConfirmProps) {
           <strong>{board.name}</strong>
         </p>
         <p className="quiet">{about}</p>
-        <AdminKey session={session} changes={changes} what="dashboards" />
+        <AdminKey session={session} changes={changes} what="dashboards" kept="in the memory of this tab until it is reloaded" />
         <Button type="submit" {...(wanted === "delete" && { color: "red" })} loading={changes.busy}>
           {button}
         </Button>

@@ -115,7 +115,7 @@ function NewBoard({ session, onClose }: { session: Session; onClose: () => void 
             setName(event.currentTarget.value);
           }}
         />
-        <AdminKey session={session} changes={changes} what="dashboards" />
+        <AdminKey session={session} changes={changes} what="dashboards" kept="in the memory of this tab until it is reloaded" />
         <Button type="submit" loading={changes.busy}>
           Make it
         </Button>

@@ -108,7 +108,7 @@ function EditBar({ session, drafting, changes, overtaken, canSave, onSave, onTex
         </Button>
       </div>
       <div className="edit-key">
-        <AdminKey session={session} changes={changes} what="dashboards" />
+        <AdminKey session={session} changes={changes} what="dashboards" kept="in the memory of this tab until it is reloaded" />
       </div>
       {overtaken && (
         <p className="problem small" role="alert">
