@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use api::ApiOptions;
 use event_log::FileLogOptions;
 use event_store_parquet::ParquetStoreOptions;
-use gateway::{GatewayOptions, ServeOptions};
+use gateway::{AddressRange, GatewayOptions, ServeOptions};
 use query::QueryOptions;
 use realtime_store::MemoryOptions;
 use stream::StreamOptions;
@@ -63,15 +63,20 @@ pub(super) fn realtime_options(config: &Config) -> MemoryOptions {
 
 pub(super) fn gateway_options(config: &Config, folder: &DataFolder) -> Result<GatewayOptions> {
     let gateway = &config.gateway;
-    let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
     Ok(GatewayOptions {
         max_in_flight_bytes: gateway.max_in_flight_mib.saturating_mul(MIB),
         body_timeout: Duration::from_millis(gateway.body_timeout_ms),
-        trusted_proxies: gateway.trusted_proxies.iter().map(parse).collect::<Result<_>>()?,
+        trusted_proxies: trusted_proxies(config)?,
         quota_events_per_second: gateway.quota_events_per_second,
         daily_salt_file: Some(folder.daily_salt()),
         ..GatewayOptions::default()
     })
+}
+
+/// Proxies whose word is taken for where a request comes from.
+pub(super) fn trusted_proxies(config: &Config) -> Result<Vec<AddressRange>> {
+    let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
+    config.gateway.trusted_proxies.iter().map(parse).collect()
 }
 
 pub(super) fn stream_options(config: &Config, folder: &DataFolder) -> StreamOptions {

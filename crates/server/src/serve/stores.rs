@@ -15,7 +15,9 @@ use realtime_store::{MemoryRealtimeStore, RealtimeStore};
 use stream::{Stream, StreamParts};
 use tokio_util::sync::CancellationToken;
 
-use super::options::{api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options};
+use super::options::{
+    api_options, gateway_options, log_options, query_options, realtime_options, store_options, stream_options, trusted_proxies,
+};
 use super::{log_metrics, query_metrics, store_metrics, tier_metrics};
 use crate::app::{now_ms, open_metadata};
 use crate::config::{Config, Role};
@@ -89,7 +91,7 @@ impl Stores {
             .with_metrics(Arc::new(metrics));
         let queries = Arc::new(queries);
         query_metrics::register(&queries, registry)?;
-        let trusted_proxies = gateway_options(config)?.trusted_proxies;
+        let trusted_proxies = trusted_proxies(config)?;
         let parts = ApiParts {
             queries,
             realtime: Arc::clone(&self.realtime) as Arc<dyn RealtimeStore>,
