@@ -61,7 +61,7 @@ test("hostile names and values can be picked, grouped by and pointed at, and sta
     })
     .toContain(HOSTILE);
   await page.getByRole("button", { name: "Condition" }).click();
-  await page.getByRole("button", { name: /^Property:/ }).click();
+  // What was just added is picked first: its list is open.
   await page.getByRole("option", { name: HOSTILE }).click();
   await page.getByRole("button", { name: /^Values:/ }).click();
   await page.getByRole("option", { name: HOSTILE }).click();
@@ -87,6 +87,10 @@ test("the keyboard alone asks a question", async () => {
   await page.keyboard.press("Enter");
   await page.locator(".lone strong", { hasText: "4" }).waitFor();
   expect(await event.evaluate((element) => element === document.activeElement), "the focus is back where it was").toBe(true);
+  await page.keyboard.press("Enter");
+  await page.locator('input[aria-label="Search: Event"]:focus').waitFor();
+  await page.keyboard.press("Escape");
+  await expect.poll(() => event.evaluate((element) => element === document.activeElement)).toBe(true);
   await context.close();
 });
 

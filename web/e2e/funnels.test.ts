@@ -37,7 +37,8 @@ const words = async (page: Page, place: number) => (await bar(page, place).locat
 
 async function addStep(page: Page, place: number, name: string): Promise<void> {
   await page.getByRole("button", { name: "Step", exact: true }).click();
-  await page.getByRole("button", { name: `Step ${place}: an event` }).click();
+  // The list of what was just added is open.
+  await page.getByRole("listbox", { name: `Step ${place}` }).waitFor();
   await page.getByRole("option", { name: new RegExp(`^${name}`) }).click();
 }
 

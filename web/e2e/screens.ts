@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { TEMPLATES } from "../src/dashboards/templates.ts";
 import { launch, open } from "./browser.ts";
 import { type App, Throng } from "./throng.ts";
 
@@ -25,6 +26,10 @@ const PAGES = {
   sessions: "/sessions?range=30d",
   lifecycle: "/lifecycle?range=30d",
   cohorts: "/cohorts?id=buyers",
+  dashboards: "/dashboards?id=shop",
+  "dashboards-list": "/dashboards",
+  "dashboards-edit": "/dashboards?id=product&edit=1",
+  "dashboards-wall": "/dashboards?id=web&wall=1",
   sql: `/sql?q=${encodeURIComponent("SELECT event, count(*) AS events, count(DISTINCT person) AS persons FROM events GROUP BY event ORDER BY events DESC")}`,
 };
 
@@ -39,6 +44,8 @@ beforeAll(async () => {
   app = server.createApp("shop");
   await server.simulate(app, ["--events", "400000", "--days", "45", "--users", "5000", "--rate", "1"]);
   await server.save(app, "cohorts", BUYERS);
+  const adminKey = server.createKey(app, "admin");
+  for (const [at, id] of ["web", "product", "shop"].entries()) await server.saveInApp(app, adminKey, "dashboards", { id, ...TEMPLATES[at + 1]?.content });
 });
 
 afterAll(async () => {

@@ -145,6 +145,24 @@ export class Throng {
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
   }
 
+  /** Saves a definition under `/api/v1/apps`, such as one of `dashboards`. */
+  async saveInApp(app: App, adminKey: string, call: string, definition: object): Promise<void> {
+    await this.changeInApp(app, adminKey, "POST", call, definition);
+  }
+
+  async deleteInApp(app: App, adminKey: string, call: string): Promise<void> {
+    await this.changeInApp(app, adminKey, "DELETE", call);
+  }
+
+  private async changeInApp(app: App, adminKey: string, method: string, call: string, body?: object): Promise<void> {
+    const response = await fetch(`${this.origin}/api/v1/apps/${app.app_id}/${call}`, {
+      method,
+      headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  }
+
   /** Ends the program and removes its data. */
   async stop(): Promise<void> {
     this.traffic?.removeAllListeners("exit").kill();

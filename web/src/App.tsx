@@ -6,7 +6,8 @@ import { NoAppPage } from "./accounts/NoAppPage.tsx";
 import { SetUpPage } from "./accounts/SetUpPage.tsx";
 import { EntryContext } from "./accounts/entry.ts";
 import { type Entry, useEntry } from "./accounts/useEntry.ts";
-import { usePath } from "./location.ts";
+import { isWall } from "./dashboards/view.ts";
+import { usePath, useSearch } from "./location.ts";
 import { roomAt } from "./rooms.tsx";
 import type { Session } from "./session.ts";
 import { Bone } from "./ui/Bone.tsx";
@@ -39,18 +40,22 @@ function NoSuchPage({ path }: { path: string }) {
   );
 }
 
-/** The page of the address, in the frame of the session's app. */
+/** The page of the address, in the frame of the session's app; a dashboard on a wall has none. */
 function Room({ session, path, entry }: { session: Session; path: string; entry: Entry }) {
+  const search = useSearch();
   const room = roomAt(path);
+  const page =
+    room === undefined ? (
+      <NoSuchPage path={path} />
+    ) : (
+      <Suspense key={`${session.app} ${room.path}`} fallback={<OnItsWay name={room.name} />}>
+        <room.page session={session} onDisconnect={session.key === null ? entry.askAgain : entry.leave} />
+      </Suspense>
+    );
+  if (isWall(path, search)) return page;
   return (
     <Frame session={session} path={path} entry={entry}>
-      {room === undefined ? (
-        <NoSuchPage path={path} />
-      ) : (
-        <Suspense key={`${session.app} ${room.path}`} fallback={<OnItsWay name={room.name} />}>
-          <room.page session={session} onDisconnect={session.key === null ? entry.askAgain : entry.leave} />
-        </Suspense>
-      )}
+      {page}
     </Frame>
   );
 }

@@ -2,7 +2,7 @@ import { type ComponentType, type ReactNode, lazy } from "react";
 
 import { LivePage } from "./live/LivePage.tsx";
 import type { PageProps } from "./session.ts";
-import { CohortsIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, RetentionIcon, SessionsIcon, SettingsIcon, SqlIcon } from "./ui/icons.tsx";
+import { CohortsIcon, DashboardsIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, RetentionIcon, SessionsIcon, SettingsIcon, SqlIcon } from "./ui/icons.tsx";
 
 export interface Room {
   path: string;
@@ -14,6 +14,7 @@ export interface Room {
 /** Every page, in the order of the bar. All but the first load when they are opened. */
 export const ROOMS: readonly Room[] = [
   { path: "/", name: "Live", icon: <LiveIcon />, page: LivePage },
+  { path: "/dashboards", name: "Dashboards", icon: <DashboardsIcon />, page: lazy(() => import("./dashboards/DashboardsPage.tsx")) },
   { path: "/explore", name: "Explore", icon: <ExploreIcon />, page: lazy(() => import("./explore/ExplorePage.tsx")) },
   { path: "/funnels", name: "Funnels", icon: <FunnelsIcon />, page: lazy(() => import("./funnels/FunnelsPage.tsx")) },
   { path: "/retention", name: "Retention", icon: <RetentionIcon />, page: lazy(() => import("./retention/RetentionPage.tsx")) },

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest | latency | share | soak [--minutes N] | store [--events N] | all | peers [--events N] [--answers-only]";
+const USAGE: &str = "usage: cargo xtask tidy | cargo xtask bench ingest | latency | share | boards | soak [--minutes N] | store [--events N] | all | peers [--events N] [--answers-only]";
 
 fn main() -> ExitCode {
     match run() {

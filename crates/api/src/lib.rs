@@ -21,6 +21,7 @@ mod metrics;
 mod openapi;
 mod operations;
 mod periods;
+mod push;
 mod request;
 mod request_id;
 mod router;

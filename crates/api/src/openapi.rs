@@ -62,6 +62,7 @@ pub(crate) mod session_examples;
         dashboards::one,
         dashboards::change,
         dashboards::remove,
+        dashboards::stream,
         sql::sql,
         live::realtime,
         live::realtime_stream,

@@ -52,6 +52,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/funnels", get(funnels::list).post(funnels::create))
         .route("/funnels/{funnel_id}", get(funnels::one).put(funnels::change).delete(funnels::remove))
         .route("/dashboards", get(dashboards::list).post(dashboards::create))
+        .route("/dashboards/{dashboard_id}/stream", get(dashboards::stream))
         .route("/dashboards/{dashboard_id}", get(dashboards::one).put(dashboards::change).delete(dashboards::remove))
         .route("/keys", get(app_keys::list).post(app_keys::create))
         .route("/keys/{key_id}", delete(app_keys::revoke))

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::http::StatusCode;
 use event::{AppId, TimestampMs};
-use metadata_store::{Definition, DefinitionKind, Definitions};
+use metadata_store::{App, Definition, DefinitionKind, Definitions, MetadataStore};
 use query::{AppSettings, Cohorts, Metrics, QueryFailure, check_question};
 use serde_json::{Map, Value, json};
 
 use crate::access::{Editor, Reader};
 use crate::analytics::{refusal, settings};
 use crate::cohorts::{COHORTS, saved_cohort};
+use crate::dashboards::{Plan, Scope};
 use crate::error::ApiError;
 use crate::metrics::{METRICS, saved_metric};
 use crate::request::{RequestBody, parse_object};
@@ -33,8 +34,12 @@ const MAX_TILES: usize = 50;
 const COLUMNS: u64 = 12;
 /// Rows of a dashboard, and of one tile, at most.
 const MAX_ROWS: u64 = 1_000;
-/// Longest name of the way in which a tile is drawn.
-const MAX_VIEW_BYTES: usize = 32;
+/// Longest name of the way in which a tile is drawn, in characters.
+const MAX_VIEW_CHARS: usize = 32;
+/// Longest address of the page of a tile's question, in characters.
+const MAX_LINK_CHARS: usize = 8_000;
+/// Most annotations of a dashboard.
+const MAX_ANNOTATIONS: usize = 100;
 
 /// A kind of definition whose content is fields of its body.
 pub(crate) struct Content {
@@ -84,6 +89,7 @@ pub(crate) const DASHBOARDS: Content = Content {
         ("tiles", Value::is_array, "a list of tiles"),
         ("range", Value::is_string, "a range such as \"30d\""),
         ("filters", |value| value.is_array() || value.is_object(), "conditions, as any question takes them"),
+        ("annotations", Value::is_array, "a list of {time, text}"),
     ],
     required: ("tiles", "what it shows; an empty list to begin with"),
     check: check_dashboard,
@@ -114,8 +120,8 @@ impl Known {
         Ok(Self { settings, funnels, invalid, now_ms })
     }
 
-    /// Checks a question that stands at `place`.
-    fn check(&self, place: &str, call: &str, request: &Value) -> Result<(), ApiError> {
+    /// A question that stands at `place`, with the saved funnel that it names.
+    fn resolved(&self, place: &str, call: &str, request: &Value) -> Result<Value, ApiError> {
         let mut request = request.clone();
         if let (Some(fields), true) = (request.as_object_mut(), call == "funnel")
             && let Some(id) = fields.get("funnel").and_then(Value::as_str).map(str::to_owned)
@@ -124,11 +130,27 @@ impl Known {
                 self.funnels.get(&id).ok_or_else(|| self.refused(&format!("{place}.funnel"), "this app has no funnel of this id"))?;
             with_saved(fields, saved);
         }
+        Ok(request)
+    }
+
+    /// Checks a question that stands at `place`.
+    fn check(&self, place: &str, call: &str, request: &Value) -> Result<(), ApiError> {
+        let request = self.resolved(place, call, request)?;
         let below = |failure: QueryFailure| {
             let parts = [Some(place.to_owned()), failure.field.clone()].into_iter().flatten().filter(|part| !part.is_empty());
             refusal(QueryFailure { field: Some(parts.collect::<Vec<_>>().join(".")), ..failure })
         };
         check_question(call, &request, &self.settings, self.now_ms).map_err(below)
+    }
+
+    /// Checks what becomes of a question under the range and filters of its dashboard.
+    fn check_under(&self, scope: &Scope, place: &str, call: &str, request: &Value) -> Result<(), ApiError> {
+        let Value::Object(request) = self.resolved(place, call, request)? else { return Ok(()) };
+        self.check("", call, &Value::Object(scope.applied(call, request))).map_err(|error| {
+            let field = error.field.as_deref().unwrap_or("the request");
+            let message = format!("with the range and filters of the dashboard, {field}: {}", error.message);
+            ApiError { field: Some(place.to_owned()), message, ..error }
+        })
     }
 
     fn refused(&self, field: &str, message: impl Into<String>) -> ApiError {
@@ -148,19 +170,35 @@ fn check_dashboard(document: &Value, known: &Known) -> Result<(), ApiError> {
     if tiles.len() > MAX_TILES {
         return Err(known.refused("tiles", format!("{} tiles, at most {MAX_TILES} are allowed: make a second dashboard", tiles.len())));
     }
-    // For the whole board, as a question without anything else.
-    let mut of_all = json!({"metric": "events"});
-    for name in ["range", "filters"] {
-        if let Some(value) = document.get(name).filter(|value| !value.is_null()) {
-            of_all[name] = value.clone();
-        }
-    }
-    known.check("", "query", &of_all)?;
-    tiles.iter().enumerate().try_for_each(|(place, tile)| check_tile(&format!("tiles[{place}]"), tile, known))
+    check_annotations(document["annotations"].as_array().map_or(&[][..], Vec::as_slice), known)?;
+    let scope = Scope::saved(document);
+    known.check("", "query", &scope.as_question())?;
+    tiles.iter().enumerate().try_for_each(|(place, tile)| check_tile(&format!("tiles[{place}]"), tile, &scope, known))
 }
 
-fn check_tile(place: &str, tile: &Value, known: &Known) -> Result<(), ApiError> {
-    const FIELDS: [&str; 9] = ["title", "x", "y", "w", "h", "text", "call", "request", "view"];
+/// Marks on every chart over time: what happened when.
+fn check_annotations(annotations: &[Value], known: &Known) -> Result<(), ApiError> {
+    if annotations.len() > MAX_ANNOTATIONS {
+        let message = format!("{} annotations, at most {MAX_ANNOTATIONS} are kept: remove old ones", annotations.len());
+        return Err(known.refused("annotations", message));
+    }
+    for (place, annotation) in annotations.iter().enumerate() {
+        let fields = annotation.as_object().filter(|fields| fields.keys().all(|name| name == "time" || name == "text"));
+        let text = fields.and_then(|fields| fields.get("text")?.as_str()).unwrap_or_default();
+        if !(1..=MAX_TITLE_CHARS).contains(&text.chars().count()) {
+            let message = format!("an annotation is {{time, text}}, with a text of 1 to {MAX_TITLE_CHARS} characters");
+            return Err(known.refused(&format!("annotations[{place}].text"), message));
+        }
+        if annotation["time"].as_str().is_none_or(|time| event::parse_timestamp(time).is_err()) {
+            let message = "\"time\" is ISO 8601 with a zone, such as 2026-03-01T12:00:00Z";
+            return Err(known.refused(&format!("annotations[{place}].time"), message));
+        }
+    }
+    Ok(())
+}
+
+fn check_tile(place: &str, tile: &Value, scope: &Scope, known: &Known) -> Result<(), ApiError> {
+    const FIELDS: [&str; 10] = ["title", "x", "y", "w", "h", "text", "call", "request", "view", "link"];
     let refused = |field: &str, message: &str| known.refused(&format!("{place}{field}"), message);
     let Some(fields) = tile.as_object() else { return Err(refused("", "a tile is an object with x, y, w, h and a question or a text")) };
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
@@ -176,20 +214,31 @@ fn check_tile(place: &str, tile: &Value, known: &Known) -> Result<(), ApiError> 
     if x + width > COLUMNS {
         return Err(refused(".w", &format!("the tile ends right of column {COLUMNS}: x and w are {COLUMNS} together at most")));
     }
-    for (name, most) in [("title", MAX_TITLE_CHARS), ("text", MAX_TEXT_CHARS), ("view", MAX_VIEW_BYTES)] {
+    for (name, most) in [("title", MAX_TITLE_CHARS), ("text", MAX_TEXT_CHARS), ("view", MAX_VIEW_CHARS), ("link", MAX_LINK_CHARS)] {
         let Some(value) = fields.get(name) else { continue };
         if value.as_str().is_none_or(|text| text.chars().count() > most) {
             return Err(refused(&format!(".{name}"), &format!("\"{name}\" is a text of at most {most} characters")));
         }
     }
+    let link = fields.get("link").and_then(Value::as_str).unwrap_or("/");
+    if !link.starts_with('/') || link.starts_with("//") || link.contains(|c: char| c == '\\' || c.is_control()) {
+        return Err(refused(".link", "\"link\" is a page of the web app with its question, such as \"/explore?metric=events\""));
+    }
     match (fields.get("text"), fields.get("call"), fields.get("request")) {
         (Some(_), None, None) => Ok(()),
         (None, Some(call), Some(request)) => {
             let call = call.as_str().ok_or_else(|| refused(".call", "\"call\" is the name of a call such as \"query\" or \"funnel\""))?;
-            known.check(&format!("{place}.request"), call, request).map_err(|error| match error.code.as_ref() {
-                "unknown_call" => ApiError { field: Some(format!("{place}.call")), ..error },
-                _ => error,
-            })
+            let request_place = format!("{place}.request");
+            known
+                .check_under(scope, &request_place, call, request)
+                .or_else(|with_scope| {
+                    // What is wrong by itself is told where it stands.
+                    known.check(&request_place, call, request).and(Err(with_scope))
+                })
+                .map_err(|error| match error.code.as_ref() {
+                    "unknown_call" => ApiError { field: Some(format!("{place}.call")), ..error },
+                    _ => error,
+                })
         }
         _ => Err(refused("", "a tile has either a \"text\", or a \"call\" and its \"request\"")),
     }
@@ -212,11 +261,16 @@ fn with_saved(request: &mut Map<String, Value>, saved: &Value) {
 ///
 /// # Errors
 /// A refusal of `funnel`; the definitions cannot be read now.
-pub(crate) async fn with_saved_funnel(
-    state: &ApiState,
-    app: &AppId,
-    mut request: Map<String, Value>,
-) -> Result<Map<String, Value>, ApiError> {
+pub(crate) async fn with_saved_funnel(state: &ApiState, app: &AppId, request: Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
+    if !request.contains_key("funnel") {
+        return Ok(request);
+    }
+    let (definitions, app) = (state.parts.definitions.clone(), app.clone());
+    on_a_thread(move || with_named_funnel(&*definitions, &app, request)).await
+}
+
+/// As [`with_saved_funnel`]; blocks.
+fn with_named_funnel(definitions: &dyn Definitions, app: &AppId, mut request: Map<String, Value>) -> Result<Map<String, Value>, ApiError> {
     let Some(named) = request.get("funnel") else { return Ok(request) };
     let Some(id) = named.as_str().map(str::to_owned) else {
         return Err(ApiError::invalid(
@@ -225,14 +279,43 @@ pub(crate) async fn with_saved_funnel(
             "\"funnel\" is the id of a saved funnel; steps are given as \"steps\"",
         ));
     };
-    let (definitions, app) = (state.parts.definitions.clone(), app.clone());
-    let found = on_a_thread(move || FUNNELS.kind.find(&*definitions, &app, &id)).await;
-    let saved = found.map_err(|error| match error.code.as_ref() {
+    let saved = FUNNELS.kind.find(definitions, app, &id).map_err(|error| match error.code.as_ref() {
         code if code == FUNNELS.kind.unknown => ApiError { status: StatusCode::BAD_REQUEST, field: Some("funnel".to_owned()), ..error },
         _ => error,
     })?;
     with_saved(&mut request, &saved.document["funnel"]);
     Ok(request)
+}
+
+/// What a dashboard asks now, under the scope that somebody asked for; blocks.
+///
+/// # Errors
+/// There is no such dashboard; the definitions cannot be read now.
+pub(crate) fn plan_of_dashboard(
+    definitions: &dyn Definitions,
+    metadata: &dyn MetadataStore,
+    app: &AppId,
+    id: &str,
+    asked: &Scope,
+) -> Result<Plan, ApiError> {
+    let board = DASHBOARDS.kind.find(definitions, app, id)?;
+    let owner = metadata.app(app).map_err(|error| DASHBOARDS.kind.refused(error))?.ok_or_else(|| DASHBOARDS.kind.unknown())?;
+    let scope = asked.over(Scope::saved(&board.document));
+    let resolved = |call: &str, request| if call == "funnel" { with_named_funnel(definitions, app, request) } else { Ok(request) };
+    Ok(Plan::new(answer(&board), &scope, &settings(&owner), resolved))
+}
+
+/// Checks the range and filters that somebody asks a dashboard with.
+///
+/// # Errors
+/// A refusal of one of them; the definitions cannot be read now.
+pub(crate) async fn check_scope(state: &ApiState, app: &App, asked: &Scope) -> Result<(), ApiError> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let (definitions, settings, question) = (state.parts.definitions.clone(), settings(app), asked.as_question());
+    let now_ms = (state.parts.now_ms)();
+    on_a_thread(move || Known::load(&*definitions, &settings, DASHBOARDS.kind.invalid, now_ms)?.check("", "query", &question)).await
 }
 
 /// A definition as it is told.

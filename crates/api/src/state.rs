@@ -7,18 +7,21 @@ use axum::http::request::Parts;
 use event::TimestampMs;
 use event_store::{Ledger, PersonDeletions};
 use metadata_store::{AccountStore, Definitions, MetadataError, MetadataStore, PasswordHash, TokenHash};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use query::QueryService;
 use realtime_store::RealtimeStore;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access::ReadKeys;
+use crate::dashboards::{AnswerMemory, Boards, QuestionMetrics, Questions};
 use crate::error::ApiError;
 use crate::export::ExportMetrics;
 use crate::live::LiveHub;
 use crate::login::Attempts;
 use crate::login::account::refused;
+use crate::push::StreamPlaces;
 use crate::request_id::RequestIds;
 use crate::saved::on_a_thread;
 
@@ -58,15 +61,33 @@ pub type ClientAddress = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 /// Bounds of the API.
 #[derive(Clone, Debug)]
 pub struct ApiOptions {
-    /// Live streams open at once, of all apps together; one more is answered 503.
+    /// Streams open at once, of live numbers and of dashboards, of all apps together; one more is answered 503.
     pub max_live_streams: usize,
     /// Shortest time between two pushes on a live stream.
     pub live_interval: Duration,
+    /// Time from one computation of a dashboard's question to the next.
+    pub dashboard_interval: Duration,
+    /// Distinct questions of all dashboards that are watched; an app has a quarter of them at most, and a tile beyond is told so.
+    pub max_dashboard_questions: usize,
+    /// Questions of dashboards that are computed at the same time; ordinary questions have the other turns.
+    pub max_dashboard_computations: usize,
+    /// Memory of the answers kept for those who watch.
+    pub dashboard_answer_bytes: usize,
+    /// One who watches and takes nothing for so long is let go.
+    pub dashboard_stall_limit: Duration,
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { max_live_streams: 10_000, live_interval: Duration::from_millis(250) }
+        Self {
+            max_live_streams: 10_000,
+            live_interval: Duration::from_millis(250),
+            dashboard_interval: Duration::from_secs(4),
+            max_dashboard_questions: 2_000,
+            max_dashboard_computations: 2,
+            dashboard_answer_bytes: 128 << 20,
+            dashboard_stall_limit: Duration::from_secs(20),
+        }
     }
 }
 
@@ -74,7 +95,11 @@ impl Default for ApiOptions {
 #[derive(Clone)]
 pub struct ApiState {
     pub(crate) parts: Arc<ApiParts>,
+    pub(crate) options: Arc<ApiOptions>,
     pub(crate) live: Arc<LiveHub>,
+    pub(crate) boards: Arc<Boards>,
+    /// What goes on behind dashboards that are watched.
+    pub(crate) tasks: TaskTracker,
     pub(crate) metrics: Arc<ApiMetrics>,
     pub(crate) request_ids: Arc<RequestIds>,
     pub(crate) attempts: Arc<Attempts>,
@@ -90,9 +115,18 @@ impl ApiState {
     pub fn new(parts: ApiParts, options: &ApiOptions, registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Arc::new(ApiMetrics::register(registry)?);
         let parts = Arc::new(parts);
-        let live = Arc::new(LiveHub::new(Arc::clone(&parts), options, metrics.live_streams.clone()));
+        let places = Arc::new(StreamPlaces::new(options.max_live_streams));
+        let live = Arc::new(LiveHub::new(Arc::clone(&parts), options, Arc::clone(&places), metrics.live_streams.clone()));
         let request_ids = Arc::new(RequestIds::new(parts.process));
-        Ok(Self { parts, live, metrics, request_ids, attempts: Arc::new(Attempts::new()), access: watch::Sender::new(()) })
+        let tasks = TaskTracker::new();
+        let memory = AnswerMemory::new(options.dashboard_answer_bytes, metrics.dashboard_bytes.clone());
+        let questions = metrics.dashboard_questions.clone();
+        let questions = Questions::new(Arc::clone(&parts), Arc::clone(&request_ids), options, memory, questions, tasks.clone());
+        let open_streams = metrics.dashboard_streams.clone();
+        let boards = Arc::new(Boards::new(Arc::clone(&parts), Arc::new(questions), options, places, open_streams, tasks.clone()));
+        let attempts = Arc::new(Attempts::new());
+        let access = watch::Sender::new(());
+        Ok(Self { parts, options: Arc::new(options.clone()), live, boards, tasks, metrics, request_ids, attempts, access })
     }
 
     /// Asks or changes accounts, on a thread made for it.
@@ -140,6 +174,8 @@ impl ApiState {
     /// Resolves when the tasks behind live streams have ended, some time after `shutdown` was cancelled.
     pub async fn closed(&self) {
         self.live.closed().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
@@ -147,6 +183,10 @@ pub(crate) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     live_streams: IntGauge,
+    dashboard_streams: IntGauge,
+    dashboard_bytes: IntGauge,
+    dashboard_questions: QuestionMetrics,
+    pub(crate) stalled_watchers: IntCounter,
     pub(crate) exports: ExportMetrics,
 }
 
@@ -166,7 +206,27 @@ impl ApiMetrics {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(live_streams.clone()))?;
-        Ok(Self { requests, seconds, live_streams, exports })
+        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help)?);
+        let counter = |name: &str, help: &str| registered(registry, IntCounter::new(name, help)?);
+        Ok(Self {
+            requests,
+            seconds,
+            live_streams,
+            dashboard_streams: gauge("throng_api_dashboard_streams", "Dashboards watched now, each as often as it is")?,
+            dashboard_bytes: gauge("throng_api_dashboard_answer_bytes", "Memory of answers kept for those who watch dashboards")?,
+            dashboard_questions: QuestionMetrics {
+                open: gauge("throng_api_dashboard_questions", "Distinct questions of watched dashboards")?,
+                computed: counter("throng_api_dashboard_computations_total", "Questions of dashboards computed")?,
+                unchanged: counter("throng_api_dashboard_unchanged_total", "Computations that said what was known")?,
+                skipped_ticks: counter(
+                    "throng_api_dashboard_skipped_ticks_total",
+                    "Times a question was not computed because it still was",
+                )?,
+                seconds: registered(registry, Histogram::with_opts(dashboard_seconds())?)?,
+            },
+            stalled_watchers: counter("throng_api_dashboard_stalled_total", "Watchers let go because they took nothing")?,
+            exports,
+        })
     }
 
     /// `route` is the pattern, never the path, so that the number of series is bounded.
@@ -174,4 +234,17 @@ impl ApiMetrics {
         self.requests.with_label_values(&[route, status.as_str()]).inc();
         self.seconds.with_label_values(&[route]).observe(elapsed.as_secs_f64());
     }
+}
+
+fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> Result<M, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn dashboard_seconds() -> HistogramOpts {
+    HistogramOpts::new(
+        "throng_api_dashboard_computation_seconds",
+        "Time of one computation of a dashboard's question, its wait for a turn among queries included",
+    )
+    .buckets(vec![0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
 }

@@ -117,6 +117,14 @@ fn a_dashboard_holds_questions_that_can_be_asked() {
     refused(&with(tile(&json!({"h": 0, "text": "a"}))), 400, "invalid_dashboard", "tiles[0].h");
     refused(&with(tile(&json!({"colour": 1, "text": "a"}))), 400, "invalid_dashboard", "tiles[0].colour");
     refused(&with(tile(&json!({"title": 1, "text": "a"}))), 400, "invalid_dashboard", "tiles[0].title");
+    for link in ["explore", "//elsewhere.example", "/\\elsewhere", "/a\nb"] {
+        refused(&with(tile(&json!({"text": "a", "link": link}))), 400, "invalid_dashboard", "tiles[0].link");
+    }
+    let marked = |annotation: Value| save(json!({"name": "B", "tiles": [], "annotations": [annotation]}));
+    assert_eq!(marked(json!({"time": "2026-03-01T12:00:00Z", "text": "Prices"})).status, 201);
+    refused(&marked(json!({"time": "1 March", "text": "Prices"})), 400, "invalid_dashboard", "annotations[0].time");
+    refused(&marked(json!({"time": "2026-03-01T12:00:00Z", "text": ""})), 400, "invalid_dashboard", "annotations[0].text");
+    refused(&marked(json!({"time": "2026-03-01T12:00:00Z", "text": "a", "by": "b"})), 400, "invalid_dashboard", "annotations[0].text");
     refused(&with(json!(7)), 400, "invalid_dashboard", "tiles[0]");
     refused(&save(json!({"name": "B", "tiles": [], "range": "soon"})), 400, "invalid_range", "range");
     refused(&save(json!({"name": "B", "tiles": vec![tile(&json!({"text": "a"})); 51]})), 400, "invalid_dashboard", "tiles");

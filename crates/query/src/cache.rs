@@ -73,7 +73,14 @@ fn memory_bytes(value: &Value) -> usize {
     }
 }
 
-/// The text of a request in which the order of an object's fields does not show.
+/// The text of a request in which the order of an object's fields does not show: equal questions have equal texts.
+pub fn canonical_text(value: &Value) -> String {
+    let mut text = String::new();
+    canonical(value, &mut text);
+    text
+}
+
+/// As [`canonical_text`], written behind what there is.
 pub(crate) fn canonical(value: &Value, out: &mut String) {
     match value {
         Value::Object(map) => {

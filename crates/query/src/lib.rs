@@ -32,6 +32,7 @@ mod threads;
 
 pub use crate::export::{Export, ExportPieces};
 pub use answered::Answered;
+pub use cache::canonical_text;
 pub use cohorts::{
     Cohorts, CohortsUnavailable, MAX_COHORT_ID_BYTES, MAX_COHORTS_PER_REQUEST, SavedCohort, SavedCohorts, check_cohort, metric_has_cohort,
     rule_mentions,

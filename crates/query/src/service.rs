@@ -24,6 +24,7 @@ use crate::metrics::{Metrics, SavedMetrics, mentioned_metrics};
 use crate::options::{AppSettings, QueryOptions};
 use crate::paths_planner::plan_paths;
 use crate::planner::{events_scan, plan_query};
+use crate::request::unknown_call;
 use crate::request::{
     Period, read_events, read_export, read_funnel, read_funnel_person, read_funnel_persons, read_paths, read_query, read_sessions,
 };
@@ -96,6 +97,25 @@ impl QueryService {
     /// What it does now and has done.
     pub fn figures(&self) -> QueryFigures {
         self.runner.figures()
+    }
+
+    /// Any of the questions that a dashboard may show, by the name of its call.
+    ///
+    /// # Errors
+    /// As for [`QueryService::query`]; for a call that there is not the code is `unknown_call`.
+    pub async fn ask(&self, call: &str, app: &AppSettings, request: Value, now_ms: i64) -> Result<Answered, QueryFailure> {
+        match call {
+            "query" => self.query(app, request, now_ms).await,
+            "funnel" => self.funnel(app, request, now_ms).await,
+            "paths" => self.paths(app, request, now_ms).await,
+            "sessions" => self.sessions(app, request, now_ms).await,
+            "retention" => self.retention(app, request, now_ms).await,
+            "lifecycle" => self.lifecycle(app, request, now_ms).await,
+            "stickiness" => self.stickiness(app, request, now_ms).await,
+            "active_users" => self.active_users(app, request, now_ms).await,
+            "sql" => self.sql(app, request, now_ms).await,
+            _ => Err(unknown_call()),
+        }
     }
 
     /// Counts and aggregates, grouped and over time: `POST /query`. `now_ms` is the end of rolling ranges.

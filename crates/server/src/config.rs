@@ -107,6 +107,9 @@ impl Config {
             ("query.max_concurrent", self.query.max_concurrent),
             ("query.max_concurrent_exports", self.query.max_concurrent_exports),
             ("api.max_live_streams", self.api.max_live_streams),
+            ("api.dashboard_interval_ms", self.api.dashboard_interval_ms as usize),
+            ("api.max_dashboard_questions", self.api.max_dashboard_questions),
+            ("api.max_dashboard_computations", self.api.max_dashboard_computations),
             ("event_store.tier.after_days", self.event_store.tier.after_days as usize),
             ("event_store.tier.cache_mib", self.event_store.tier.cache_mib as usize),
         ] {

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useMemo, useState } from "react";
 
+import { forgetAdminKeys } from "../adminKey.ts";
 import { asApiError } from "../api/client.ts";
 import { goTo } from "../location.ts";
 import { type KeySession, type Session, forgetSession, loadSession, saveSession } from "../session.ts";
@@ -121,6 +122,7 @@ export function useEntry(): Entry {
     forgetSession();
     // Nothing that one of them was told is shown to the next.
     queries.clear();
+    forgetAdminKeys();
     if (shown !== undefined) forgetStatements(shown);
     setWho({ kind: "nobody", setUp: false, wanted: who.kind === "key" ? "key" : "login" });
     // Where the login has ended already, there is nothing to end.

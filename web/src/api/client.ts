@@ -25,6 +25,11 @@ export function analyticsPath(session: Session, call: string): string {
   return `/api/v1/analytics/${encodeURIComponent(session.app)}/${call}`;
 }
 
+/** Path of a call about what is saved in the session's app. */
+export function appPath(session: Session, call: string): string {
+  return `/api/v1/apps/${encodeURIComponent(session.app)}/${call}`;
+}
+
 /** One call; whatever is no success is thrown as our error. */
 async function send(path: string, headers: Record<string, string>, method: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const request: RequestInit = {
@@ -49,6 +54,12 @@ export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path:
 /** GET, or POST when there is a body. Aborting `signal` hangs up, which cancels the work on the server. */
 export async function ask<T>(session: Session, call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const response = await send(analyticsPath(session, call), credentials(session), body === undefined ? "GET" : "POST", body, signal);
+  return (await response.json()) as T;
+}
+
+/** A call about what is saved in the app, with its answer. */
+export async function askApp<T>(session: Session, method: "GET" | "POST" | "PUT" | "DELETE", call: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await send(appPath(session, call), credentials(session), method, body, signal);
   return (await response.json()) as T;
 }
 

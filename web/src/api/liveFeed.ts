@@ -1,141 +1,25 @@
-import { type ApiError, asApiError, errorOf } from "./client.ts";
-import { takeEvents } from "./sse.ts";
+import { Feed, type FeedState, type FeedWorld } from "./feed.ts";
+import type { ServerEvent } from "./sse.ts";
 import type { Live } from "./types.ts";
 
-/** First pause before connecting again; it doubles with each failure. */
-export const FIRST_RETRY_MS = 500;
-export const MAX_RETRY_MS = 15_000;
-/** The server sends a heartbeat every 15 s; a stream that is silent for longer than two is dead, whatever the socket says. */
-export const SILENCE_MS = 35_000;
-
-/** What a page knows of the stream. `heardAt` is when the server was last heard, in the browser's clock. */
-export interface LiveState {
+/** What a page knows of an app's last minutes. */
+export interface LiveState extends FeedState {
   live: Live | null;
-  heardAt: number | null;
-  /** `connecting` before the first answer, `stale` while the connection is gone, `refused` when the key was. */
-  phase: "connecting" | "live" | "stale" | "refused";
-  error: ApiError | null;
 }
 
-/** What the feed takes from its surroundings, so that tests decide what time it is. */
-export interface LiveWorld {
-  open: (query: string, signal: AbortSignal) => Promise<Response>;
-  now: () => number;
-  random: () => number;
-  setTimer: (run: () => void, ms: number) => number;
-  clearTimer: (timer: number) => void;
-}
-
-/** Half to all of the doubled pause: clients that lost one server do not come back in one moment. */
-export function retryPause(failures: number, random: number, retryAfterMs = 0): number {
-  const longest = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
-  return Math.max(retryAfterMs, longest * (0.5 + random / 2));
-}
-
-/** Follows the live stream of one app: connects again by itself, and only while it is resumed. */
-export class LiveFeed {
-  private state: LiveState = { live: null, heardAt: null, phase: "connecting", error: null };
-  private readonly listeners = new Set<() => void>();
-  private controller: AbortController | null = null;
-  private retryTimer: number | null = null;
-  private silenceTimer: number | null = null;
-  private failures = 0;
-
-  constructor(
-    private readonly world: LiveWorld,
-    private query: string,
-  ) {}
-
-  /** The newest state; the same object until something changes. */
-  readonly snapshot = (): LiveState => this.state;
-
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
-
-  /** Asks another question from now on; the last state stays until its answer comes. */
-  askFor(query: string): void {
-    if (query === this.query) return;
-    this.query = query;
-    if (this.controller === null) return;
-    this.pause();
-    this.resume();
+/** Follows the live stream of one app. */
+export class LiveFeed extends Feed<LiveState> {
+  constructor(world: FeedWorld, query: string) {
+    super(world, query, { live: null, heardAt: null, phase: "connecting", error: null });
   }
 
-  /** Connects, unless it is connected or on its way; at once, also in the middle of a pause. */
-  resume(): void {
-    if (this.controller !== null || this.state.phase === "refused") return;
-    this.stopTimers();
-    const controller = new AbortController();
-    this.controller = controller;
-    void this.follow(controller);
+  /** Each state is whole: the newest is all there is to know. */
+  protected received(state: LiveState, events: readonly ServerEvent[]): LiveState {
+    const newest = events.at(-1);
+    return newest === undefined ? state : { ...state, live: JSON.parse(newest.data) as Live };
   }
 
-  /** Hangs up; the last state stays, as stale. */
-  pause(): void {
-    this.stopTimers();
-    this.controller?.abort();
-    this.controller = null;
-    if (this.state.phase === "live") this.set({ ...this.state, phase: "stale" });
-  }
-
-  private async follow(controller: AbortController): Promise<void> {
-    const error = await this.read(controller).then(
-      () => null,
-      (reason: unknown) => asApiError(reason),
-    );
-    if (this.controller !== controller) return;
-    this.controller = null;
-    this.stopTimers();
-    if (error?.refused === true) {
-      this.set({ ...this.state, phase: "refused", error });
-      return;
-    }
-    this.set({ ...this.state, phase: this.state.live === null ? "connecting" : "stale", error });
-    this.retryTimer = this.world.setTimer(() => {
-      this.resume();
-    }, retryPause(this.failures, this.world.random(), error?.retryAfterMs));
-    this.failures += 1;
-  }
-
-  private async read(controller: AbortController): Promise<void> {
-    this.watchSilence(controller);
-    const response = await this.world.open(this.query, controller.signal);
-    if (!response.ok || response.body === null) throw await errorOf(response);
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    let buffer = "";
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done || this.controller !== controller) return;
-      this.watchSilence(controller);
-      const { data, rest } = takeEvents(buffer + value);
-      buffer = rest;
-      const newest = data.at(-1);
-      if (newest !== undefined) this.receive(JSON.parse(newest) as Live);
-    }
-  }
-
-  private receive(live: Live): void {
-    this.failures = 0;
-    this.set({ live, heardAt: this.world.now(), phase: "live", error: null });
-  }
-
-  private watchSilence(controller: AbortController): void {
-    if (this.silenceTimer !== null) this.world.clearTimer(this.silenceTimer);
-    this.silenceTimer = this.world.setTimer(() => {
-      controller.abort();
-    }, SILENCE_MS);
-  }
-
-  private stopTimers(): void {
-    for (const timer of [this.retryTimer, this.silenceTimer]) if (timer !== null) this.world.clearTimer(timer);
-    this.retryTimer = null;
-    this.silenceTimer = null;
-  }
-
-  private set(state: LiveState): void {
-    this.state = state;
-    for (const listener of this.listeners) listener();
+  protected isKnown({ live }: LiveState): boolean {
+    return live !== null;
   }
 }

@@ -7,7 +7,12 @@ test("a stream is cut into events wherever the network cut it", () => {
   for (let cut = 0; cut <= stream.length; cut += 1) {
     const first = takeEvents(stream.slice(0, cut));
     const second = takeEvents(first.rest + stream.slice(cut));
-    expect([...first.data, ...second.data].map((data) => (JSON.parse(data) as { a: number }).a)).toEqual([1, 2, 3]);
+    const events = [...first.events, ...second.events];
+    expect(events.map(({ name, data }) => [name, (JSON.parse(data) as { a: number }).a])).toEqual([
+      ["live", 1],
+      ["message", 2],
+      ["message", 3],
+    ]);
     expect(second.rest).toBe("");
   }
 });

@@ -10,12 +10,14 @@ interface ConditionEditorProps {
   /** "where" or "and". */
   joint: string;
   words: Vocabulary;
+  /** It was just added: what it is about is picked first. */
+  fresh?: boolean;
   onChange: (condition: Condition) => void;
   onRemove: () => void;
 }
 
 /** One condition of the sentence: a field, a comparison, and what it compares with. */
-export function ConditionEditor({ condition, joint, words, onChange, onRemove }: ConditionEditorProps) {
+export function ConditionEditor({ condition, joint, words, fresh = false, onChange, onRemove }: ConditionEditorProps) {
   const { property, op, values } = condition;
   const wanted = takes(op);
   const choices = words.valuesOf(property);
@@ -28,6 +30,7 @@ export function ConditionEditor({ condition, joint, words, onChange, onRemove }:
         choices={words.fields}
         free
         missing={property === ""}
+        opens={fresh}
         value={property}
         onChange={(picked) => {
           onChange(withProperty(condition, picked));

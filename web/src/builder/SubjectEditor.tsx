@@ -16,10 +16,12 @@ interface SubjectEditorProps<S extends Subject> {
   onChange: (subject: S) => void;
   /** What else can be added, beside other events and conditions. */
   more?: ReactNode;
+  /** It was just added: its event is picked first. */
+  fresh?: boolean;
 }
 
 /** Names that stand for one another; one more has a picker of its own until it is picked. */
-function Names<S extends Subject>({ name, subject, words, adding, onChange }: Omit<SubjectEditorProps<S>, "more"> & { adding: boolean }) {
+function Names<S extends Subject>({ name, subject, words, adding, fresh = false, onChange }: Omit<SubjectEditorProps<S>, "more"> & { adding: boolean }) {
   const { events } = subject;
   const shown: (string | null)[] = events.length === 0 || adding ? [...events, null] : events;
   const choicesFor = (event: string | null) => [...(shown.length < 2 ? [{ value: ANY_EVENT, label: "any event" }] : []), ...words.events.filter((choice) => choice.value === event || !events.includes(choice.value))];
@@ -44,6 +46,7 @@ function Names<S extends Subject>({ name, subject, words, adding, onChange }: Om
         choices={choicesFor(event)}
         free
         missing={event === null}
+        opens={event === null && (adding || fresh)}
         value={event}
         onChange={(picked) => {
           set(picked === ANY_EVENT ? [ANY_EVENT] : shown.flatMap((other, place) => (place === at ? [picked] : (other ?? []))));
@@ -54,7 +57,7 @@ function Names<S extends Subject>({ name, subject, words, adding, onChange }: Om
 }
 
 /** Which events are meant, as pickers: any of some names, where conditions hold. */
-export function SubjectEditor<S extends Subject>({ name, subject, words, onChange, more }: SubjectEditorProps<S>) {
+export function SubjectEditor<S extends Subject>({ name, subject, words, onChange, more, fresh = false }: SubjectEditorProps<S>) {
   const [adding, setAdding] = useState(false);
   const named = subject.events.length > 0 && subject.events[0] !== ANY_EVENT;
   const set = (changed: S) => {
@@ -63,7 +66,7 @@ export function SubjectEditor<S extends Subject>({ name, subject, words, onChang
   };
   return (
     <>
-      <Names name={name} subject={subject} words={words} adding={adding && named} onChange={set} />
+      <Names name={name} subject={subject} words={words} adding={adding && named} fresh={fresh} onChange={set} />
       <Conditions
         conditions={subject.conditions}
         words={words}

@@ -39,7 +39,7 @@ export interface Asked<T> {
 export function useAnswer<T>(session: Session, call: string, request: string | null): Asked<T> {
   const queries = useQueryClient();
   const settled = useDebounced(request);
-  const queryKey = [call, session.app, settled];
+  const queryKey = [call, session.app, session.key, settled];
   const result = useQuery({
     queryKey,
     // With the time it came: an answer that stays while the next one comes is still of then.

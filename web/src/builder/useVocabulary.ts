@@ -8,7 +8,7 @@ import { type Vocabulary, vocabulary } from "./vocabulary.ts";
 
 /** Events and properties of the app; nothing until they are there. `settled` when they are, or will not come. */
 export function useSchema(session: Session): { schema: Schema | undefined; settled: boolean } {
-  const { data, isPending } = useQuery({ queryKey: ["schema", session.app], queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal), staleTime: 60_000 });
+  const { data, isPending } = useQuery({ queryKey: ["schema", session.app, session.key], queryFn: ({ signal }) => ask<Schema>(session, "schema", undefined, signal), staleTime: 60_000 });
   return { schema: data, settled: !isPending };
 }
 

@@ -1,6 +1,6 @@
 import { useComputedColorScheme } from "@mantine/core";
 import { BarChart, LineChart } from "echarts/charts";
-import { GridComponent, TooltipComponent } from "echarts/components";
+import { GridComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { LabelLayout } from "echarts/features";
 import { CanvasRenderer } from "echarts/renderers";
@@ -8,14 +8,15 @@ import { useEffect, useRef } from "react";
 
 import { type ChartTheme, readTheme } from "./theme.ts";
 
-echarts.use([BarChart, LineChart, GridComponent, TooltipComponent, LabelLayout, CanvasRenderer]);
+echarts.use([BarChart, LineChart, GridComponent, MarkLineComponent, TooltipComponent, LabelLayout, CanvasRenderer]);
 
 interface ChartProps {
   /** The chart in the colours of a theme; one that stays the same is not drawn anew. */
   draw: (theme: ChartTheme) => echarts.EChartsCoreOption;
   /** What it shows and where its values are as text, for screen readers. */
   label: string;
-  height: number;
+  /** Pixels, or all the room there is. */
+  height: number | "100%";
 }
 
 /** One chart on a canvas; it keeps its place and size while its data changes. */

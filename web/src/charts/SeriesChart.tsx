@@ -11,12 +11,14 @@ interface SeriesChartProps {
   /** The same object as long as it says the same: a new one draws anew. */
   look: ChartLook;
   label: string;
+  /** Takes the room there is in place of the height that it asks for. */
+  fills?: boolean;
 }
 
 /** Lines or bars of series; their place is kept while the charts load. */
-export function SeriesChart({ data, look, label }: SeriesChartProps) {
+export function SeriesChart({ data, look, label, fills = false }: SeriesChartProps) {
   const draw = useCallback((theme: ChartTheme) => chartOption(data, look, theme), [data, look]);
-  const height = chartHeight(data, look.narrow);
+  const height = fills ? "100%" : chartHeight(data, look.narrow);
   return (
     <Suspense fallback={<div style={{ height }} />}>
       <Chart draw={draw} height={height} label={label} />

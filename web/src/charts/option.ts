@@ -26,6 +26,8 @@ export interface ChartLook {
   narrow: boolean;
   /** How values read, where they are no counts. */
   format?: (value: number) => string;
+  /** What happened when, as lines across a chart over time. */
+  marks?: readonly { time: string; text: string }[];
   /** What values never exceed, 1 for shares: an axis that comes near it ends there. */
   whole?: number;
 }
@@ -82,6 +84,29 @@ function showsWhole(data: ChartData, whole: number): boolean {
   return highest === 0 || highest > whole * 0.75;
 }
 
+/** Marks that fall into the buckets of the chart, by the bucket that each is in. */
+export function markedBuckets(times: readonly string[], marks: NonNullable<ChartLook["marks"]>): { at: number; text: string }[] {
+  const [first, second] = [Date.parse(times[0] ?? ""), Date.parse(times[1] ?? "")];
+  const last = Date.parse(times.at(-1) ?? "");
+  // The last bucket is taken to be as long as the first.
+  const end = last + (Number.isNaN(second) ? 86_400_000 : second - first);
+  return marks.flatMap(({ time, text }) => {
+    const moment = Date.parse(time);
+    if (!(moment >= first && moment < end)) return [];
+    return [{ at: times.findLastIndex((start) => Date.parse(start) <= moment), text }];
+  });
+}
+
+/** The series with the marks on the first of them, which are drawn whatever its values are. */
+function withMarks(series: object[], data: ChartData, look: ChartLook, theme: ChartTheme): object[] {
+  const marks = markedBuckets(data.times, look.marks ?? []);
+  const [first, ...others] = series;
+  if (first === undefined || marks.length === 0) return series;
+  const label = { show: true, position: "insideEndTop", formatter: "{b}", color: theme.quiet, fontSize: 12, fontFamily: theme.font };
+  const markLine = { silent: true, animation: false, symbol: "none", lineStyle: { color: theme.quiet, type: "dashed", width: 1 }, label, data: marks.map(({ at, text }) => ({ xAxis: at, name: text })) };
+  return [{ ...first, markLine }, ...others];
+}
+
 function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsCoreOption {
   const { base, label, values } = axes(theme, look.format);
   const { whole } = look;
@@ -97,7 +122,7 @@ function overTime(data: ChartData, look: ChartLook, theme: ChartTheme): EChartsC
       axisLabel: { ...label, hideOverlap: true, alignMinLabel: isLine ? "left" : undefined, alignMaxLabel: isLine && !direct ? "right" : undefined, margin: 12 },
     },
     yAxis: { ...values, ...(whole !== undefined && showsWhole(data, whole) && { max: whole, interval: whole / 4 }) },
-    series: data.series.flatMap((series) => (isLine ? lines(series, data, theme, direct) : bars(series, data, theme, look))),
+    series: withMarks(data.series.flatMap((series) => (isLine ? lines(series, data, theme, direct) : bars(series, data, theme, look))), data, look, theme),
   };
 }
 

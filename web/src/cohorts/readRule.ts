@@ -48,7 +48,8 @@ function conditionFrom(filter: unknown): Condition | null {
   return isFinished(condition) ? condition : null;
 }
 
-function conditionsFrom(filters: unknown): Condition[] | null {
+/** The conditions of an editor that say what filters say; nothing where some cannot be shown. */
+export function conditionsFrom(filters: unknown): Condition[] | null {
   if (filters === undefined) return [];
   if (!Array.isArray(filters)) return null;
   const conditions = filters.map(conditionFrom);

@@ -7,6 +7,8 @@ import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { requestOnceKnown } from "../builder/vocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { exploreTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -37,7 +39,7 @@ export default function ExplorePage({ session, onDisconnect }: PageProps) {
     goTo(`/explore${writeQuestion(changed)}`);
   };
   return (
-    <Page title="Explore" about={rangeInWords(question.range)}>
+    <Page title="Explore" about={rangeInWords(question.range)} end={<AddToBoard session={session} draft={request === null ? null : exploreTile(question, JSON.parse(request) as Record<string, unknown>)} />}>
       <Sentence question={question} words={words} onChange={set} />
       <Answered asked={asked} missing={missing} bones={<Bones />} onDisconnect={onDisconnect}>
         {(answer) => (

@@ -88,6 +88,13 @@ export function writeQuestion(question: Question): string {
   return `?${parameters.toString()}`;
 }
 
+/** A metric of an answer in words: `sum:price` as `Sum of price`. */
+export function metricInWords(metric: string): string {
+  const [measure = "", ...property] = metric.split(":");
+  const label = named(MEASURES, measure);
+  return property.length === 0 ? label : `${label} of ${property.join(":")}`;
+}
+
 /** The question in words, for titles and screen readers. */
 export function inWords(question: Question): string {
   const measure = MEASURES.find((one) => one.value === question.measure);

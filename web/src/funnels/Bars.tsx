@@ -11,13 +11,21 @@ interface BarsProps {
   groups: GroupBars[];
   /** "persons" or "attempts". */
   unit: string;
-  onShow: (shown: Shown) => void;
+  /** Opens the persons behind a number, where they can be shown. */
+  onShow?: ((shown: Shown) => void) | undefined;
 }
 
 const share = (value: number) => ({ "--share": value.toFixed(4) }) as CSSProperties;
 
+const opens = (onShow: BarsProps["onShow"], shown: Shown) =>
+  onShow === undefined
+    ? undefined
+    : () => {
+        onShow(shown);
+      };
+
 /** What reached the step, and above it what was lost since the step before; the numbers below say the same and can be reached by keyboard. */
-function WholeBar({ bar, onShow }: { bar: Bar; onShow: (shown: Shown) => void }) {
+function WholeBar({ bar, onShow }: Pick<BarsProps, "onShow"> & { bar: Bar }) {
   const lost = bar.change?.lostShare ?? 0;
   return (
     <div className="bar-track">
@@ -29,7 +37,7 @@ function WholeBar({ bar, onShow }: { bar: Bar; onShow: (shown: Shown) => void })
           className="bar-lost"
           style={share(bar.share + lost)}
           onClick={() => {
-            onShow({ step: bar.place, outcome: "dropped" });
+            onShow?.({ step: bar.place, outcome: "dropped" });
           }}
         />
       )}
@@ -41,7 +49,7 @@ function WholeBar({ bar, onShow }: { bar: Bar; onShow: (shown: Shown) => void })
           className="bar-reached"
           style={share(bar.share)}
           onClick={() => {
-            onShow({ step: bar.place, outcome: "reached" });
+            onShow?.({ step: bar.place, outcome: "reached" });
           }}
         />
       )}
@@ -64,9 +72,15 @@ function SplitBar({ groups, at }: { groups: GroupBars[]; at: number }) {
 }
 
 /** A number that opens the persons behind it; nobody has no list. */
-function NumberLink({ count, unit, words, quiet = false, onOpen }: { count: number; unit: string; words: string; quiet?: boolean; onOpen: () => void }) {
+function NumberLink({ count, unit, words, quiet = false, onOpen }: { count: number; unit: string; words: string; quiet?: boolean; onOpen: (() => void) | undefined }) {
   const text = `${shortNumber(count)} ${words}`;
-  if (count === 0) return <span className={quiet ? "quiet" : undefined}>{text}</span>;
+  if (count === 0 || onOpen === undefined) {
+    return (
+      <span className={quiet ? "quiet" : undefined} title={`${fullNumber(count)} ${unit}`}>
+        {text}
+      </span>
+    );
+  }
   return (
     <button type="button" className={quiet ? "number-link quiet" : "number-link"} title={`${fullNumber(count)} ${unit}`} onClick={onOpen}>
       {text}
@@ -75,7 +89,7 @@ function NumberLink({ count, unit, words, quiet = false, onOpen }: { count: numb
 }
 
 /** The way from the step before, and what was lost on it. */
-function Change({ bar, unit, onShow }: { bar: Bar; unit: string; onShow: (shown: Shown) => void }) {
+function Change({ bar, unit, onShow }: Pick<BarsProps, "unit" | "onShow"> & { bar: Bar }) {
   const { change } = bar;
   if (change === null) return null;
   return (
@@ -94,9 +108,7 @@ function Change({ bar, unit, onShow }: { bar: Bar; unit: string; onShow: (shown:
           unit={unit}
           words={bar.optional ? "went without" : "lost"}
           quiet
-          onOpen={() => {
-            onShow({ step: bar.place, outcome: "dropped" });
-          }}
+          onOpen={opens(onShow, { step: bar.place, outcome: "dropped" })}
         />
       </p>
     </>
@@ -123,9 +135,7 @@ export function Bars({ bars, groups, unit, onShow }: BarsProps) {
                   count={bar.count}
                   unit={unit}
                   words={unit}
-                  onOpen={() => {
-                    onShow({ step: bar.place, outcome: "reached" });
-                  }}
+                  onOpen={opens(onShow, { step: bar.place, outcome: "reached" })}
                 />
               </p>
               <Change bar={bar} unit={unit} onShow={onShow} />

@@ -8,6 +8,8 @@ import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { funnelTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -71,7 +73,7 @@ export default function FunnelsPage({ session, onDisconnect }: PageProps) {
   const { shown } = funnel;
   const rule = asked.answer === undefined || missing !== null ? null : ruleInWords(asked.answer.semantics);
   return (
-    <Page title="Funnels" about={rangeInWords(funnel.range)}>
+    <Page title="Funnels" about={rangeInWords(funnel.range)} end={<AddToBoard session={session} draft={request === null ? null : funnelTile(funnel, JSON.parse(request) as Record<string, unknown>)} />}>
       <Workbench question={<Question funnel={funnel} words={words} onChange={edit} />} options={<Options funnel={funnel} words={words} onChange={edit} />} rule={rule}>
         {funnel.steps.length === 0 ? (
           <Empty

@@ -40,12 +40,14 @@ interface StepRowProps extends Omit<StepListProps, "steps" | "onChange" | "onMov
   step: Step;
   at: number;
   count: number;
+  /** It was just added. */
+  fresh: boolean;
   onChange: (step: Step) => void;
   onMove: (way: Way) => void;
   onRemove: () => void;
 }
 
-function StepRow({ step, at, count, optionals, words, onChange, onMove, onRemove }: StepRowProps) {
+function StepRow({ step, at, count, optionals, words, fresh, onChange, onMove, onRemove }: StepRowProps) {
   const number = at + 1;
   return (
     <li className="step">
@@ -57,6 +59,7 @@ function StepRow({ step, at, count, optionals, words, onChange, onMove, onRemove
           name={`Step ${number}`}
           subject={step}
           words={words}
+          fresh={fresh}
           onChange={onChange}
           more={
             optionals &&
@@ -112,6 +115,9 @@ function StepRow({ step, at, count, optionals, words, onChange, onMove, onRemove
 export function StepList({ steps, optionals, words, onChange, onMove, onRemove }: StepListProps) {
   const { list, follow } = useFollowingFocus(steps);
   const [said, say] = useState("");
+  // Those that were there before are not fresh.
+  const [known, setKnown] = useState(steps.length);
+  if (steps.length < known) setKnown(steps.length);
   const move = (at: number, way: Way) => {
     const to = at + (way === "up" ? -1 : 1);
     follow(to, way);
@@ -130,6 +136,7 @@ export function StepList({ steps, optionals, words, onChange, onMove, onRemove }
             count={steps.length}
             optionals={optionals}
             words={words}
+            fresh={at >= known}
             onChange={(changed) => {
               onChange(steps.map((other, place) => (place === at ? changed : other)));
             }}

@@ -6,6 +6,8 @@ import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { requestOnceKnown } from "../builder/vocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { lifecycleTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -57,7 +59,7 @@ export default function LifecyclePage({ session, onDisconnect }: PageProps) {
   ];
   const props = { session, onDisconnect, request };
   return (
-    <Page title="Lifecycle" about={rangeInWords(question.range)}>
+    <Page title="Lifecycle" about={rangeInWords(question.range)} end={<AddToBoard session={session} draft={request === null ? null : lifecycleTile(question, JSON.parse(request) as Record<string, unknown>)} />}>
       <Tabs label="Sides of this page" tabs={tabs} current={question.side === "lifecycle" ? "Lifecycle" : "Stickiness"} />
       <LifecycleSentence
         question={question}

@@ -26,7 +26,7 @@ interface StepProps {
   node: PlacedNode;
   columns: number;
   total: number;
-  actions: StepActions;
+  actions: StepActions | null;
   onPoint: (key: string | null) => void;
 }
 
@@ -56,7 +56,7 @@ function Step({ node, columns, total, actions, onPoint }: StepProps) {
       onPoint(null);
     },
   };
-  if (node.other) {
+  if (node.other || actions === null) {
     return (
       <div className="flow-step" style={style} title={words} {...pointing}>
         {inside}
@@ -133,7 +133,7 @@ function Bands({ layout, pointed }: { layout: Layout; pointed: string | null }) 
  * A column of boxes for each place, as high as their names are frequent, and bands from each to the next. Boxes are buttons and
  * names are text, so that a keyboard and a screen reader go through it as a mouse does.
  */
-export function FlowChart({ flow, total, heads, actions }: { flow: Flow; total: number; heads: string[]; actions: StepActions }) {
+export function FlowChart({ flow, total, heads, actions = null }: { flow: Flow; total: number; heads: string[]; actions?: StepActions | null }) {
   const layout = useMemo(() => layoutOf(flow), [flow]);
   const [pointed, setPointed] = useState<string | null>(null);
   const width = layout.columns * COLUMN_PX;

@@ -9,6 +9,8 @@ import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { requestOnceKnown } from "../builder/vocabulary.ts";
 import { fullNumber } from "../format.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { pathsTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -103,7 +105,7 @@ export default function PathsPage({ session, onDisconnect }: PageProps) {
     goTo(`/paths${writePaths(changed)}`);
   };
   return (
-    <Page title="Paths" about={rangeInWords(question.range)}>
+    <Page title="Paths" about={rangeInWords(question.range)} end={<AddToBoard session={session} draft={request === null ? null : pathsTile(question, JSON.parse(request) as Record<string, unknown>)} />}>
       <PathsSentence question={question} words={words} onChange={set} />
       <Answered asked={asked} missing={null} bones={<Bones />} onDisconnect={onDisconnect}>
         {(answer) => (

@@ -10,6 +10,8 @@ import { isPicked } from "../builder/subject.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { retentionTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -97,7 +99,7 @@ export default function RetentionPage({ session, onDisconnect }: PageProps) {
   const answer = missing === null ? asked.answer : undefined;
   const members = shown === null || answer === undefined || asked.stale ? null : membersRule(retention, answer, shown, words.typesOf);
   return (
-    <Page title="Retention" about={rangeInWords(retention.range)}>
+    <Page title="Retention" about={rangeInWords(retention.range)} end={<AddToBoard session={session} draft={request === null ? null : retentionTile(retention, JSON.parse(request) as Record<string, unknown>)} />}>
       <Workbench question={<Question retention={retention} words={words} onChange={change} />} options={<Options retention={retention} onChange={change} />} rule={answer === undefined ? null : ruleInWords(answer.semantics)}>
         {isPicked(retention.start) ? (
           <Answered asked={asked} missing={missing} bones={<Bones />} onDisconnect={onDisconnect}>

@@ -6,6 +6,8 @@ import { rangeInWords } from "../builder/range.ts";
 import { useAnswer } from "../builder/useAnswer.ts";
 import { useVocabulary } from "../builder/useVocabulary.ts";
 import { type Vocabulary, requestOnceKnown } from "../builder/vocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { sessionsTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -102,13 +104,14 @@ export default function SessionsPage({ session, onDisconnect }: PageProps) {
   const onChange = (changed: SessionsQuestion) => {
     goTo(address(changed));
   };
+  const request = requestOnceKnown(words, (typesOf) => (question.side === "active" ? activeUsersRequest : sessionsRequest)(question, typesOf));
   const side = { session, onDisconnect, question, words, onChange };
   const tabs = [
     { name: "Sessions", href: address({ ...question, side: "sessions" }) },
     { name: "Active users", href: address({ ...question, side: "active" }) },
   ];
   return (
-    <Page title="Sessions" about={rangeInWords(question.range)}>
+    <Page title="Sessions" about={rangeInWords(question.range)} end={<AddToBoard session={session} draft={request === null ? null : sessionsTile(question, JSON.parse(request) as Record<string, unknown>)} />}>
       <Tabs label="Sides of this page" tabs={tabs} current={question.side === "sessions" ? "Sessions" : "Active users"} />
       <SessionsSentence question={question} words={words} onChange={onChange} />
       {question.side === "sessions" ? <Sessions {...side} /> : <ActiveUsers {...side} />}

@@ -4,6 +4,8 @@ import { Answered } from "../builder/Answered.tsx";
 import { RequestDisclosure } from "../builder/RequestDisclosure.tsx";
 import { type Asked, useAnswer } from "../builder/useAnswer.ts";
 import { useSchema } from "../builder/useVocabulary.ts";
+import { AddToBoard } from "../dashboards/AddToBoard.tsx";
+import { sqlTile } from "../dashboards/pageTiles.ts";
 import { goTo, useSearch } from "../location.ts";
 import type { PageProps } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
@@ -92,7 +94,7 @@ export default function SqlPage({ session, onDisconnect }: PageProps) {
     area.current.setSelectionRange(at, Math.min(at + 1, area.current.value.length));
   };
   return (
-    <Page title="SQL" about="Reads events, sessions and persons">
+    <Page title="SQL" about="Reads events, sessions and persons" end={<AddToBoard session={session} draft={sql === "" ? null : sqlTile(statement)} />}>
       <div className="sql">
         <div className="sql-main">
           <Editor area={area} sql={draft} onChange={setDraft} onRun={run} asked={draft.trim() === sql} />

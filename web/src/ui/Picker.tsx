@@ -1,5 +1,5 @@
 import { Combobox, useCombobox } from "@mantine/core";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { CheckIcon } from "./icons.tsx";
 import { recentChoices, rememberChoice } from "./recent.ts";
@@ -25,6 +25,8 @@ interface PickerProps {
   free?: boolean;
   /** Looks like a part that is still missing. */
   missing?: boolean;
+  /** Its list is open when it appears: for a part that was just added, to be picked at once. */
+  opens?: boolean;
 }
 
 interface ManyPickerProps extends Omit<PickerProps, "value" | "onChange"> {
@@ -71,7 +73,7 @@ function shownChoices(choices: Choice[], search: string, kind: string): Choice[]
 }
 
 /** The part of a sentence that opens a list with search; `onSubmit` gets what was picked or typed. */
-function PickerBox({ label, choices, chosen, text, placeholder, free = false, missing = false, stays, onSubmit }: Omit<PickerProps, "value" | "onChange"> & { chosen: string[]; text: string; stays: boolean; onSubmit: (value: string) => void }) {
+function PickerBox({ label, choices, chosen, text, placeholder, free = false, missing = false, opens = false, stays, onSubmit }: Omit<PickerProps, "value" | "onChange"> & { chosen: string[]; text: string; stays: boolean; onSubmit: (value: string) => void }) {
   const [search, setSearch] = useState("");
   const searches = free || choices.length >= SEARCH_FROM;
   const combobox = useCombobox({
@@ -79,12 +81,20 @@ function PickerBox({ label, choices, chosen, text, placeholder, free = false, mi
       if (searches) combobox.focusSearchInput();
       combobox.selectActiveOption();
     },
-    onDropdownClose: () => {
+    onDropdownClose: (source) => {
       setSearch("");
       combobox.resetSelectedOption();
-      combobox.focusTarget();
+      // After a click elsewhere the focus is where one clicked.
+      if (source === "keyboard") combobox.focusTarget();
     },
   });
+  const { openDropdown } = combobox;
+  const openedBefore = useRef(false);
+  useEffect(() => {
+    if (!opens || openedBefore.current) return;
+    openedBefore.current = true;
+    openDropdown();
+  }, [opens, openDropdown]);
   const shown = shownChoices(choices, search, label);
   const typed = search.trim();
   const offersTyped = free && typed !== "" && !choices.some((choice) => choice.value === typed);
@@ -98,7 +108,7 @@ function PickerBox({ label, choices, chosen, text, placeholder, free = false, mi
         rememberChoice(label, value);
         onSubmit(value);
         setSearch("");
-        if (!stays) combobox.closeDropdown();
+        if (!stays) combobox.closeDropdown("keyboard");
       }}
     >
       <Combobox.Target targetType="button">

@@ -135,3 +135,28 @@ export const ArrowIcon = () => (
     <path d="M3 10h13M11.5 5.5 16 10l-4.5 4.5" />
   </Icon>
 );
+
+export const DashboardsIcon = () => (
+  <Icon>
+    <path d="M3.500 3.500h6v8h-6zM12.500 3.500h4v4h-4zM12.500 10.500h4v6h-4zM3.500 14.500h6v2h-6z" />
+  </Icon>
+);
+
+/** Six dots: what can be dragged. */
+export const GripIcon = () => (
+  <Icon size={16}>
+    <path d="M7 4.500h.01M13 4.500h.01M7 10h.01M13 10h.01M7 15.500h.01M13 15.500h.01" strokeWidth="2.600" />
+  </Icon>
+);
+
+export const CornerIcon = () => (
+  <Icon size={14}>
+    <path d="M17 8v9H8M17 12.500v4.500h-4.500" />
+  </Icon>
+);
+
+export const DotsIcon = () => (
+  <Icon size={16}>
+    <path d="M4 10h.01M10 10h.01M16 10h.01" strokeWidth="2.800" />
+  </Icon>
+);

@@ -1,18 +1,17 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use event::{AppId, TimestampMs};
 use prometheus::IntGauge;
 use realtime_store::{RealtimeError, Resolution};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::params::LiveQuestion;
 use super::view::{CellRange, LiveAnswer, Viewer, WINDOW_MS};
 use crate::error::ApiError;
+use crate::push::{Channel, Channels, Following, StreamPlace, StreamPlaces};
 use crate::state::{ApiOptions, ApiParts};
 use crate::time::iso_utc;
 
@@ -50,34 +49,22 @@ pub(crate) struct LiveFrame {
     pub(crate) json: Arc<str>,
 }
 
-/// One computation per app and question, however many follow it.
-///
-/// A follower holds a place in a `watch` channel, not a queue: it finds the newest state when it comes back for more, so a slow one
-/// costs nothing and delays nobody. One that takes nothing at all is closed by the listener's TCP user timeout.
+/// One computation per app and question, however many follow it. A client that takes nothing at all is closed by the listener's TCP user timeout.
 pub(crate) struct LiveHub {
     parts: Arc<ApiParts>,
     live_interval: Duration,
-    places: Arc<Semaphore>,
-    max_live_streams: usize,
+    places: Arc<StreamPlaces>,
     open_streams: IntGauge,
-    channels: Mutex<HashMap<ChannelKey, Channel>>,
+    channels: Channels<ChannelKey, Arc<str>>,
     tasks: TaskTracker,
 }
 
 type ChannelKey = (AppId, LiveQuestion);
-type Channel = watch::Sender<Option<Arc<str>>>;
 
 impl LiveHub {
-    pub(crate) fn new(parts: Arc<ApiParts>, options: &ApiOptions, open_streams: IntGauge) -> Self {
-        Self {
-            parts,
-            live_interval: options.live_interval,
-            places: Arc::new(Semaphore::new(options.max_live_streams)),
-            max_live_streams: options.max_live_streams,
-            open_streams,
-            channels: Mutex::default(),
-            tasks: TaskTracker::new(),
-        }
+    pub(crate) fn new(parts: Arc<ApiParts>, options: &ApiOptions, places: Arc<StreamPlaces>, open_streams: IntGauge) -> Self {
+        let (live_interval, channels, tasks) = (options.live_interval, Channels::new(), TaskTracker::new());
+        Self { parts, live_interval, places, open_streams, channels, tasks }
     }
 
     /// The state of this moment.
@@ -104,27 +91,14 @@ impl LiveHub {
 
     /// Follows a question; the computation starts with its first follower and ends with its last.
     pub(crate) fn subscribe(self: Arc<Self>, app: AppId, question: LiveQuestion) -> Result<Subscription, ApiError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let message = format!("{} live streams are open, the most this server allows: ask /realtime instead", self.max_live_streams);
-            ApiError::unavailable("too_many_streams", message)
-        })?;
+        let place = self.places.take(&self.open_streams, "ask /realtime instead")?;
         let key = (app, question);
-        let mut channels = self.channels();
-        let known = channels.get(&key).map(watch::Sender::subscribe);
-        let mut frames = known.unwrap_or_else(|| {
-            let (sender, frames) = watch::channel(None);
-            channels.insert(key.clone(), sender.clone());
-            self.tasks.spawn(Arc::clone(&self).feed(key, sender));
-            frames
-        });
-        drop(channels);
-        // A computation that is under way already has a state to begin with.
-        frames.mark_changed();
-        self.open_streams.inc();
-        Ok(Subscription { frames, open_streams: self.open_streams.clone(), _place: place })
+        let begin = |sender| drop(self.tasks.spawn(Arc::clone(&self).feed(key.clone(), sender)));
+        let frames = self.channels.follow(&key, |_| Ok(()), begin)?;
+        Ok(Subscription { frames, _place: place })
     }
 
-    async fn feed(self: Arc<Self>, key: ChannelKey, sender: Channel) {
+    async fn feed(self: Arc<Self>, key: ChannelKey, sender: Channel<Arc<str>>) {
         let mut changes = self.parts.realtime.subscribe(&key.0);
         let fresh = || Computation { app: key.0.clone(), question: key.1.clone(), viewer: Viewer::default(), all_read_ms: None };
         let mut computation = fresh();
@@ -151,7 +125,7 @@ impl LiveHub {
                 () = tokio::time::sleep(pause) => {}
                 () = self.parts.shutdown.cancelled() => break,
             }
-            if self.forget_when_unfollowed(&key, &sender) {
+            if self.channels.forget_when_unfollowed(&key, &sender) {
                 return;
             }
             tokio::select! {
@@ -162,22 +136,7 @@ impl LiveHub {
                 () = self.parts.shutdown.cancelled() => break,
             }
         }
-        self.channels().remove(&key);
-    }
-
-    /// Under the lock that new followers take, so that none joins a computation that has just ended.
-    fn forget_when_unfollowed(&self, key: &ChannelKey, sender: &Channel) -> bool {
-        let mut channels = self.channels();
-        let unfollowed = sender.receiver_count() == 0;
-        if unfollowed {
-            channels.remove(key);
-        }
-        unfollowed
-    }
-
-    /// Insert and remove are all that happens under the lock; a panic cannot leave it half done.
-    fn channels(&self) -> MutexGuard<'_, HashMap<ChannelKey, Channel>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+        self.channels.forget(&key);
     }
 
     pub(crate) async fn closed(&self) {
@@ -188,9 +147,8 @@ impl LiveHub {
 
 /// A follower's place.
 pub(crate) struct Subscription {
-    frames: watch::Receiver<Option<Arc<str>>>,
-    open_streams: IntGauge,
-    _place: OwnedSemaphorePermit,
+    frames: Following<Arc<str>>,
+    _place: StreamPlace,
 }
 
 impl Subscription {
@@ -203,12 +161,6 @@ impl Subscription {
                 return newest;
             }
         }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.open_streams.dec();
     }
 }
 

@@ -133,16 +133,11 @@ impl PersonLists {
 
     /// Where the payloads of the person at a place are among all of the partition.
     #[inline]
-    pub(super) fn span(&self, place: usize) -> Range<usize> {
+    fn span(&self, place: usize) -> Range<usize> {
         match self.starts.get(place..place + 2) {
             Some(&[start, end]) => start as usize..end as usize,
             _ => 0..0,
         }
-    }
-
-    /// Payloads of the partition.
-    pub(super) fn len(&self) -> usize {
-        self.payloads.len()
     }
 }
 

@@ -80,9 +80,12 @@ pub fn check_question(call: &str, request: &serde_json::Value, app: &AppSettings
         "lifecycle" | "stickiness" => read_activity(request, app, now_ms).map(drop),
         "active_users" => read_active_users(request, app, now_ms).map(drop),
         "sql" => read_sql(request, app).map(drop),
-        _ => {
-            let known = "query, funnel, paths, sessions, retention, lifecycle, stickiness, active_users, sql";
-            Err(QueryFailure::invalid("unknown_call", "call", format!("there is no such question: one of {known}")))
-        }
+        _ => Err(unknown_call()),
     }
+}
+
+/// A call that there is not.
+pub(crate) fn unknown_call() -> QueryFailure {
+    let known = "query, funnel, paths, sessions, retention, lifecycle, stickiness, active_users, sql";
+    QueryFailure::invalid("unknown_call", "call", format!("there is no such question: one of {known}"))
 }

@@ -177,9 +177,19 @@ section! {
 section! {
     /// Answers and live push.
     ApiConfig {
-        /// Live streams open at once, of all apps together; one more is answered 503.
+        /// Streams open at once, of live numbers and of dashboards, of all apps together; one more is answered 503.
         max_live_streams: usize = 10_000,
         /// Shortest time between two pushes on a live stream.
         live_interval_ms: u64 = 250,
+        /// Time from one computation of a dashboard's question to the next: with it, a change is on the page within 5 seconds.
+        dashboard_interval_ms: u64 = 4_000,
+        /// Distinct questions of all dashboards that are watched; an app has a quarter of them at most, and a tile beyond is told so.
+        max_dashboard_questions: usize = 2_000,
+        /// Questions of dashboards that are computed at the same time; ordinary questions have the other turns.
+        max_dashboard_computations: usize = 2,
+        /// Memory of the answers that are kept for those who watch dashboards, MiB.
+        max_dashboard_answers_mib: usize = 128,
+        /// One who watches a dashboard and takes nothing for so long is let go.
+        dashboard_stall_limit_ms: u64 = 20_000,
     }
 }

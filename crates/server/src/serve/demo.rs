@@ -21,10 +21,11 @@ use crate::output;
 use crate::simulate::{SimulateArgs, send_run_up, simulate};
 
 const APP_NAME: &str = "Demo shop";
-const HISTORY_EVENTS: u64 = 200_000;
+/// 40,000 a day: enough that an hour of live traffic does not dwarf the days before on a chart.
+const HISTORY_EVENTS: u64 = 1_200_000;
 const HISTORY_DAYS: u32 = 30;
-const USERS: u64 = 5_000;
-const LIVE_EVENTS_PER_SECOND: f64 = 25.0;
+const USERS: u64 = 15_000;
+const LIVE_EVENTS_PER_SECOND: f64 = 4.0;
 
 /// The demo's app with its keys, which the metadata store could not give back. Its file is readable by its owner only.
 #[derive(Serialize, Deserialize)]

@@ -108,7 +108,16 @@ pub(super) fn query_options(config: &Config) -> QueryOptions {
 }
 
 pub(super) fn api_options(config: &Config) -> ApiOptions {
-    ApiOptions { max_live_streams: config.api.max_live_streams, live_interval: Duration::from_millis(config.api.live_interval_ms) }
+    let api = &config.api;
+    ApiOptions {
+        max_live_streams: api.max_live_streams,
+        live_interval: Duration::from_millis(api.live_interval_ms),
+        dashboard_interval: Duration::from_millis(api.dashboard_interval_ms),
+        max_dashboard_questions: api.max_dashboard_questions,
+        max_dashboard_computations: api.max_dashboard_computations,
+        dashboard_answer_bytes: api.max_dashboard_answers_mib << 20,
+        dashboard_stall_limit: Duration::from_millis(api.dashboard_stall_limit_ms),
+    }
 }
 
 pub(super) fn serve_options(config: &Config) -> ServeOptions {

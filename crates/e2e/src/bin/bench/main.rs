@@ -3,6 +3,7 @@
 //! A time means little on a shared machine: every table has a peer or a limit measured in the same run beside it.
 
 mod apps;
+mod boards;
 mod disk;
 mod growth;
 mod ingest;
@@ -21,6 +22,7 @@ fn main() -> Result<()> {
         ["ingest"] => ingest::run(),
         ["latency"] => latency::run(),
         ["share"] => share::run(),
+        ["boards"] => boards::run(),
         ["soak", rest @ ..] => soak::run(rest),
         ["store", rest @ ..] => store::run(rest),
         ["growth"] => growth::run().and_then(|()| apps::run()),
@@ -31,6 +33,6 @@ fn main() -> Result<()> {
             share::run()?;
             store::run(rest)
         }
-        _ => bail!("usage: bench ingest | latency | share | soak [--minutes N] | store [--events N] | growth [apps] | all"),
+        _ => bail!("usage: bench ingest | latency | share | boards | soak [--minutes N] | store [--events N] | growth [apps] | all"),
     }
 }

@@ -8,25 +8,34 @@ use event_store::QueryError;
 use super::matching::advance;
 use super::{EXCLUSION_SHIFT, Rule, StepEvent};
 
+/// Events looked at between two looks at the query's limits.
+const EVENTS_PER_CHECK: usize = 1 << 14;
+
 /// The times of the attempt shown: of the attempts that are not void, the one with the most steps, then the earliest.
 pub(super) fn best(rule: &Rule<'_>, events: &[StepEvent], entries: (i64, i64)) -> Result<Option<Vec<i64>>, QueryError> {
     let ordered = rule.ordered(entries);
     // One entry alone is not worth another pass.
     let most = if entries.1 - entries.0 == 1 { rule.required } else { ordered.reach(events) };
     let mut best: Option<Vec<i64>> = None;
+    let mut times = Vec::with_capacity(rule.required);
     let mut first = 0;
+    let mut seen = 0;
     for group in events.chunk_by(|a, b| a.time_ms == b.time_ms) {
         let entry_ms = group[0].time_ms;
         if entry_ms >= entries.1 {
             break;
         }
         if group.iter().any(|event| ordered.is_entry(event)) {
-            rule.context.check()?;
             let last = first + events[first..].partition_point(|event| ordered.in_window(entry_ms, event.time_ms));
             let window = &events[first..last];
-            let times = ordered.times(window);
+            seen += window.len();
+            if seen > EVENTS_PER_CHECK {
+                rule.context.check()?;
+                seen = 0;
+            }
+            ordered.find_times(window, &mut times);
             if times.len() > best.as_ref().map_or(0, Vec::len) {
-                best = rule.clear_times(window, times).or(best);
+                best = rule.clear_times(window, &times).or(best);
             }
             if best.as_ref().is_some_and(|times| times.len() == most) {
                 break;
@@ -40,13 +49,13 @@ pub(super) fn best(rule: &Rule<'_>, events: &[StepEvent], entries: (i64, i64)) -
 impl Rule<'_> {
     /// The earliest times of as many steps as `times` has, without an excluded event between; `None` where there are none.
     /// `window` begins with the entry and ends with its window.
-    fn clear_times(&self, window: &[StepEvent], times: Vec<i64>) -> Option<Vec<i64>> {
+    fn clear_times(&self, window: &[StepEvent], times: &[i64]) -> Option<Vec<i64>> {
         let entry_ms = times.first().copied()?;
         let excludes = |event: &StepEvent| event.mask >> EXCLUSION_SHIFT != 0 && event.time_ms > entry_ms;
         let is_complete = times.len() == self.required;
         let end_ms = times.last().copied().filter(|_| is_complete).unwrap_or(i64::MAX);
         if !window.iter().take_while(|event| event.time_ms < end_ms).any(excludes) {
-            return Some(times);
+            return Some(times.to_vec());
         }
         let levels = times.len();
         let groups: Vec<&[StepEvent]> = window.chunk_by(|a, b| a.time_ms == b.time_ms).collect();

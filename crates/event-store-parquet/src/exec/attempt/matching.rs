@@ -8,10 +8,15 @@ use super::StepEvent;
 const LARGE_GROUP: usize = 32;
 
 /// The level reached from `level` with events of equal time, each used once, `steps` at most.
+#[inline]
 pub(in crate::exec) fn advance(group: &[StepEvent], level: usize, steps: usize) -> usize {
-    if let [event] = group {
-        return level + usize::from(level < steps && event.mask >> level & 1 == 1);
+    match group {
+        [event] => level + usize::from(level < steps && event.mask >> level & 1 == 1),
+        group => advance_together(group, level, steps),
     }
+}
+
+fn advance_together(group: &[StepEvent], level: usize, steps: usize) -> usize {
     if level < steps && !group.iter().any(|event| event.mask >> level & 1 == 1) {
         return level;
     }

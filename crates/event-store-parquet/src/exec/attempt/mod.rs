@@ -162,8 +162,9 @@ impl Rule<'_> {
         if !self.is_held {
             return work(&[events]);
         }
-        let streams = held::streams(events);
-        work(&streams.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        let events = held::streams(events, self.mode == FunnelMode::Strict);
+        let streams: Vec<&[StepEvent]> = events.chunk_by(|a, b| a.hold == b.hold).collect();
+        work(&streams)
     }
 
     /// Between which times entries are looked for: from the first one on. `None` where there is none.
@@ -262,7 +263,8 @@ impl Rule<'_> {
     }
 
     fn best_of_stream(&self, stream: &[StepEvent], entries: (i64, i64)) -> Result<Option<Attempt>, QueryError> {
-        let first = stream.partition_point(|event| event.time_ms < entries.0);
+        let Some(entry_ms) = self.next_entry(stream, entries) else { return Ok(None) };
+        let first = stream.partition_point(|event| event.time_ms < entry_ms);
         let end = stream.partition_point(|event| event.time_ms <= self.window_end(entries.1 - 1));
         let events = &stream[first..end.max(first)];
         let times = match self.mode {

@@ -76,8 +76,12 @@ impl OrderedRule {
         for group in events.chunk_by(|a, b| a.time_ms == b.time_ms) {
             let time_ms = group[0].time_ms;
             let enters = group.iter().any(|event| self.is_entry(event));
+            let levels = (1 << self.steps.min(reached + 1)) - 1;
+            let mut open = group.iter().fold(0, |masks, event| masks | event.mask) & levels;
             // Descending, so that each level starts from what was reached before this group.
-            for level in (0..self.steps.min(reached + 1)).rev() {
+            while open != 0 {
+                let level = open.ilog2() as usize;
+                open &= !(1 << level);
                 let entry_ms = if level == 0 { time_ms } else { latest[level] };
                 let starts = if level == 0 { enters } else { entry_ms != NEVER && self.in_window(entry_ms, time_ms) };
                 if !starts {
@@ -125,7 +129,14 @@ impl OrderedRule {
     /// The times of the steps of the attempt that enters at the first of `events`, each as early as possible.
     pub(super) fn times(&self, events: &[StepEvent]) -> Vec<i64> {
         let mut times = Vec::with_capacity(self.steps);
-        let Some(entry_ms) = events.first().map(|event| event.time_ms) else { return times };
+        self.find_times(events, &mut times);
+        times
+    }
+
+    /// As [`OrderedRule::times`], into `times`.
+    pub(super) fn find_times(&self, events: &[StepEvent], times: &mut Vec<i64>) {
+        times.clear();
+        let Some(entry_ms) = events.first().map(|event| event.time_ms) else { return };
         for group in events.chunk_by(|a, b| a.time_ms == b.time_ms) {
             let time_ms = group[0].time_ms;
             if times.len() == self.steps || !self.in_window(entry_ms, time_ms) {
@@ -133,6 +144,5 @@ impl OrderedRule {
             }
             times.resize(advance(group, times.len(), self.steps), time_ms);
         }
-        times
     }
 }

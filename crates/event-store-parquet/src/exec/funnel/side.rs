@@ -91,7 +91,7 @@ impl Side {
         let mut preparation = Preparation::new(&mut fields);
         let filter = preparation.filter(&plan.scan.filter)?;
         let mut predicate = |(bit, any_of): Matched<'_>| {
-            let any = any_of.iter().map(|(names, filter)| preparation.selection(names.as_deref(), filter));
+            let any = any_of.iter().map(|(names, filter)| preparation.selection(of_scan(plan, names.as_ref()).as_deref(), filter));
             Ok((bit, Predicate::Any(any.collect::<Result<_, QueryError>>()?)))
         };
         let matched = matched.into_iter().map(&mut predicate).collect::<Result<Vec<_>, QueryError>>()?;
@@ -114,6 +114,13 @@ impl Side {
             each(*bit, &predicate.evaluate(batch, candidates, memos));
         }
     }
+}
+
+/// The event names of a selection that the plan's scan has too, `None` for any.
+fn of_scan(plan: &FunnelPlan, names: Option<&Vec<String>>) -> Option<Vec<String>> {
+    let mut names = names.or(plan.scan.events.as_ref())?.clone();
+    names.retain(|name| plan.scan.events.as_ref().is_none_or(|events| events.contains(name)));
+    Some(names)
 }
 
 fn names(plan: &FunnelPlan, matched: &[Matched<'_>]) -> Option<Vec<String>> {

@@ -23,14 +23,25 @@ use crate::exec::scan::{Query, Reserved};
 use crate::exec::timeline::{Labels, Timeline};
 use crate::exec::value::compare_values;
 
-/// What an event matches, and the number of its values where it matches one of [`Side::grouped`].
-type Label = (u64, u32);
+/// Most labels where values are held constant: with more, events are kept with their values and labelled without.
+const MAX_HELD_LABELS: usize = 1 << 16;
+
+/// What is known of an event beside its time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Label {
+    /// What it matches.
+    mask: u64,
+    /// The number of its values where it matches one of [`Side::grouped`].
+    group: u32,
+    /// The values that are held constant, where they are few; 0 where none are.
+    hold: u64,
+}
 
 /// The events of all persons.
 pub(super) struct Streams {
     timeline: Timeline,
-    /// By label: what it matches, and the place of its values among all in order.
-    labels: Vec<(u64, u32)>,
+    /// By label; its group is the place of its values among all in order.
+    labels: Vec<Label>,
     /// By place: the numbers of the values.
     pub(super) by_order: Vec<u32>,
     pub(super) form: Form,
@@ -46,12 +57,13 @@ pub(super) enum Form {
     Keys(Vec<Vec<KeyedEvent>>),
 }
 
-/// An event of a person known by key, or one with a value that is held constant.
+/// An event of a person known by key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyedEvent {
     pub(super) person: u64,
     /// Time and label.
     pub(super) payload: u64,
+    /// Stands for the values held constant; 0 where nothing is.
     pub(super) hold: u64,
 }
 
@@ -87,6 +99,25 @@ impl Streams {
         reading: &Reading,
         stats: &mut ScanStats,
     ) -> Result<Self, QueryError> {
+        let by_ordinal = reading.has_ordinals();
+        match Self::gather_as(by_ordinal, query, plan, side, reading, stats) {
+            Err(QueryError::Groups { limit: MAX_HELD_LABELS }) if by_ordinal => Self::gather_as(false, query, plan, side, reading, stats),
+            gathered => gathered,
+        }
+    }
+
+    /// Reads them by ordinal or by key. Values held constant are part of a label by ordinal.
+    ///
+    /// # Errors
+    /// [`QueryError::Groups`] of [`MAX_HELD_LABELS`] where such values are too many to be part of labels.
+    fn gather_as(
+        by_ordinal: bool,
+        query: &Query<'_>,
+        plan: &FunnelPlan,
+        side: &Side,
+        reading: &Reading,
+        stats: &mut ScanStats,
+    ) -> Result<Self, QueryError> {
         let timeline = Timeline::from(plan.scan.from_ms);
         let scan = ColumnScan {
             app: &plan.scan.app,
@@ -101,18 +132,21 @@ impl Streams {
         };
         // Of an ordered funnel, the first step is nothing but an entry.
         let entries_to_ms = if plan.mode == FunnelMode::Ordered { plan.scan.to_ms } else { i64::MAX };
-        let gathering = Gathering { reading, side, labels: Mutex::default(), timeline, entries_to_ms };
-        let keyed = !reading.has_ordinals() || !side.held.is_empty();
-        let make = || Worker::new(side, keyed, query.context);
+        let gathering = Gathering { by_ordinal, reading, side, labels: Mutex::default(), timeline, entries_to_ms };
+        let make = || Worker::new(&gathering, query.context);
         let each = |worker: &mut Worker<'_>, batch: &Batch, wanted: Option<&Mask>| worker.read(&gathering, batch, wanted);
         let (workers, scanned) = query.scan_columns(&scan, &make, &each)?;
         add_stats(stats, scanned);
         let (form, memory) = merge(workers, query)?;
+        let labels = gathering.labels.lock().unwrap_or_else(PoisonError::into_inner).list().to_vec();
         let others = match plan.mode {
-            FunnelMode::Strict => Some(OtherEvents::find(query, plan, timeline, &form, reading, stats)?),
+            FunnelMode::Strict => {
+                let masks: Vec<u64> = labels.iter().map(|label| label.mask).collect();
+                Some(OtherEvents::find(query, plan, &gathering, &masks, &form, stats)?)
+            }
             FunnelMode::Ordered | FunnelMode::Unordered => None,
         };
-        let (labels, by_order) = in_order(gathering.labels.into_inner().unwrap_or_else(PoisonError::into_inner).into_list(), side);
+        let (labels, by_order) = in_order(labels, side);
         Ok(Self { timeline, labels, by_order, form, others, _memory: memory })
     }
 
@@ -148,136 +182,80 @@ impl Streams {
                     if payloads.is_empty() {
                         return Ok(());
                     }
-                    let payloads = payloads.iter().map(|&payload| (payload, 0));
-                    self.step_events(partition, partitions[partition].span(place).start, payloads, events);
-                    give(Person::Ordinal((partition * PARTITION_PERSONS + place) as u32), events)
+                    let person = Person::Ordinal((partition * PARTITION_PERSONS + place) as u32);
+                    self.step_events(partition, person, payloads.iter().map(|&payload| (payload, 0)), events);
+                    give(person, events)
                 }),
-                Form::Keys(partitions) => {
-                    let mut first = 0;
-                    partitions[partition].chunk_by(|a, b| a.person == b.person).try_for_each(|of_person| {
-                        self.step_events(partition, first, of_person.iter().map(|event| (event.payload, event.hold)), events);
-                        first += of_person.len();
-                        give(Person::Key(of_person[0].person), events)
-                    })
-                }
+                Form::Keys(partitions) => partitions[partition].chunk_by(|a, b| a.person == b.person).try_for_each(|of_person| {
+                    let person = Person::Key(of_person[0].person);
+                    self.step_events(partition, person, of_person.iter().map(|event| (event.payload, event.hold)), events);
+                    give(person, events)
+                }),
             }
         })?;
         Ok(states.into_iter().map(|(state, _)| state).collect())
     }
 
-    /// Unpacks events of one person, the first of which is at a place of a partition.
-    fn step_events(&self, partition: usize, first: usize, payloads: impl Iterator<Item = (u64, u64)>, events: &mut Vec<StepEvent>) {
+    /// Unpacks the events of a person of a partition.
+    fn step_events(&self, partition: usize, person: Person, payloads: impl Iterator<Item = (u64, u64)>, events: &mut Vec<StepEvent>) {
         events.clear();
         events.extend(payloads.map(|(payload, hold)| {
             let moment = self.timeline.moment(payload);
-            let (mask, order) = self.labels[moment.label as usize];
-            StepEvent { time_ms: moment.time_ms, mask, order, hold, ..StepEvent::default() }
+            let Label { mask, group: order, hold: of_label } = self.labels[moment.label as usize];
+            StepEvent { time_ms: moment.time_ms, mask, order, hold: hold | of_label, ..StepEvent::default() }
         }));
         if let Some(others) = &self.others {
-            others.place(partition, first, events);
+            others.place(partition, person, events);
         }
     }
 }
 
 /// The labels with their values numbered in order, and which values those are.
-fn in_order(labels: Vec<Label>, side: &Side) -> (Vec<(u64, u32)>, Vec<u32>) {
+fn in_order(mut labels: Vec<Label>, side: &Side) -> (Vec<Label>, Vec<u32>) {
     let values: Vec<Value> = first_values(side.groups.groups());
     let mut by_order: Vec<u32> = (0..values.len() as u32).collect();
     by_order.sort_by(|&a, &b| compare_values(&values[a as usize], &values[b as usize]));
     let mut order_of = vec![0u32; values.len()];
     by_order.iter().zip(0..).for_each(|(&group, order)| order_of[group as usize] = order);
-    let ordered = |(mask, group): Label| (mask, order_of.get(group as usize).copied().unwrap_or(0));
-    (labels.into_iter().map(ordered).collect(), by_order)
+    labels.iter_mut().for_each(|label| label.group = order_of.get(label.group as usize).copied().unwrap_or(0));
+    (labels, by_order)
 }
 
 /// What the threads share while they read.
-struct Gathering<'g> {
-    reading: &'g Reading,
-    side: &'g Side,
+pub(super) struct Gathering<'g> {
+    /// Whether persons are told apart by ordinal; else by key.
+    pub(super) by_ordinal: bool,
+    pub(super) reading: &'g Reading,
+    pub(super) side: &'g Side,
     labels: Mutex<Labels<Label>>,
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
     entries_to_ms: i64,
 }
 
-/// Events one thread has read.
-struct Worker<'g> {
-    memos: Memos,
-    coder: GroupCoder<'g>,
-    labels: FxHashMap<Label, u32>,
-    list: List,
-    masks: Vec<u64>,
-    rows: Vec<u32>,
-    row_groups: Vec<u32>,
-}
-
-enum List {
-    Ordinals(OrdinalLists),
-    Keys(KeyedList),
-}
-
-impl<'g> Worker<'g> {
-    fn new(side: &'g Side, keyed: bool, context: &QueryContext) -> Self {
-        Self {
-            memos: Memos::new(side.memo_count, context),
-            coder: GroupCoder::new(&side.groups),
-            labels: FxHashMap::default(),
-            list: if keyed { List::Keys(KeyedList::new(context)) } else { List::Ordinals(OrdinalLists::new(context)) },
-            masks: Vec::new(),
-            rows: Vec::new(),
-            row_groups: Vec::new(),
-        }
+impl Gathering<'_> {
+    /// The number of a label.
+    fn label(&self, known: &mut FxHashMap<Label, u32>, label: Label) -> Result<u32, QueryError> {
+        let number = Labels::find(&self.labels, known, label)?;
+        let too_many = label.hold != 0 && number as usize >= MAX_HELD_LABELS;
+        if too_many { Err(QueryError::Groups { limit: MAX_HELD_LABELS }) } else { Ok(number) }
     }
+}
 
-    fn read(&mut self, gathering: &Gathering<'_>, batch: &Batch, wanted: Option<&Mask>) -> Result<(), QueryError> {
-        let Gathering { reading, side, timeline, .. } = gathering;
-        self.match_rows(gathering, batch, wanted);
-        let Self { masks, rows, row_groups, labels, list, coder, .. } = self;
-        rows.clear();
-        rows.extend((0..batch.rows() as u32).filter(|&row| masks[row as usize] & side.grouped != 0));
-        let groups = coder.code(batch, Rows::Some(rows), row_groups)?;
-        let mut grouped = 0;
-        let mut last: Option<(Label, u32)> = None;
-        let mut label_of = |row: usize| {
-            let mask = masks[row];
-            let group = match groups {
-                _ if mask & side.grouped == 0 => 0,
-                RowCells::One(group) => group,
-                RowCells::Each(groups) => groups[grouped],
-            };
-            grouped += usize::from(mask & side.grouped != 0);
-            match last {
-                Some((known, label)) if known == (mask, group) => Ok(label),
-                _ => {
-                    let label = Labels::find(&gathering.labels, labels, (mask, group))?;
-                    last = Some(((mask, group), label));
-                    Ok::<u32, QueryError>(label)
-                }
-            }
-        };
-        match list {
-            List::Ordinals(list) => {
-                let Persons::Ordinals(ordinals) = batch.persons() else { return Ok(()) };
-                (0..batch.rows()).filter(|&row| masks[row] != 0 && ordinals.values[row] != NO_PERSON).try_for_each(|row| {
-                    let label = label_of(row)?;
-                    list.push(ordinals.values[row], timeline.payload(batch.time(row), label))
-                })
-            }
-            List::Keys(list) => batch.persons().try_for_each_key(reading, |row, person| {
-                if masks[row] == 0 {
-                    return Ok(());
-                }
-                let label = label_of(row)?;
-                match hold_of(side, batch, row) {
-                    Some(hold) => list.push(KeyedEvent { person, payload: timeline.payload(batch.time(row), label), hold }),
-                    None => Ok(()),
-                }
-            }),
-        }
+/// Tells which steps and exclusions rows match.
+pub(super) struct Matcher {
+    memos: Memos,
+    /// What each row of the last batch matches.
+    pub(super) masks: Vec<u64>,
+}
+
+impl Matcher {
+    pub(super) fn new(side: &Side, context: &QueryContext) -> Self {
+        Self { memos: Memos::new(side.memo_count, context), masks: Vec::new() }
     }
 
     /// Fills `masks` with what each row matches; nothing where it has no person or comes too late for all it matches.
-    fn match_rows(&mut self, gathering: &Gathering<'_>, batch: &Batch, wanted: Option<&Mask>) {
-        let Self { masks, memos, .. } = self;
+    pub(super) fn match_rows(&mut self, gathering: &Gathering<'_>, batch: &Batch, wanted: Option<&Mask>) {
+        let Self { masks, memos } = self;
         masks.clear();
         masks.resize(batch.rows(), 0);
         gathering.side.match_rows(batch, wanted, memos, |bit, rows| rows.iter().for_each(|row| masks[row as usize] |= 1 << bit));
@@ -292,8 +270,92 @@ impl<'g> Worker<'g> {
     }
 }
 
+/// Events one thread has read.
+struct Worker<'g> {
+    matcher: Matcher,
+    coder: GroupCoder<'g>,
+    labels: FxHashMap<Label, u32>,
+    list: List,
+    rows: Vec<u32>,
+    row_groups: Vec<u32>,
+}
+
+enum List {
+    Ordinals(OrdinalLists),
+    Keys(KeyedList),
+}
+
+impl<'g> Worker<'g> {
+    fn new(gathering: &Gathering<'g>, context: &QueryContext) -> Self {
+        let list = match gathering.by_ordinal {
+            true => List::Ordinals(OrdinalLists::new(context)),
+            false => List::Keys(KeyedList::new(context)),
+        };
+        Self {
+            matcher: Matcher::new(gathering.side, context),
+            coder: GroupCoder::new(&gathering.side.groups),
+            labels: FxHashMap::default(),
+            list,
+            rows: Vec::new(),
+            row_groups: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, gathering: &Gathering<'_>, batch: &Batch, wanted: Option<&Mask>) -> Result<(), QueryError> {
+        let Gathering { reading, side, timeline, .. } = gathering;
+        self.matcher.match_rows(gathering, batch, wanted);
+        let Self { matcher: Matcher { masks, .. }, rows, row_groups, labels, list, coder } = self;
+        rows.clear();
+        rows.extend((0..batch.rows() as u32).filter(|&row| masks[row as usize] & side.grouped != 0));
+        let groups = coder.code(batch, Rows::Some(rows), row_groups)?;
+        let mut grouped = 0;
+        let mut last: Option<(Label, u32)> = None;
+        let mut label_of = |row: usize, hold: u64| {
+            let mask = masks[row];
+            let group = match groups {
+                _ if mask & side.grouped == 0 => 0,
+                RowCells::One(group) => group,
+                RowCells::Each(groups) => groups[grouped],
+            };
+            grouped += usize::from(mask & side.grouped != 0);
+            let label = Label { mask, group, hold };
+            match last {
+                Some((known, number)) if known == label => Ok(number),
+                _ => {
+                    let number = gathering.label(labels, label)?;
+                    last = Some((label, number));
+                    Ok::<u32, QueryError>(number)
+                }
+            }
+        };
+        match list {
+            List::Ordinals(list) => {
+                let Persons::Ordinals(ordinals) = batch.persons() else { return Ok(()) };
+                (0..batch.rows()).filter(|&row| masks[row] != 0 && ordinals.values[row] != NO_PERSON).try_for_each(|row| {
+                    let hold = hold_of(side, batch, row);
+                    let label = label_of(row, hold.unwrap_or(0))?;
+                    match hold {
+                        Some(_) => list.push(ordinals.values[row], timeline.payload(batch.time(row), label)),
+                        None => Ok(()),
+                    }
+                })
+            }
+            List::Keys(list) => batch.persons().try_for_each_key(reading, |row, person| {
+                if masks[row] == 0 {
+                    return Ok(());
+                }
+                let label = label_of(row, 0)?;
+                match hold_of(side, batch, row) {
+                    Some(hold) => list.push(KeyedEvent { person, payload: timeline.payload(batch.time(row), label), hold }),
+                    None => Ok(()),
+                }
+            }),
+        }
+    }
+}
+
 /// Stands for the values held constant: 0 where nothing is; `None` where one of them is missing.
-fn hold_of(side: &Side, batch: &Batch, row: usize) -> Option<u64> {
+pub(super) fn hold_of(side: &Side, batch: &Batch, row: usize) -> Option<u64> {
     if side.held.is_empty() {
         return Some(0);
     }

@@ -1,12 +1,14 @@
 //! Paths: the events of each person in order, cut into sequences, and the most frequent ways through them.
 //!
 //! One scan collects the steps of all persons ([`gather`]) as integers that sort by person, session and time ([`super::records`]); each person's
-//! are laid out, cut and followed by itself ([`sequence`]). A path is four integers ([`path`]), counted by hashing ([`tally`]); names are
-//! looked up for the answer alone ([`fold`]). Where the events of all persons do not fit into half of the query's memory, half of the
+//! are laid out, cut and followed by itself ([`sequence`]). A path is four integers ([`path`]), counted by hashing ([`tally`]) and joined
+//! table by table ([`merge`]); names are looked up for the answer alone ([`fold`]). Where the events of all persons do not fit into half of the query's memory, half of the
 //! persons are followed at a time, or a quarter, and so on, each with a scan of its own: the answer is the same.
 
+mod edges;
 mod fold;
 mod gather;
+mod merge;
 mod path;
 mod sequence;
 mod side;

@@ -28,8 +28,14 @@ impl Path {
 
     /// The names.
     pub(super) fn names(self) -> impl Iterator<Item = u32> {
-        let code = move |at: usize| (self.words[at / CODES_PER_WORD] >> shift(at) & CODE_MASK) as u32;
-        (0..MAX_CODES).map(code).take_while(|&code| code > 0).map(|code| code - 1)
+        (0..MAX_CODES).map_while(move |at| self.name(at))
+    }
+
+    /// The name at a place; `None` where the path has ended.
+    #[inline]
+    pub(super) fn name(self, at: usize) -> Option<u32> {
+        let code = (self.words.get(at / CODES_PER_WORD)? >> shift(at) & CODE_MASK) as u32;
+        code.checked_sub(1)
     }
 
     /// Number of steps.

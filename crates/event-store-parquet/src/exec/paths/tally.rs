@@ -16,6 +16,25 @@ const PATHS_PER_CHECK: u32 = 4_096;
 /// Bytes of an entry of the table beside the path.
 const TABLE_ENTRY_BYTES: usize = 2 * size_of::<u32>();
 
+const PART_BITS: u32 = 4;
+/// Bits of the hash that choose the table: neither the lowest nor the highest, with which a table finds its entries.
+const PART_SHIFT: u32 = 40;
+/// Paths are counted in so many tables, by their hash, so that the tables of threads are joined side by side.
+pub(super) const PARTS: usize = 1 << PART_BITS;
+/// Most paths of a table: numbers of paths leave room for [`PERSON_BEGINS`].
+const MAX_ROWS: usize = 1 << (31 - PART_BITS);
+
+/// A path's table, and its place in there.
+#[inline]
+pub(super) fn part_of(number: u32) -> (usize, usize) {
+    (number as usize & (PARTS - 1), (number >> PART_BITS) as usize)
+}
+
+/// The number of the path at a place of a table.
+pub(super) fn number_of(part: usize, place: usize) -> u32 {
+    (place as u32) << PART_BITS | part as u32
+}
+
 /// One path.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
@@ -23,30 +42,35 @@ pub(super) struct Row {
     pub(super) count: PathCount,
     /// The number of the last person who took it.
     last_person: u32,
+    /// Whether it is among the most frequent, once these are known.
+    pub(super) is_kept: bool,
 }
 
-/// Distinct paths with dense numbers.
+/// Distinct paths with dense places.
 #[derive(Default)]
 pub(super) struct PathTable {
-    numbers: HashTable<u32>,
+    places: HashTable<u32>,
     pub(super) rows: Vec<Row>,
 }
 
 impl PathTable {
-    /// The number of a path, new or known.
+    /// The place of a path, new or known.
     ///
     /// # Errors
-    /// [`QueryError::Memory`]; [`QueryError::Groups`] beyond 2^31 paths.
+    /// [`QueryError::Memory`]; [`QueryError::Groups`] beyond [`MAX_ROWS`] paths.
     #[inline]
-    pub(super) fn intern(&mut self, path: Path, memory: &mut Reserved) -> Result<u32, QueryError> {
-        let Self { numbers, rows } = self;
-        let hash = FxBuildHasher.hash_one(path);
-        if let Some(&number) = numbers.find(hash, |&number| rows[number as usize].path == path) {
-            return Ok(number);
+    pub(super) fn intern(&mut self, path: Path, memory: &mut Reserved) -> Result<usize, QueryError> {
+        self.intern_hashed(path, FxBuildHasher.hash_one(path), memory)
+    }
+
+    #[inline]
+    fn intern_hashed(&mut self, path: Path, hash: u64, memory: &mut Reserved) -> Result<usize, QueryError> {
+        let Self { places, rows } = self;
+        if let Some(&place) = places.find(hash, |&place| rows[place as usize].path == path) {
+            return Ok(place as usize);
         }
-        let number = rows.len() as u32;
-        if number >= PERSON_BEGINS {
-            return Err(QueryError::Groups { limit: PERSON_BEGINS as usize });
+        if rows.len() == MAX_ROWS {
+            return Err(QueryError::Groups { limit: MAX_ROWS * PARTS });
         }
         if rows.len() == rows.capacity() {
             let more = rows.capacity().max(64);
@@ -54,15 +78,16 @@ impl PathTable {
             memory.grow(more * (size_of::<Row>() + TABLE_ENTRY_BYTES))?;
             rows.reserve_exact(more);
         }
-        rows.push(Row { path, count: PathCount::default(), last_person: u32::MAX });
-        numbers.insert_unique(hash, number, |&number| FxBuildHasher.hash_one(rows[number as usize].path));
-        Ok(number)
+        let place = rows.len();
+        rows.push(Row { path, count: PathCount::default(), last_person: u32::MAX, is_kept: false });
+        places.insert_unique(hash, place as u32, |&place| FxBuildHasher.hash_one(rows[place as usize].path));
+        Ok(place)
     }
 }
 
 /// What one thread has found.
 pub(super) struct Tally {
-    pub(super) table: PathTable,
+    pub(super) tables: [PathTable; PARTS],
     /// The different paths of each person, one person after the other.
     persons: Vec<u32>,
     person: u32,
@@ -75,7 +100,7 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(context: &QueryContext) -> Self {
         Self {
-            table: PathTable::default(),
+            tables: Default::default(),
             persons: Vec::new(),
             person: 0,
             person_has_path: false,
@@ -100,8 +125,11 @@ impl Tally {
             self.since_check = 0;
             self.context.check()?;
         }
-        let number = self.table.intern(path, &mut self.memory)?;
-        let row = &mut self.table.rows[number as usize];
+        let hash = FxBuildHasher.hash_one(path);
+        let part = (hash >> PART_SHIFT) as usize & (PARTS - 1);
+        let table = &mut self.tables[part];
+        let place = table.intern_hashed(path, hash, &mut self.memory)?;
+        let row = &mut table.rows[place];
         row.count.sequences += 1;
         if row.last_person == self.person {
             return Ok(());
@@ -114,7 +142,7 @@ impl Tally {
             self.persons.reserve_exact(more);
         }
         let begins = if std::mem::replace(&mut self.person_has_path, true) { 0 } else { PERSON_BEGINS };
-        self.persons.push(number | begins);
+        self.persons.push(number_of(part, place) | begins);
         Ok(())
     }
 
@@ -126,6 +154,6 @@ impl Tally {
 
 /// A number as it stands among those of a person.
 #[inline]
-pub(super) fn path_number(entry: u32) -> usize {
-    (entry & !PERSON_BEGINS) as usize
+pub(super) fn path_number(entry: u32) -> u32 {
+    entry & !PERSON_BEGINS
 }
