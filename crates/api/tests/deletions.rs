@@ -62,7 +62,8 @@ fn wrong_requests_are_named() {
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{path}: {}", answer.text);
     }
     assert_eq!(send("%FF").status, 400);
-    for (body, code) in [("{}x", "invalid_json"), (r#"{"raw_retention_days": 0}"#, "invalid_setting"), (r#"{"name": "x"}"#, "invalid_json")]
+    for (body, code) in
+        [("{}x", "invalid_json"), (r#"{"raw_retention_days": 0}"#, "invalid_setting"), (r#"{"app_id": "theirs"}"#, "invalid_json")]
     {
         let answer = running.client().send("PATCH", &format!("{OURS}/settings"), Some(&running.ours.admin_key), body);
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{body}: {}", answer.text);
