@@ -163,3 +163,33 @@ test("a person is deleted after the id was typed, with an admin key, and the rec
   expect(complaints).toEqual([]);
   await context.close();
 });
+
+test("an owner who is logged in needs no key, and an editor is told who may", async () => {
+  const headers = { "sec-fetch-site": "same-origin" };
+  const path = "/people?id=bob&beside=delete";
+  const owner = await browser.newContext();
+  await owner.request.post(`${server.url}/api/v1/setup`, { headers, data: { token: server.setUpToken(), account: { email: "ann@example.org", name: "Ann", password: "four words of mine" } } });
+  const invited = await owner.request.post(`${server.url}/api/v1/apps/${app.app_id}/invitations`, { headers, data: { role: "editor", note: "Bob" } });
+  const { token } = (await invited.json()) as { token: string };
+  const editor = await browser.newContext();
+  const guest = await editor.newPage();
+  await guest.goto(`${server.url}/invitation#token=${token}`);
+  await guest.getByLabel("E-mail").fill("bob@example.org");
+  await guest.getByLabel("Name").fill("Bob");
+  await guest.getByLabel("Password").fill("four words of mine");
+  await guest.getByRole("button", { name: "Make an account and join" }).click();
+  await guest.getByRole("link", { name: "People" }).waitFor();
+  await guest.goto(server.url + path);
+  await guest.getByText("Only an owner of this app may delete a person. Your role is editor.").waitFor();
+  await guest.goto(`${server.url}/people?deletion=del_1`);
+  await guest.getByText("Only an owner may see this").waitFor();
+  const page = await owner.newPage();
+  await page.goto(server.url + path);
+  await page.getByLabel("Type the id to confirm").fill("bob");
+  await page.getByRole("button", { name: "Delete for good" }).click();
+  await page.getByRole("region", { name: "Receipt" }).waitFor();
+  await page.goto(`${server.url}/people?id=bob`);
+  await page.getByText("Nobody has this id now").waitFor();
+  await editor.close();
+  await owner.close();
+});

@@ -31,8 +31,7 @@ function Form({ session, person, onDone, onClose }: Omit<DeletePersonProps, "abo
   return (
     <form className="person-deletion" onSubmit={submit}>
       <Switch
-        label="Take events of theirs that come in later"
-        description={accept ? "As those of a new person." : "They are refused, under any of the ids."}
+        label="Accept later events under these ids, as those of a new person. Otherwise they are refused."
         checked={accept}
         onChange={(event) => {
           setAccept(event.currentTarget.checked);

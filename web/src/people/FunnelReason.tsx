@@ -14,5 +14,5 @@ export function FunnelReason({ session, person, search }: { session: Session; pe
   const missing = missingPart(funnel);
   if (missing !== null) return <p className="small quiet">{missing}</p>;
   if (!words.settled) return <Bone height={80} />;
-  return <Explanation session={session} request={funnelRequest(funnel, words.typesOf)} person={person} />;
+  return <Explanation session={session} request={funnelRequest(funnel, words.typesOf)} person={person} folded />;
 }

@@ -16,7 +16,7 @@ export default function PeoplePage({ session, onDisconnect }: PageProps) {
     goTo(`/people${writeView(changed)}`, replace);
   };
   return (
-    <Page title="People" about={view.show === "person" ? view.id : view.show === "deletion" ? "A deletion" : "Who is behind the events"}>
+    <Page title="People" about={view.show === "person" ? "One of them" : view.show === "deletion" ? "A deletion" : "Who is behind the events"}>
       {view.show === "list" && <FoundPeople session={session} onDisconnect={onDisconnect} view={view} onView={onView} />}
       {view.show === "person" && <PersonPage key={view.id} session={session} onDisconnect={onDisconnect} view={view} onView={onView} />}
       {view.show === "deletion" && <Receipt key={view.id} session={session} id={view.id} />}

@@ -1,5 +1,7 @@
+import { Button } from "@mantine/core";
+
 import { asApiError } from "../api/client.ts";
-import { momentLabel } from "../charts/time.ts";
+import { timeLabel } from "../charts/time.ts";
 import { fullNumber } from "../format.ts";
 import type { PageProps } from "../session.ts";
 import type { SqlAnswer } from "../sql/answer.ts";
@@ -29,23 +31,23 @@ function Back({ from }: { from: string | null }) {
   );
 }
 
-function Figure({ name, value, full }: { name: string; value: string | null; full?: string }) {
+function Figure({ name, value }: { name: string; value: string | null }) {
   return (
     <div>
       <span className="tally-name small">{name}</span>
-      <strong className="tabular" data-figure={name} title={full}>
+      <strong className="tabular" data-figure={name}>
         {value ?? <Bone height={24} width={72} />}
       </strong>
     </div>
   );
 }
 
-function Figures({ about, sessions }: { about: About | undefined; sessions: number | null }) {
-  const moment = (time: string | null | undefined) => (about === undefined ? null : momentLabel(time ?? ""));
+function Figures({ about, sessions }: { about: About | undefined; sessions: string | null }) {
+  const moment = (time: string | null | undefined) => (about === undefined ? null : timeLabel(time ?? "", "minute", true));
   return (
-    <div className="panel tally">
+    <div className="panel tally person-figures">
       <Figure name="Events" value={about === undefined ? null : fullNumber(about.events)} />
-      <Figure name="Sessions" value={sessions === null ? null : fullNumber(sessions)} />
+      <Figure name="Sessions" value={sessions} />
       <Figure name="First seen" value={moment(about?.firstSeen)} />
       <Figure name="Last seen" value={moment(about?.lastSeen)} />
     </div>
@@ -75,14 +77,21 @@ function Known({ person, ...props }: PersonProps & { person: string }) {
   return (
     <>
       <header className="person-name">
-        <h2 className="any-text">{person}</h2>
-        {person !== view.id && (
-          <p className="small quiet any-text">
-            {view.id} is an id of this person.
-          </p>
-        )}
+        <div>
+          <h2 className="any-text">{person}</h2>
+          {person !== view.id && <p className="small quiet any-text">{view.id} is an id of this person.</p>}
+        </div>
+        <Button
+          variant="default"
+          size="xs"
+          onClick={() => {
+            onView({ ...view, beside: "delete" });
+          }}
+        >
+          Delete this person
+        </Button>
       </header>
-      {asked.error === null ? <Figures about={about} sessions={known?.count ?? (askedSessions.error === null ? null : 0)} /> : <Failure error={asApiError(asked.error)} onRetry={() => void asked.refetch()} onDisconnect={onDisconnect} />}
+      {asked.error === null ? <Figures about={about} sessions={known === null ? (askedSessions.error === null ? null : "–") : fullNumber(known.count)} /> : <Failure error={asApiError(asked.error)} onRetry={() => void asked.refetch()} onDisconnect={onDisconnect} />}
       {about?.cut === true && <p className="small facts-warning">This person has more names of events and ids than are read: numbers here are of the most frequent.</p>}
       {asked.data?.complete === false && <p className="small facts-warning">Incomplete: {(asked.data.missing ?? []).join("; ")}</p>}
       <div className="person">

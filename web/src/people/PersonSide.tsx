@@ -85,7 +85,7 @@ function Properties({ session, request, read, none, bound }: PropertiesProps) {
 
 /** What is known of a person beside what they did. */
 export function PersonSide(props: PersonProps & { person: string; about: About | undefined }) {
-  const { session, view, onView, person, about } = props;
+  const { session, view, person, about } = props;
   const segment = { persons: [person] };
   const funnel = funnelOf(view.from);
   return (
@@ -113,15 +113,6 @@ export function PersonSide(props: PersonProps & { person: string; about: About |
           </Link>
         )}
       </Part>
-      <button
-        type="button"
-        className="button-like person-delete"
-        onClick={() => {
-          onView({ ...view, beside: "delete" });
-        }}
-      >
-        Delete this person
-      </button>
     </aside>
   );
 }

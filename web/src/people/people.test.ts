@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import type { Cohort, QueryAnswer } from "../api/types.ts";
 import type { SqlAnswer } from "../sql/answer.ts";
+import { wantsOwner } from "./deletion.ts";
 import { cohortsIn, inRequests, membershipRequest } from "./membership.ts";
 import { contextOf, hintOf, userProperties } from "./properties.ts";
 import { type KnownSession, aboutOf, listedPersons, searchStatement, sessionsOf } from "./statements.ts";
@@ -81,7 +82,7 @@ test("of each property the latest event that sets it decides, a member of $set f
     { name: "country", value: "FR" },
     { name: "browser", value: "Firefox" },
   ]);
-  expect(hintOf(event("12:00", { properties: { country: "DE", $lib: "web", url: "/a", price: 2, deep: { x: 1 }, none: null, a: true, b: 1 } }))).toBe("url: /a · price: 2 · a: true");
+  expect(hintOf(event("12:00", { properties: { country: "DE", $lib: "web", other: "x", price: 2, url: "/a", empty: "", deep: { x: 1 }, none: null, a: true, b: 1 } }))).toBe("url: /a · price: 2 · other: x");
 });
 
 test("ids that were only beside a user id are told apart, and add nothing to the numbers", () => {
@@ -155,4 +156,9 @@ test("a person knows the way back, and the funnel they were found in", () => {
   expect(originName("/funnels?step=x")).toBe("the funnel");
   expect(funnelOf("/funnels?step=x")).toBe("?step=x");
   expect(funnelOf("/cohorts?id=x")).toBeNull();
+});
+
+test("a key may be one that deletes; of logins only an owner's does", () => {
+  const login = { app: "a", key: null };
+  expect([{ app: "a", key: "rk_1" }, { ...login, role: "owner" as const }, { ...login, role: "editor" as const }, { ...login, role: "viewer" as const }, login].map(wantsOwner)).toEqual([false, false, true, true, true]);
 });

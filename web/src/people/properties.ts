@@ -46,13 +46,20 @@ export function contextOf(events: readonly RawEvent[]): Shown[] {
   });
 }
 
-/** As many properties as a line bears. */
+/** As many properties as a line bears, and those that tell most before others. */
 const MAX_HINTS = 3;
+const TELLING = ["url", "path", "page", "title", "term", "query", "product", "price", "value", "amount"];
+
+function place(name: string): number {
+  const at = TELLING.indexOf(name);
+  return at < 0 ? TELLING.length : at;
+}
 
 /** What tells an event from others of its name, in one line. */
 export function hintOf({ properties }: RawEvent): string {
-  const own = Object.entries(properties).filter(([name, value]) => isSet(value) && !isObject(value) && !CONTEXT.includes(name) && !name.startsWith("$"));
+  const own = Object.entries(properties).filter(([name, value]) => isSet(value) && value !== "" && !isObject(value) && !CONTEXT.includes(name) && !name.startsWith("$"));
   return own
+    .sort(([a], [b]) => place(a) - place(b))
     .slice(0, MAX_HINTS)
     .map(([name, value]) => `${name}: ${valueLabel(value)}`)
     .join(" · ");
