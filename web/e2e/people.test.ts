@@ -176,7 +176,7 @@ test("an owner who is logged in needs no key, and an editor is told who may", as
   await guest.goto(`${server.url}/invitation#token=${token}`);
   await guest.getByLabel("E-mail").fill("bob@example.org");
   await guest.getByLabel("Name").fill("Bob");
-  await guest.getByLabel("Password").fill("four words of mine");
+  await guest.getByRole("textbox", { name: "Password" }).fill("four words of mine");
   await guest.getByRole("button", { name: "Make an account and join" }).click();
   await guest.getByRole("link", { name: "People" }).waitFor();
   await guest.goto(server.url + path);
