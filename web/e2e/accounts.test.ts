@@ -44,12 +44,12 @@ async function visit(path: string): Promise<Tab> {
 async function fillAccount(page: Page, email: string, name: string): Promise<void> {
   await page.getByLabel("E-mail").fill(email);
   await page.getByLabel("Name").fill(name);
-  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("textbox", { name: "Password", exact: true }).fill(PASSWORD);
 }
 
 async function logIn(page: Page, email: string): Promise<void> {
   await page.getByLabel("E-mail").fill(email);
-  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("textbox", { name: "Password", exact: true }).fill(PASSWORD);
   await page.getByRole("button", { name: "Log in", exact: true }).click();
 }
 
@@ -72,7 +72,7 @@ test("set-up, an invitation, roles, and logging out", async () => {
 
   await page.getByRole("link", { name: "Settings" }).click();
   await page.getByLabel("Name").fill(`Shop ${HOSTILE}`);
-  await page.getByLabel("Time zone").fill("Europe/Berlin");
+  await page.getByRole("combobox", { name: "Time zone" }).fill("Europe/Berlin");
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved", { exact: true }).waitFor();
@@ -130,12 +130,12 @@ test("set-up is over, a wrong password is told, and a read key still opens an ap
   await page.getByRole("heading", { name: "Set-up is done" }).waitFor();
   await page.getByRole("link", { name: "Log in" }).click();
   await page.getByLabel("E-mail").fill("ann@example.org");
-  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("textbox", { name: "Password", exact: true }).fill("not the password");
   await page.getByRole("button", { name: "Log in", exact: true }).click();
   await page.getByText("the e-mail address or the password is wrong").waitFor();
   await page.getByRole("button", { name: "Use a read key" }).click();
   await page.getByLabel("App id").fill(app.app_id);
-  await page.getByLabel("Read key").fill(app.read_key);
+  await page.getByRole("textbox", { name: "Read key" }).fill(app.read_key);
   await page.getByRole("button", { name: "Open" }).click();
   await page.getByRole("button", { name: `Throng: app ${app.app_id}` }).waitFor();
   await context.close();
@@ -165,8 +165,8 @@ test("an administrator makes an app, rotates its key, and ends other logins", as
   await page.goto(`${server.url}/settings?side=you`);
   await page.getByRole("row").filter({ hasNotText: "(this one)" }).first().getByRole("button", { name: "End" }).click();
   await page.getByRole("button", { name: "End it" }).click();
-  await page.getByLabel("Current password").fill(PASSWORD);
-  await page.getByLabel("New password").fill("four other words");
+  await page.getByRole("textbox", { name: "Current password" }).fill(PASSWORD);
+  await page.getByRole("textbox", { name: "New password" }).fill("four other words");
   await page.getByRole("button", { name: "Change the password" }).click();
   await page.getByText("Changed", { exact: true }).waitFor();
   await other.page.goto(`${server.url}/`);

@@ -12,6 +12,9 @@ use metadata_store::{Members, Role};
 use serde_json::{Value, json};
 use support::{Answer, Client, PASSWORD, Running, now_ms};
 
+/// Names and values.
+type Headers = &'static [(&'static str, &'static str)];
+
 const SCHEMA: &str = "/api/v1/analytics/ours/schema";
 
 fn check(answer: &Answer, status: u16, code: &str, what: &str) {
@@ -208,7 +211,7 @@ fn other_sites_cannot_use_the_cookie() {
         client.send_with(method, path, &[&[("cookie", cookie.as_str())], headers].concat(), body)
     };
     const JSON: (&str, &str) = ("content-type", "application/json");
-    let forged: [(&[(&str, &str)], u16, &str); 7] = [
+    let forged: [(Headers, u16, &str); 7] = [
         (&[("content-type", "text/plain"), ("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")], 403, "other_site"),
         (&[("content-type", "text/plain"), ("origin", "null")], 403, "other_site"),
         (&[("content-type", "text/plain"), ("sec-fetch-site", "same-origin")], 415, "not_json"),

@@ -79,7 +79,7 @@ impl Callers {
 
 /// Status and code of an answer; a stream is left after its head.
 fn call(running: &Running, (method, path): &Route, app: &str, credential: Option<&(&str, String)>, body: &str) -> (u16, String) {
-    let path = path.replace("{app_id}", app).replace('{', "").replace('}', "");
+    let path = path.replace("{app_id}", app).replace(['{', '}'], "");
     let own = credential.map(|(name, value)| (*name, value.as_str()));
     let page = [("sec-fetch-site", "same-origin"), ("content-type", "application/json")];
     let headers: Vec<_> = own.into_iter().chain(page).collect();

@@ -61,7 +61,7 @@ pub fn apps_are_kept<S: MetadataStore>(open: impl Fn() -> S) -> Result<(), Metad
     };
     let changed = second.change_app(&plain.id, &change)?;
     assert_eq!((changed.name.as_str(), changed.timezone.as_str(), changed.week_start), ("Renamed", "Europe/Berlin", WeekDay::Sunday));
-    assert_eq!((changed.raw_retention_days, first.app(&plain.id)?), (None, Some(changed.clone())), "what is not given stays");
+    assert_eq!((changed.raw_retention_days, first.app(&plain.id)?), (None, Some(changed)), "what is not given stays");
     assert_eq!(first.change_app(&app("app_3", 0).id, &change), Err(MetadataError::Missing("app app_3".to_owned())));
     Ok(())
 }

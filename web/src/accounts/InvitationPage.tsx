@@ -1,4 +1,3 @@
-import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 
@@ -74,15 +73,15 @@ export function InvitationPage({ entry }: { entry: Entry }) {
         joined(await acceptInvitation(token, account));
       }}
       end={
-        <Button
-          variant="subtle"
-          size="compact-sm"
+        <button
+          type="button"
+          className="link small"
           onClick={() => {
             setKnown(true);
           }}
         >
           I have an account
-        </Button>
+        </button>
       }
     >
       {(refusal) => <AccountFields account={account} onChange={setAccount} error={refusal} />}

@@ -1,5 +1,3 @@
-import { Button } from "@mantine/core";
-
 import { NewApp } from "../settings/NewApp.tsx";
 import { Message } from "../ui/Message.tsx";
 import type { Entry } from "./useEntry.ts";
@@ -19,9 +17,9 @@ export function NoAppPage({ entry }: { entry: Entry }) {
           <p className="quiet">You have no role on any app. Ask an owner of one for an invitation.</p>
         </Message>
       )}
-      <Button variant="subtle" size="compact-sm" onClick={entry.leave}>
+      <button type="button" className="link small" onClick={entry.leave}>
         Log out
-      </Button>
+      </button>
     </main>
   );
 }

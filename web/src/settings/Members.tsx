@@ -130,6 +130,7 @@ export function Members({ session, entry, onDisconnect }: PageProps & { entry: E
         <Bone height={160} />
       ) : (
         <section className="panel settings-list" aria-label="Members">
+          <h2>Members</h2>
           <table>
             <tbody>
               {members.map((member) => (

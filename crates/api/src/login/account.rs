@@ -107,6 +107,7 @@ pub(crate) fn role_named(name: &str) -> Result<Role, ApiError> {
 }
 
 /// A failure of the store, as whoever asked can act on it.
+#[expect(clippy::needless_pass_by_value, reason = "used as the function of map_err")]
 pub(crate) fn refused(error: MetadataError) -> ApiError {
     let code = match &error {
         MetadataError::Missing(_) => (StatusCode::NOT_FOUND, "missing"),

@@ -60,8 +60,8 @@ pub fn set_up_happens_once<S: MetadataStore + AccountStore + 'static>(open: impl
     assert_eq!((winners.len(), made.len()), (1, 4));
     assert!(made.iter().all(|(_, made)| matches!(made, Ok(()) | Err(MetadataError::SetUpDone))), "{made:?}");
     let winner = Account { administrator: true, ..winners[0].clone() };
-    assert_eq!(second.accounts()?, [winner.clone()]);
-    assert_eq!(second.apps_of(&winner.id)?, [(other, Role::Owner), (ours.clone(), Role::Owner)]);
+    assert_eq!(second.accounts()?, std::slice::from_ref(&winner));
+    assert_eq!(second.apps_of(&winner.id)?, [(other, Role::Owner), (ours, Role::Owner)]);
     assert!(second.set_up_done()?);
 
     assert_eq!(first.remove_account(&winner.id), Err(MetadataError::LastOwner));
@@ -148,7 +148,7 @@ pub fn roles_open_apps<S: MetadataStore + AccountStore>(open: impl Fn() -> S) ->
     }
     let members: Vec<_> = second.members(&ours.id)?.into_iter().map(|m| (m.account.name, m.role, m.since_ms)).collect();
     assert_eq!(members, [(ann.name.clone(), Role::Owner, 1), (bob.name.clone(), Role::Owner, 9)]);
-    assert_eq!(second.apps_of(&bob.id)?, [(ours.clone(), Role::Owner), (theirs.clone(), Role::Owner)]);
+    assert_eq!(second.apps_of(&bob.id)?, [(ours.clone(), Role::Owner), (theirs, Role::Owner)]);
 
     first.set_role(&ours.id, &ann.id, Role::Viewer, 9)?;
     assert_eq!(first.set_role(&ours.id, &bob.id, Role::Editor, 9), Err(MetadataError::LastOwner));

@@ -73,7 +73,7 @@ pub(super) fn gateway_options(config: &Config, folder: &DataFolder) -> Result<Ga
     })
 }
 
-/// Whose word on a client's address is believed.
+/// Proxies whose word is taken for where a request comes from.
 pub(super) fn trusted_proxies(config: &Config) -> Result<Vec<AddressRange>> {
     let parse = |range: &String| range.parse().with_context(|| "gateway.trusted_proxies".to_owned());
     config.gateway.trusted_proxies.iter().map(parse).collect()

@@ -129,8 +129,8 @@ fn count_users(
                 has_other |= !row.is_kept;
                 for (slot, names) in edges_of(row.path, rule) {
                     let cell = edges.cell_of(slot, names);
-                    if std::mem::replace(&mut last_person[cell as usize], *person) != *person {
-                        users.users_by_cell[cell as usize] += 1;
+                    if std::mem::replace(&mut last_person[cell], *person) != *person {
+                        users.users_by_cell[cell] += 1;
                     }
                 }
             }
