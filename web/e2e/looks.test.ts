@@ -14,11 +14,12 @@ const RETENTIONS = ["/retention?start=page_view&period=day&range=30d&by=country"
 const SQL = ["/sql", `/sql?q=${encodeURIComponent("SELECT properties['country'] AS country, count(*) AS n, NULL AS nothing FROM events GROUP BY country")}`, "/sql?q=SELECT%20nothing"];
 const FLOWS = ["/paths?by=country&steps=6", "/paths?start=page_view"];
 const PERSONS = ["/sessions?by=country", "/sessions?side=active&by=country", "/lifecycle", "/lifecycle?side=stickiness", "/cohorts", "/cohorts?new=rule", "/cohorts?new=list"];
+const DATA = ["/data", "/data?side=properties&range=7d", "/data?side=rejected&open=missing_id", "/data?side=rejected&open=invalid_type", "/data?open=page_view&range=1h"];
 const BOARDS = ["/dashboards", "/dashboards?id=board", "/dashboards?id=board&edit=1", "/dashboards?id=board&wall=1"];
 const PEOPLE = ["/people", "/people?search=0-1", "/people?id=0-1", "/people?id=nobody", "/people?id=0-1&beside=delete", "/people?deletion=del_1"];
-const PATHS = ["/", ...BOARDS, "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS, ...PEOPLE];
+const PATHS = ["/", ...BOARDS, "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS, ...PEOPLE, ...DATA];
 /** What a page shows once it has its numbers, or knows that it has none to show. */
-const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state, .board-card, .tile-number, .person-table, .visit, .person-deletion, .receipt";
+const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state, .board-card, .tile-number, .person-table, .visit, .person-deletion, .receipt, .data-list";
 const WIDTHS = [390, 768, 1024, 1440, 2560];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -36,7 +37,7 @@ beforeAll(async () => {
     Array.from({ length: 20 - rank }, (_, user) => ({ name: "page_view", user_id: `${rank}-${user}`, properties: { url: `/${country}`, country } })),
   );
   await server.saveInApp(app, server.createKey(app, "admin"), "dashboards", { id: "board", ...TEMPLATES[1]?.content, description: long });
-  await server.send(app, [...events, { name: long.slice(0, 240), user_id: "U" }]);
+  await server.send(app, [...events, { name: long.slice(0, 240), user_id: "U", properties: { [long.slice(0, 240)]: long } }, { name: "page_view", properties: { url: long } }, { name: "page_view", user_id: "U", properties: [long] }]);
 });
 
 afterAll(async () => {

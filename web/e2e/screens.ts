@@ -32,6 +32,8 @@ const PAGES = {
   "dashboards-list": "/dashboards",
   "dashboards-edit": "/dashboards?id=product&edit=1",
   "dashboards-wall": "/dashboards?id=web&wall=1",
+  data: "/data?range=7d",
+  "data-rejected": "/data?side=rejected&open=missing_id",
   sql: `/sql?q=${encodeURIComponent("SELECT event, count(*) AS events, count(DISTINCT person) AS persons FROM events GROUP BY event ORDER BY events DESC")}`,
 };
 

@@ -74,6 +74,9 @@ export interface QueryAnswer extends AnswerFacts {
 export interface SchemaEvent {
   name: string;
   events: number;
+  /** The hours of its first and last event, by the time of the event. */
+  first_hour?: string;
+  last_hour?: string;
 }
 
 export interface SchemaProperty {

@@ -9,3 +9,13 @@ export function curl(origin: string, session: Session, call: string, request: st
   -H "Content-Type: application/json" \\
   -d '${body}'`;
 }
+
+export const EXAMPLE_EVENT = '{"name":"page_view","user_id":"U1","properties":{"url":"/home"}}';
+
+/** A command that sends events, with a place for the write key. `events` is JSON text. */
+export function sendCommand(origin: string, events: string): string {
+  return `curl ${origin}/api/v1/events/batch \\
+  -H "Authorization: Bearer wk_YOUR_WRITE_KEY" \\
+  -H "Content-Type: application/json" \\
+  -d '{"events":[${events.replaceAll("'", "'\\''")}]}'`;
+}

@@ -9,7 +9,7 @@ const SYSTEM_FIELDS = ["event", "user_id", "anonymous_id", "session_id"];
 const RESERVED = new Set([...SYSTEM_FIELDS, "insert_id", "time", "timestamp", "received_at"]);
 
 /** A property's name as a request must write it. */
-function written(name: string): string {
+export function written(name: string): string {
   const ambiguous = RESERVED.has(name) || ["properties.", "user.", "cohort:"].some((prefix) => name.startsWith(prefix));
   return ambiguous ? `properties.${name}` : name;
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { ask } from "../api/client.ts";
 import type { Live, Schema } from "../api/types.ts";
 import { useLive } from "../api/useLive.ts";
+import { EXAMPLE_EVENT, sendCommand } from "../builder/curl.ts";
 import { fullNumber, percent, shortNumber } from "../format.ts";
 import { goTo, useAddress } from "../location.ts";
 import type { PageProps } from "../session.ts";
@@ -31,13 +32,6 @@ interface Ends {
 function readEnds(address: string): Ends {
   const parameters = new URLSearchParams(address.slice(address.indexOf("?") + 1));
   return { from: parameters.get("from") ?? "page_view", to: parameters.get("to") ?? "purchase" };
-}
-
-function example(): string {
-  return `curl ${window.location.origin}/api/v1/events/batch \\
-  -H "Authorization: Bearer wk_YOUR_WRITE_KEY" \\
-  -H "Content-Type: application/json" \\
-  -d '{"events":[{"name":"page_view","user_id":"U1","properties":{"url":"/home"}}]}'`;
 }
 
 /** Which two events the conversion lies between: both can be picked. */
@@ -170,7 +164,7 @@ export function LivePage({ session, onDisconnect }: PageProps) {
       {!refused && empty && (
         <Message title="No events in the last 30 minutes">
           <p className="quiet">This page counts what arrives, within a second. Send an event with the app&rsquo;s write key and watch it come in:</p>
-          <Snippet text={example()} label="A command that sends one event" />
+          <Snippet text={sendCommand(window.location.origin, EXAMPLE_EVENT)} label="A command that sends one event" />
         </Message>
       )}
       {!refused && live !== null && !empty && (

@@ -144,6 +144,13 @@ export const ArrowIcon = () => (
   </Icon>
 );
 
+/** Something arrives in a tray. */
+export const DataIcon = () => (
+  <Icon>
+    <path d="M10 2.500v8M6.500 7.500l3.500 3.500 3.500-3.500M3.500 11.500v5h13v-5" />
+  </Icon>
+);
+
 export const DashboardsIcon = () => (
   <Icon>
     <path d="M3.500 3.500h6v8h-6zM12.500 3.500h4v4h-4zM12.500 10.500h4v6h-4zM3.500 14.500h6v2h-6z" />
