@@ -16,9 +16,10 @@ const FLOWS = ["/paths?by=country&steps=6", "/paths?start=page_view"];
 const PERSONS = ["/sessions?by=country", "/sessions?side=active&by=country", "/lifecycle", "/lifecycle?side=stickiness", "/cohorts", "/cohorts?new=rule", "/cohorts?new=list"];
 const DATA = ["/data", "/data?side=properties&range=7d", "/data?side=rejected&open=missing_id", "/data?side=rejected&open=invalid_type", "/data?open=page_view&range=1h"];
 const BOARDS = ["/dashboards", "/dashboards?id=board", "/dashboards?id=board&edit=1", "/dashboards?id=board&wall=1"];
-const PATHS = ["/", ...BOARDS, "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS, ...DATA];
+const PEOPLE = ["/people", "/people?search=0-1", "/people?id=0-1", "/people?id=nobody", "/people?id=0-1&beside=delete", "/people?deletion=del_1"];
+const PATHS = ["/", ...BOARDS, "/explore?metric=events&by=country&interval=hour&range=24h&compare=1", "/explore?metric=events&by=country&interval=&range=24h", ...FUNNELS, ...RETENTIONS, ...SQL, ...FLOWS, ...PERSONS, ...PEOPLE, ...DATA];
 /** What a page shows once it has its numbers, or knows that it has none to show. */
-const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state, .board-card, .tile-number, .data-list";
+const READY = ".spark, .chart canvas, .persons, .flow-step, .cohort-editor, .table, .state, .board-card, .tile-number, .person-table, .visit, .person-deletion, .receipt, .data-list";
 const WIDTHS = [390, 768, 1024, 1440, 2560];
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 

@@ -26,6 +26,8 @@ const PAGES = {
   sessions: "/sessions?range=30d",
   lifecycle: "/lifecycle?range=30d",
   cohorts: "/cohorts?id=buyers",
+  people: "/people",
+  person: `/people?id=user-1&beside=cohorts&from=${encodeURIComponent(`/funnels?${SEEDS_FUNNEL}&range=30d`)}`,
   dashboards: "/dashboards?id=shop",
   "dashboards-list": "/dashboards",
   "dashboards-edit": "/dashboards?id=product&edit=1",

@@ -2,7 +2,7 @@ import { type ComponentType, type ReactNode, lazy } from "react";
 
 import { LivePage } from "./live/LivePage.tsx";
 import type { PageProps } from "./session.ts";
-import { CohortsIcon, DashboardsIcon, DataIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, RetentionIcon, SessionsIcon, SettingsIcon, SqlIcon } from "./ui/icons.tsx";
+import { CohortsIcon, DashboardsIcon, DataIcon, ExploreIcon, FunnelsIcon, LifecycleIcon, LiveIcon, PathsIcon, PeopleIcon, RetentionIcon, SessionsIcon, SettingsIcon, SqlIcon } from "./ui/icons.tsx";
 
 export interface Room {
   path: string;
@@ -22,6 +22,7 @@ export const ROOMS: readonly Room[] = [
   { path: "/sessions", name: "Sessions", icon: <SessionsIcon />, page: lazy(() => import("./sessions/SessionsPage.tsx")) },
   { path: "/lifecycle", name: "Lifecycle", icon: <LifecycleIcon />, page: lazy(() => import("./lifecycle/LifecyclePage.tsx")) },
   { path: "/cohorts", name: "Cohorts", icon: <CohortsIcon />, page: lazy(() => import("./cohorts/CohortsPage.tsx")) },
+  { path: "/people", name: "People", icon: <PeopleIcon />, page: lazy(() => import("./people/PeoplePage.tsx")) },
   { path: "/sql", name: "SQL", icon: <SqlIcon />, page: lazy(() => import("./sql/SqlPage.tsx")) },
   { path: "/data", name: "Data", icon: <DataIcon />, page: lazy(() => import("./data/DataPage.tsx")) },
   { path: "/settings", name: "Settings", icon: <SettingsIcon />, page: lazy(() => import("./settings/SettingsPage.tsx")) },

@@ -68,6 +68,12 @@ export async function change(session: Session, method: "PUT" | "PATCH" | "DELETE
   await send(analyticsPath(session, call), credentials(session), method, body);
 }
 
+/** Deletes something of the app, with what the server says of it. */
+export async function askToDelete<T>(session: Session, call: string): Promise<T> {
+  const response = await send(analyticsPath(session, call), credentials(session), "DELETE", undefined);
+  return (await response.json()) as T;
+}
+
 /** The server did not answer at all. */
 export function unreachable(): ApiError {
   return new ApiError(0, "unreachable", "The server cannot be reached.");

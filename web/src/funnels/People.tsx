@@ -1,6 +1,3 @@
-import { useQuery } from "@tanstack/react-query";
-
-import { asApiError, ask } from "../api/client.ts";
 import { momentLabel } from "../charts/time.ts";
 import { fullNumber } from "../format.ts";
 import { PersonList } from "../people/PersonList.tsx";
@@ -10,13 +7,12 @@ import type { Session } from "../session.ts";
 import { Bone } from "../ui/Bone.tsx";
 import { Drawer } from "../ui/Drawer.tsx";
 import { Failure } from "../ui/Failure.tsx";
-import type { PersonAnswer, PersonRow } from "./answer.ts";
+import { Explanation } from "./Explanation.tsx";
+import type { PersonRow } from "./answer.ts";
 import type { Shown } from "./funnel.ts";
 
 /** As many ids as a cohort takes. */
 const MAX_COHORT = 10_000;
-/** Events shown of one person. */
-const MAX_EVENTS = 30;
 
 interface PeopleProps {
   session: Session;
@@ -27,45 +23,6 @@ interface PeopleProps {
   step: string;
   onClose: () => void;
   onDisconnect: () => void;
-}
-
-/** Why the funnel counts a person as it does. */
-function Explanation({ session, request, person }: { session: Session; request: Record<string, unknown>; person: string }) {
-  const body = { ...request, person, limit: MAX_EVENTS };
-  const { data, error } = useQuery({ queryKey: ["funnel/person", session.app, JSON.stringify(body)], queryFn: ({ signal }) => ask<PersonAnswer>(session, "funnel/person", body, signal) });
-  if (error !== null) return <p className="problem small">{asApiError(error).message}</p>;
-  if (data === undefined) return <Bone height={80} />;
-  return (
-    <div className="explanation small">
-      <p className="rule">{data.stopped.words}.</p>
-      {data.attempt !== null && (
-        <ol className="attempt" aria-label="The attempt shown">
-          {data.attempt.map(({ step, time }, at) => (
-            <li key={at} data-done={time !== null}>
-              <span className="cut" title={step}>
-                {at + 1}. {step}
-              </span>
-              <span className="quiet tabular">{time === null ? "not reached" : momentLabel(time)}</span>
-            </li>
-          ))}
-        </ol>
-      )}
-      <h3>Events that were looked at</h3>
-      <ol className="attempt">
-        {data.events.map(({ name, timestamp, steps = [] }, at) => (
-          <li key={at}>
-            <span className="cut" title={name}>
-              {name}
-              {steps.length > 0 && <span className="quiet"> step {steps.join(", ")}</span>}
-            </span>
-            <span className="quiet tabular">{momentLabel(timestamp)}</span>
-          </li>
-        ))}
-      </ol>
-      {data.more_events && <p className="quiet">The first {MAX_EVENTS} of them.</p>}
-      {data.events.length === 0 && <p className="quiet">None is of a step.</p>}
-    </div>
-  );
 }
 
 /** Who reached a step or was lost before it, each with the reason, and all of them as a cohort. */

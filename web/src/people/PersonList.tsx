@@ -1,6 +1,10 @@
 import { Button } from "@mantine/core";
 import { type ReactNode, useState } from "react";
 
+import { useAddress } from "../location.ts";
+import { Link } from "../ui/Link.tsx";
+import { personAddress } from "./view.ts";
+
 interface PersonListProps<P> {
   persons: readonly P[];
   idOf: (person: P) => string;
@@ -13,25 +17,41 @@ interface PersonListProps<P> {
   onMore: () => void;
 }
 
+/** One person, with the way to their page, which knows the way back. */
 function Person({ id, hint, inside }: { id: string; hint: ReactNode; inside: (() => ReactNode) | undefined }) {
   const [open, setOpen] = useState(false);
-  const head = (
-    <>
-      <span className="cut" title={id}>
-        {id}
-      </span>
-      <span className="person-hint small quiet tabular">{hint}</span>
-    </>
-  );
-  if (inside === undefined) return <div className="person-head">{head}</div>;
+  const href = personAddress(id, useAddress());
+  const beside = <span className="person-hint small quiet tabular">{hint}</span>;
+  if (inside === undefined) {
+    return (
+      <div className="person-head">
+        <Link className="link cut" href={href} title={id}>
+          {id}
+        </Link>
+        {beside}
+      </div>
+    );
+  }
   return (
     <details
       onToggle={(event) => {
         setOpen(event.currentTarget.open);
       }}
     >
-      <summary className="person-head">{head}</summary>
-      {open && inside()}
+      <summary className="person-head">
+        <span className="cut" title={id}>
+          {id}
+        </span>
+        {beside}
+      </summary>
+      {open && (
+        <div className="person-inside">
+          <Link className="link small" href={href}>
+            All events of this person
+          </Link>
+          {inside()}
+        </div>
+      )}
     </details>
   );
 }

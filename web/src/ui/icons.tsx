@@ -53,6 +53,14 @@ export const LifecycleIcon = () => (
   </Icon>
 );
 
+/** One person, beside the several of cohorts. */
+export const PeopleIcon = () => (
+  <Icon>
+    <circle cx="10" cy="6.5" r="3.300" />
+    <path d="M3.500 17c.5-3.500 3-5.300 6.500-5.300s6 1.800 6.500 5.300" />
+  </Icon>
+);
+
 export const CohortsIcon = () => (
   <Icon>
     <circle cx="7.5" cy="7" r="3" />
