@@ -138,7 +138,7 @@ impl Streams {
         let (workers, scanned) = query.scan_columns(&scan, &make, &each)?;
         add_stats(stats, scanned);
         let (form, memory) = merge(workers, query)?;
-        let labels = gathering.labels.lock().unwrap_or_else(PoisonError::into_inner).list().to_vec();
+        let labels = std::mem::take(&mut *gathering.labels.lock().unwrap_or_else(PoisonError::into_inner)).into_list();
         let others = match plan.mode {
             FunnelMode::Strict => {
                 let masks: Vec<u64> = labels.iter().map(|label| label.mask).collect();
