@@ -52,7 +52,7 @@ const trackMany = (page: Page, from: number, to: number): Promise<unknown> =>
   page.evaluate(([from, to]) => {
     for (let n = from; n < to; n += 1) (window as unknown as { throng: Sdk }).throng.track("numbered", { n });
   }, [from, to] as const);
-const allSent = (page: Page): Promise<void> => expect.poll(() => sdk(page, (throng) => throng.stats().queued), { timeout: 20_000 }).toBe(0);
+const allSent = (page: Page): Promise<void> => expect.poll(() => sdk(page, (throng) => throng.stats().queued), { timeout: 60_000 }).toBe(0);
 
 /** One row of a SELECT. */
 async function ask(app: App, sql: string): Promise<unknown[]> {
